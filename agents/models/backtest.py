@@ -1,0 +1,46 @@
+"""Backtests: what a policy would have done on past candles, with its costs and assumptions."""
+
+from django.conf import settings
+from django.db import models
+
+from agents.models.model import TrainedModel
+from agents.models.run import JobQuerySet, JobStatus
+from market.models import Series
+
+
+class Backtest(models.Model):
+    """One policy on one stretch of one series."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="backtests")
+    model = models.ForeignKey(TrainedModel, models.CASCADE, null=True, blank=True, related_name="backtests")
+    baseline = models.CharField(max_length=40, blank=True, default="")  # or a fixed-rule policy's name
+    series = models.ForeignKey(Series, models.PROTECT, related_name="backtests")
+    from_ms = models.BigIntegerField()
+    to_ms = models.BigIntegerField()
+    settings = models.JSONField(default=dict)  # trading rules, gate, risk, seed
+    status = models.CharField(max_length=10, choices=JobStatus, default=JobStatus.QUEUED)
+    metrics = models.JSONField(default=dict)
+    assumptions = models.JSONField(default=list)  # sentences a reader must know: fill model, costs, seen data
+    curve = models.JSONField(default=dict)  # down-sampled: t_ms, equity, benchmark, drawdown, exposure
+    trades = models.JSONField(default=list)  # every fill: t_ms, side, quantity, price, fee, reason
+    policy_hash = models.CharField(max_length=64, default="")
+    data_fingerprint = models.CharField(max_length=64, default="")
+    code_version = models.CharField(max_length=64, default="")
+    error = models.TextField(default="")
+    seconds = models.FloatField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(model__isnull=False) ^ ~models.Q(baseline=""),
+                name="backtest_of_one_policy",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model or self.baseline} on {self.series}"

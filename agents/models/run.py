@@ -1,0 +1,84 @@
+"""Training runs: what was asked for, how far it is, how it ended."""
+
+from django.conf import settings
+from django.db import models
+
+from market.models import OwnedQuerySet, Series
+
+
+class JobStatus(models.TextChoices):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Desired(models.TextChoices):
+    RUN = "run"
+    CANCEL = "cancel"
+
+
+class JobQuerySet(OwnedQuerySet):
+    def unfinished(self) -> "JobQuerySet":
+        return self.filter(status__in=[JobStatus.QUEUED, JobStatus.RUNNING])
+
+
+class TrainingRun(models.Model):
+    """One training job. The lease `training:<id>` says who works on it; this row says how far it is."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="training_runs")
+    name = models.CharField(max_length=120)
+    spec = models.JSONField()  # agents.spec.TrainingSpec, complete: every default written out
+    series = models.ForeignKey(Series, models.PROTECT, related_name="training_runs")
+    status = models.CharField(max_length=10, choices=JobStatus, default=JobStatus.QUEUED)
+    desired = models.CharField(max_length=6, choices=Desired, default=Desired.RUN)
+    attempts = models.PositiveSmallIntegerField(
+        default=0
+    )  # starts; a job that kills its process thrice is given up
+    steps_total = models.PositiveBigIntegerField()
+    steps_done = models.PositiveBigIntegerField(default=0)
+    fps = models.FloatField(null=True)  # environment steps per second of wall time, learning included
+    eta_s = models.FloatField(null=True)
+    latest = models.JSONField(default=dict)  # last reward, losses, KL, entropy, validation score
+    error = models.TextField(default="")  # one clear sentence first, then the traceback
+    data_fingerprint = models.CharField(max_length=64, default="")
+    code_version = models.CharField(max_length=64, default="")
+    versions = models.JSONField(default=dict)  # library -> version
+    pid = models.PositiveIntegerField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    heartbeat_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.status})"
+
+    @property
+    def lease_name(self) -> str:
+        return f"training:{self.pk}"
+
+    @property
+    def share_done(self) -> float:
+        return min(1.0, self.steps_done / self.steps_total) if self.steps_total else 0.0
+
+
+class TrainingMetric(models.Model):
+    """What a run reported at one step; the live curves are drawn from these rows."""
+
+    run = models.ForeignKey(TrainingRun, models.CASCADE, related_name="metrics")
+    step = models.PositiveBigIntegerField()
+    values = models.JSONField()  # name -> float
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["step"]
+        constraints = [models.UniqueConstraint(fields=["run", "step"], name="training_metric_once")]
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} step {self.step}"

@@ -1,0 +1,56 @@
+"""The shape all our management commands share: one clear line on bad input, exit status 2, JSON last."""
+
+import json
+import sys
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from market.errors import BadInput
+
+
+class ProductCommand(BaseCommand):
+    """Implement `arguments(parser)` and `run(**options) -> dict | None`; --json prints the dict last."""
+
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+        self.arguments(parser)
+
+    def arguments(self, parser: CommandParser) -> None:
+        """Add the command's own arguments."""
+
+    def run(self, **options: Any) -> dict[str, Any] | None:
+        raise NotImplementedError
+
+    def say(self, text: str) -> None:
+        """Tell the person something; with --json this goes to stderr so that stdout stays parseable."""
+        (self.stderr if self.as_json else self.stdout).write(text)
+        (self.stderr if self.as_json else self.stdout).flush()
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.as_json = options["json"]
+        try:
+            result = self.run(**options)
+        except BadInput as error:
+            raise CommandError(error.message, returncode=2) from error
+        except KeyboardInterrupt:
+            sys.exit(130)
+        if self.as_json and result is not None:
+            self.stdout.write(json.dumps(result, default=str))
+
+
+def user_named(name: str | None) -> AbstractBaseUser | None:
+    """Return the user called `name`; None stays None.
+
+    :raises BadInput: when nobody has that name.
+    """
+    if name is None:
+        return None
+    user = get_user_model().objects.filter(username=name).first()
+    if user is None:
+        raise BadInput(f"there is no user named {name!r}", field="user")
+    return user

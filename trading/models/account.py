@@ -1,0 +1,98 @@
+"""Accounts at venues, and our books of what is in them."""
+
+from django.conf import settings
+from django.db import models
+
+from market.models import OwnedQuerySet
+
+MONEY = {"max_digits": 28, "decimal_places": 12}
+
+
+class Account(models.Model):
+    """One key at one venue. The secret is a Fernet token; only `trading.accounts` ever opens it."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="accounts")
+    name = models.CharField(max_length=80)
+    venue = models.CharField(max_length=40)  # registry name: "roostoo", "paper"
+    base_url = models.URLField(max_length=200)
+    candles_url = models.URLField(
+        max_length=200, blank=True
+    )  # Binance-compatible klines for warm-up and closed bars
+    api_key = models.CharField(max_length=200, blank=True)
+    secret = models.BinaryField(default=b"", editable=False)
+    calls_per_minute = models.PositiveIntegerField(default=28)  # the venue allows 30; a sandbox more
+    poll_s = models.FloatField(default=5.0)  # wall seconds between ticker reads
+    is_active = models.BooleanField(default=True)
+    opened_at = models.DateTimeField(null=True)  # when its balances were first read into our books
+    proven_equal_at = models.DateTimeField(null=True)  # last time our books and the venue's were proven equal
+    last_error = models.TextField(default="", blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = OwnedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["owner", "name"], name="account_name_once_per_owner")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def market(self) -> str:
+        """Name of the market its prices belong to; accounts at one address share ticks and live bars."""
+        return f"{self.venue}:{self.base_url}"
+
+
+class Holding(models.Model):
+    """How much of a coin our books say an account has: always the sum of its ledger entries."""
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="holdings")
+    coin = models.CharField(max_length=20)
+    quantity = models.DecimalField(**MONEY, default=0)
+
+    class Meta:
+        ordering = ["coin"]
+        constraints = [models.UniqueConstraint(fields=["account", "coin"], name="holding_once")]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} {self.coin}"
+
+
+class LedgerKind(models.TextChoices):
+    OPENING = "opening"  # found on the venue when the account was first read
+    TRADE = "trade"
+    FEE = "fee"
+    ADJUSTMENT = "adjustment"  # the venue's books differ and win; written by reconciliation
+
+
+class LedgerEntry(models.Model):
+    """One change of one coin. Append-only: what an account holds is the sum of these."""
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="ledger")
+    coin = models.CharField(max_length=20)
+    amount = models.DecimalField(**MONEY)
+    kind = models.CharField(max_length=10, choices=LedgerKind)
+    fill = models.ForeignKey("trading.Fill", models.PROTECT, null=True, related_name="ledger")
+    note = models.CharField(max_length=200, blank=True)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.amount} {self.coin}"
+
+
+class Reconciliation(models.Model):
+    """One comparison of our books with the venue's."""
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="reconciliations")
+    at = models.DateTimeField(auto_now_add=True)
+    equal = models.BooleanField()
+    differences = models.JSONField(default=list)  # coin, ours, theirs, what was done
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.account} {'equal' if self.equal else 'different'}"

@@ -1,0 +1,56 @@
+"""Risk profiles: the limits a session trades under."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from market.models import OwnedQuerySet
+
+
+class RiskProfile(models.Model):
+    """Limits and sizes as fractions (0.02 = 2 %). 0 switches a stop or a limit off."""
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="+"
+    )
+    name = models.CharField(max_length=80)
+    max_exposure = models.FloatField(default=1.0)  # of the session's equity
+    max_order_share = models.FloatField(default=1.0)  # of the session's equity, per order
+    stop_loss = models.FloatField(default=0.02)
+    take_profit = models.FloatField(default=0.0)
+    trailing_stop = models.FloatField(default=0.0)
+    min_confidence = models.FloatField(default=0.0)  # of the chosen action's probability
+    min_move = models.FloatField(default=0.0)  # of price over `min_move_bars`, else the agent holds
+    min_move_bars = models.PositiveIntegerField(default=15)
+    daily_loss = models.FloatField(default=0.05)
+    max_drawdown = models.FloatField(default=0.20)
+    max_stale_s = models.FloatField(default=30.0)  # venue clock; an older price is unknown
+    max_spread = models.FloatField(default=0.005)
+    max_trades_per_day = models.PositiveIntegerField(default=0)
+
+    objects = OwnedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "name"], name="risk_profile_once_per_owner"),
+            models.CheckConstraint(
+                name="risk_profile_fractions",
+                condition=Q(
+                    max_exposure__gt=0, max_exposure__lte=1, max_order_share__gt=0, max_order_share__lte=1
+                )
+                & Q(
+                    stop_loss__gte=0,
+                    stop_loss__lt=1,
+                    take_profit__gte=0,
+                    trailing_stop__gte=0,
+                    trailing_stop__lt=1,
+                )
+                & Q(min_confidence__gte=0, min_confidence__lte=1, min_move__gte=0, min_move_bars__gte=1)
+                & Q(daily_loss__gte=0, daily_loss__lte=1, max_drawdown__gte=0, max_drawdown__lte=1)
+                & Q(max_stale_s__gt=0, max_spread__gte=0),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

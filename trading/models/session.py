@@ -1,0 +1,167 @@
+"""Live sessions and what they did: decisions, equity, days."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from agents.models import TrainedModel
+from market.models import OwnedQuerySet
+from trading.models.account import MONEY, Account
+from trading.models.risk import RiskProfile
+
+
+class SessionStatus(models.TextChoices):
+    """What a person wants and what has come of it. A runner drives PENDING, RUNNING, PAUSED and STOPPING."""
+
+    PENDING = "pending"  # asked for; no runner has taken it yet
+    RUNNING = "running"
+    PAUSED = "paused"  # watches and guards its stops, decides nothing
+    STOPPING = "stopping"  # settle what is open, flatten if asked, then stop
+    STOPPED = "stopped"
+    FAILED = "failed"  # cannot go on without a person; `note` says why
+
+
+class RiskState(models.TextChoices):
+    ACTIVE = "active"
+    REDUCING = "reducing"  # exits only
+    HALTED = "halted"  # nothing until a person resumes
+
+
+class LiveSessionQuerySet(OwnedQuerySet):
+    def driven(self) -> "LiveSessionQuerySet":
+        """Return the sessions some runner must be driving."""
+        live = [SessionStatus.PENDING, SessionStatus.RUNNING, SessionStatus.PAUSED, SessionStatus.STOPPING]
+        return self.filter(status__in=live)
+
+
+class LiveSession(models.Model):
+    """One policy trading one pair on one account with stated capital. Times are the venue's clock."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="sessions")
+    name = models.CharField(max_length=120)
+    model = models.ForeignKey(TrainedModel, models.PROTECT, null=True, blank=True, related_name="sessions")
+    baseline = models.CharField(max_length=40, blank=True, default="")
+    account = models.ForeignKey(Account, models.PROTECT, related_name="sessions")
+    pair = models.CharField(max_length=30)
+    interval_ms = models.PositiveBigIntegerField()
+    risk = models.ForeignKey(RiskProfile, models.PROTECT, related_name="sessions")
+    settings = models.JSONField(default=dict)  # seed and other policy settings
+    duration_s = models.PositiveIntegerField(null=True, blank=True)  # venue clock; null = open-ended
+    status = models.CharField(max_length=10, choices=SessionStatus, default=SessionStatus.PENDING)
+    flatten_wanted = models.BooleanField(default=False)
+    risk_state = models.CharField(max_length=10, choices=RiskState, default=RiskState.ACTIVE)
+    note = models.TextField(default="", blank=True)  # why it is in this state, for people
+
+    # Books of the session: capital put in, then the sum of its fills. Written only with the fill.
+    capital = models.DecimalField(
+        **MONEY, null=True
+    )  # quote currency; null until the first turn reads the account
+    cash = models.DecimalField(**MONEY, default=0)
+    held = models.DecimalField(**MONEY, default=0)  # base coin, negative when short
+    entry_price = models.DecimalField(**MONEY, default=0)  # average; 0 when flat
+    fees = models.DecimalField(**MONEY, default=0)
+    realised = models.DecimalField(**MONEY, default=0)  # profit of closed quantity before fees
+
+    # Marks and guards, so that a restart continues with the same stops.
+    price = models.DecimalField(**MONEY, default=0)  # last good price
+    bid = models.DecimalField(**MONEY, default=0)
+    ask = models.DecimalField(**MONEY, default=0)
+    price_ms = models.BigIntegerField(default=0)
+    start_price = models.DecimalField(**MONEY, default=0)  # for the buy-and-hold comparison
+    peak_equity = models.DecimalField(**MONEY, default=0)
+    day_equity = models.DecimalField(**MONEY, default=0)  # at the start of the UTC day of `day`
+    day = models.DateField(null=True)
+    stop_price = models.DecimalField(**MONEY, default=0)  # 0 = none
+    take_price = models.DecimalField(**MONEY, default=0)
+    high_water = models.DecimalField(**MONEY, default=0)  # for the trailing stop
+    bars_held = models.PositiveIntegerField(default=0)
+    last_bar_ms = models.BigIntegerField(default=0)  # start of the last closed bar that was decided on
+
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_ms = models.BigIntegerField(default=0)
+    stopped_ms = models.BigIntegerField(default=0)
+    turn_at = models.DateTimeField(null=True)  # wall clock of the last completed turn: the heartbeat
+
+    objects = LiveSessionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(model__isnull=False) ^ ~Q(baseline=""), name="session_of_one_policy"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def lease_name(self) -> str:
+        return f"session:{self.pk}"
+
+
+class Decision(models.Model):
+    """What a session thought at the close of one bar, HOLD included, and what became of the thought."""
+
+    session = models.ForeignKey(LiveSession, models.CASCADE, related_name="decisions")
+    bar_ms = models.BigIntegerField()  # start of the closed bar it is based on
+    decided_ms = models.BigIntegerField()  # venue clock
+    price = models.DecimalField(**MONEY)
+    action = models.CharField(max_length=20)  # HOLD, BUY, SELL or the exposure level's name
+    target = models.FloatField(null=True)  # exposure wanted; null = keep what is held
+    probabilities = models.JSONField(default=list)
+    value = models.FloatField(null=True)
+    confidence = models.FloatField(null=True)
+    gate_reason = models.CharField(
+        max_length=200, blank=True
+    )  # why the wish was not followed; empty = followed
+    risk_reason = models.CharField(max_length=200, blank=True)
+    portfolio = models.JSONField(default=list)  # the portfolio part of the observation
+    observation_hash = models.CharField(max_length=64)
+    model_hash = models.CharField(max_length=64)
+    latency_us = models.PositiveIntegerField(default=0)  # closed bar known -> decision made
+
+    class Meta:
+        ordering = ["-bar_ms"]
+        constraints = [models.UniqueConstraint(fields=["session", "bar_ms"], name="decision_once_per_bar")]
+
+    def __str__(self) -> str:
+        return f"{self.session} {self.bar_ms} {self.action}"
+
+
+class EquityPoint(models.Model):
+    """Marked equity of a session at one instant of the venue's clock."""
+
+    session = models.ForeignKey(LiveSession, models.CASCADE, related_name="equity_points")
+    at_ms = models.BigIntegerField()
+    equity = models.DecimalField(**MONEY)
+    cash = models.DecimalField(**MONEY)
+    held = models.DecimalField(**MONEY)
+    price = models.DecimalField(**MONEY)
+    drawdown = models.FloatField()  # 0..1 below the peak
+
+    class Meta:
+        ordering = ["at_ms"]
+        constraints = [models.UniqueConstraint(fields=["session", "at_ms"], name="equity_point_once")]
+
+    def __str__(self) -> str:
+        return f"{self.session} {self.at_ms} {self.equity}"
+
+
+class DailySummary(models.Model):
+    """One finished stretch of 24 hours of a session."""
+
+    session = models.ForeignKey(LiveSession, models.CASCADE, related_name="days")
+    from_ms = models.BigIntegerField()
+    to_ms = models.BigIntegerField()
+    pnl = models.DecimalField(**MONEY)
+    fees = models.DecimalField(**MONEY)
+    trades = models.PositiveIntegerField()
+    metrics = models.JSONField()  # return, Sharpe, drawdown, buy_and_hold_return …
+
+    class Meta:
+        ordering = ["-from_ms"]
+        constraints = [models.UniqueConstraint(fields=["session", "from_ms"], name="day_once")]
+
+    def __str__(self) -> str:
+        return f"{self.session} {self.from_ms}"
