@@ -1,4 +1,4 @@
-"""Leases: exactly one process drives a thing at a time. Conditional UPDATEs only: SQLite and PostgreSQL agree.
+"""Leases: exactly one process drives a thing at a time. Only conditional UPDATEs: every database agrees.
 
 A holder renews before every outward act. Once a lease has passed to somebody else, its old owner's fence is
 stale: renew returns False, and the holder must stop without touching anything.
