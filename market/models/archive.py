@@ -120,6 +120,7 @@ class ImportReport(models.Model):
     rejects = models.JSONField(default=list)  # first 1000 of [line, reason]
     notes = models.JSONField(default=list)  # what was recognised and repaired, in words
     error = models.TextField(default="")
+    options = models.JSONField(default=dict)  # how it was asked for; of an upload also where the file waits
     seconds = models.FloatField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
