@@ -1,11 +1,13 @@
 """Accounts at venues, and our books of what is in them."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 
 from market.models import OwnedQuerySet
 
-MONEY = {"max_digits": 28, "decimal_places": 12}
+MONEY: dict[str, Any] = {"max_digits": 28, "decimal_places": 12}
 
 
 class Account(models.Model):
