@@ -2,10 +2,12 @@
 
 from trading.models.account import Account, Holding, LedgerEntry, LedgerKind, Reconciliation
 from trading.models.alert import Alert, AlertLevel
+from trading.models.budget import CallBudget
 from trading.models.order import Fill, Order, OrderStatus, OrderType, Side
+from trading.models.paper import PaperState
 from trading.models.risk import RiskProfile
 from trading.models.session import DailySummary, Decision, EquityPoint, LiveSession, RiskState, SessionStatus
 
-__all__ = ["Account", "Alert", "AlertLevel", "DailySummary", "Decision", "EquityPoint", "Fill", "Holding",
-           "LedgerEntry", "LedgerKind", "LiveSession", "Order", "OrderStatus", "OrderType", "Reconciliation",
-           "RiskProfile", "RiskState", "SessionStatus", "Side"]  # fmt: skip
+__all__ = ["Account", "Alert", "AlertLevel", "CallBudget", "DailySummary", "Decision", "EquityPoint", "Fill",
+           "Holding", "LedgerEntry", "LedgerKind", "LiveSession", "Order", "OrderStatus", "OrderType",
+           "PaperState", "Reconciliation", "RiskProfile", "RiskState", "SessionStatus", "Side"]  # fmt: skip

@@ -1,0 +1,124 @@
+"""The Roostoo mock exchange behind our port. Only this file and its two helpers know how Roostoo spells things."""
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any
+
+from market.kernel.instrument import Instrument
+from trading.exchanges import roostoo_answers as answers
+from trading.exchanges.errors import BadAnswer, OrderRejected, OutcomeUnknown
+from trading.exchanges.port import Balance, OrderReport, Proposal, Quote, ShortPosition, ShortReport
+from trading.exchanges.roostoo_answers import plain
+from trading.exchanges.roostoo_wire import RoostooWire
+
+RULES_FRESH_S = 300.0
+NO_ORDER = "no order matched"
+NONE_CANCELLED = "no order canceled"
+MAX_ROWS = 1000
+
+
+class Roostoo:
+    """See `port.Exchange`. An order has no client id here: an unanswered one is matched by its figures."""
+
+    name = "roostoo"
+    has_client_ids = False
+
+    def __init__(self, wire: RoostooWire) -> None:
+        self._wire = wire
+        self._rules: tuple[dict[str, Instrument], frozenset[str]] = ({}, frozenset())
+        self._rules_read_s: float | None = None
+
+    def __repr__(self) -> str:
+        return f"Roostoo({self._wire.base_url!r})"
+
+    def server_ms(self) -> int:
+        return self._wire.server_ms()
+
+    def now_ms(self) -> int:
+        if not self._wire.clock.is_synchronised:
+            self._wire.server_ms()
+        return self._wire.clock.now_ms()
+
+    def instruments(self) -> dict[str, Instrument]:
+        return self._current_rules()[0]
+
+    def tradable(self) -> frozenset[str]:
+        return self._current_rules()[1]
+
+    def _current_rules(self) -> tuple[dict[str, Instrument], frozenset[str]]:
+        local_s = self._wire.clock.local_s()
+        if self._rules_read_s is None or local_s - self._rules_read_s > RULES_FRESH_S:
+            self._rules = answers.instruments(self._wire.public("/v3/exchangeInfo", timed=False))
+            self._rules_read_s = local_s
+        return self._rules
+
+    def quotes(self, pairs: Iterable[str] | None = None) -> dict[str, Quote]:
+        return answers.quotes(self._wire.public("/v3/ticker", timed=True), pairs)
+
+    def balances(self, *, allow_empty: bool = False) -> dict[str, Balance]:
+        return answers.balances(self._wire.signed("GET", "/v3/balance"), allow_empty=allow_empty)
+
+    def place(self, order: Proposal) -> OrderReport:
+        sent = {
+            "pair": order.pair,
+            "side": order.side,
+            "type": order.type,
+            "quantity": plain(_positive(order.quantity, "quantity")),
+        }
+        if order.type == "LIMIT":
+            sent["price"] = plain(_positive(order.price, "price"))
+        answer = self._wire.signed("POST", "/v3/place_order", sent, moves_money=True)
+        return _understood(lambda: answers.order_report(answer.get("OrderDetail")))
+
+    def cancel(self, venue_order_id: str) -> bool:
+        answer = self._wire.signed(
+            "POST", "/v3/cancel_order", {"order_id": venue_order_id}, moves_money=True,
+            empty_words=NONE_CANCELLED,
+        )  # fmt: skip
+        cancelled = answer.get("CanceledList") or []
+        return _understood(lambda: venue_order_id in {str(order_id) for order_id in cancelled})
+
+    def report(self, venue_order_id: str) -> OrderReport | None:
+        found = self._orders({"order_id": venue_order_id})
+        return next((report for report in found if report.venue_order_id == venue_order_id), None)
+
+    def reports(self, pair: str | None, *, open_only: bool = False, limit: int = 100) -> list[OrderReport]:
+        asked = {"limit": str(max(1, min(limit, MAX_ROWS)))}
+        asked |= {"pair": pair} if pair is not None else {}
+        asked |= {"pending_only": "TRUE"} if open_only else {}
+        return self._orders(asked)
+
+    def _orders(self, asked: dict[str, str]) -> list[OrderReport]:
+        answer = self._wire.signed("POST", "/v3/query_order", asked, empty_words=NO_ORDER)
+        return [] if answer.get("Success") is False else answers.order_reports(answer)
+
+    def open_short(self, pair: str, collateral: Decimal, price: Decimal | None = None) -> ShortReport:
+        sent = {"pair": pair, "collateral": plain(_positive(collateral, "collateral"))}
+        if price is not None:
+            sent |= {"order_type": "LIMIT", "price": plain(_positive(price, "price"))}
+        answer = self._wire.signed("POST", "/v6/short_open", sent, moves_money=True)
+        return _understood(lambda: answers.short_opened(answer))
+
+    def close_short(self, pair: str, quantity: Decimal | None = None) -> ShortReport:
+        sent = {"pair": pair}
+        if quantity is not None:
+            sent["close_qty"] = plain(_positive(quantity, "quantity"))
+        answer = self._wire.signed("POST", "/v6/short_close", sent, moves_money=True)
+        return _understood(lambda: answers.short_closed(pair, answer))
+
+    def short_positions(self) -> list[ShortPosition]:
+        return answers.short_positions(self._wire.signed("GET", "/v6/short_positions"))
+
+
+def _positive(value: Decimal | None, what: str) -> Decimal:
+    if value is None or not value.is_finite() or value <= 0:
+        raise OrderRejected(f"an order's {what} must be above zero, not {value}")
+    return value
+
+
+def _understood(parse: Callable[[], Any]) -> Any:
+    """Return what the answer to a sent order says; one that cannot be read leaves the outcome unknown."""
+    try:
+        return parse()
+    except (BadAnswer, TypeError) as error:
+        raise OutcomeUnknown(f"an order's answer cannot be read: {error}") from error
