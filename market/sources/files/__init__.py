@@ -1,0 +1,5 @@
+"""Candle files as people have them: recognised, checked row by row, and turned into candles."""
+
+from market.sources.files.read import FORMATS, Parsed, read
+
+__all__ = ["FORMATS", "Parsed", "read"]
