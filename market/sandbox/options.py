@@ -1,0 +1,184 @@
+"""From what a person asks for to a sandbox ready to serve. Shared by `manage.py sandbox` and `python -m`."""
+
+import argparse
+import time
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from market.errors import BadInput
+from market.sandbox.api import Api
+from market.sandbox.clock import Clock, ManualClock, RunningClock
+from market.sandbox.engine import Engine
+from market.sandbox.faults import Faults
+from market.sandbox.feeds import SeriesReader, exchange_of, prices_of
+from market.sandbox.gate import Gate
+from market.sandbox.limiter import Limiter
+from market.sandbox.rules import QUIRKS, Quirks, plain_decimal
+from market.sandbox.server import Sandbox
+from market.sandbox.store import Store
+
+WINDOW_MS = 60_000
+
+
+@dataclass(slots=True)
+class Options:
+    """What a sandbox is started with; strings as on the command line."""
+
+    state: Path
+    feeds: list[str] = field(default_factory=lambda: ["synthetic"])
+    accounts: list[str] = field(default_factory=list)  # KEY:SECRET:USD
+    clock: str = "real"
+    speed: float = 1.0
+    start_ms: int | None = None
+    fresh: bool = False
+    per_minute: int | None = 30
+    spread_bps: float = 0.0
+    faults: list[str] = field(default_factory=list)  # NAME=VALUE
+    quirks: list[str] = field(default_factory=list)  # NAME=on|off
+
+
+def add_arguments(parser: argparse.ArgumentParser, state: Path) -> None:
+    """Add the sandbox's arguments; `state` is the default folder."""
+    add = parser.add_argument
+    add("--port", type=int, default=8009, help="0 takes any free port")
+    add("--host", default="127.0.0.1")
+    add(
+        "--feed",
+        action="append",
+        metavar="SPEC",
+        dest="feeds",
+        help="replay:FILE.parquet[@PAIR], synthetic[:SEED][@PAIR], script:FILE or series:ID; once per pair",
+    )
+    add("--speed", type=float, default=1.0, metavar="X", help="the sandbox's clock runs X times as fast")
+    add("--clock", choices=("real", "manual"), default="real", help="manual: moved by POST /sandbox/advance")
+    add(
+        "--start",
+        type=int,
+        metavar="MS",
+        dest="start_ms",
+        help="first live instant of a new state folder, epoch ms; earlier bars are history "
+        "(default: a day or 20%% in)",
+    )
+    add("--account", action="append", default=[], metavar="KEY:SECRET:USD", dest="accounts")
+    add("--state", type=Path, default=state, metavar="DIR", help="survives restarts (default: %(default)s)")
+    add("--fresh", action="store_true", help="forget what the state folder holds")
+    add("--spread-bps", type=float, default=0.0, help="spread of candle feeds; at least one tick")
+    add("--fault", action="append", default=[], metavar="NAME=VALUE", dest="faults")
+    add("--quirk", action="append", default=[], metavar="NAME=on|off", dest="quirks", help=", ".join(QUIRKS))
+    limit = parser.add_mutually_exclusive_group()
+    limit.add_argument(
+        "--rate", type=int, default=30, metavar="N", dest="per_minute", help="calls per minute and account"
+    )
+    limit.add_argument("--no-rate-limit", action="store_const", const=None, dest="per_minute")
+
+
+def options_of(parsed: dict[str, Any]) -> Options:
+    """Return the options among parsed arguments."""
+    chosen = {name: parsed[name] for name in Options.__dataclass_fields__}
+    return Options(**chosen | {"feeds": parsed["feeds"] or ["synthetic"]})
+
+
+def build(options: Options, series: SeriesReader | None = None) -> Sandbox:
+    """Return a sandbox with its stored books restored.
+
+    :param series: reads an archive series by id, where there is an archive.
+    :raises BadInput: for anything that cannot be used, before anything is served.
+    """
+    accounts, quirks, faults = _accounts(options.accounts), _quirks(options.quirks), _pairs_of(options.faults)
+    if options.speed <= 0:
+        raise BadInput("the speed must be above 0", "speed")
+    if options.per_minute is not None and options.per_minute < 1:
+        raise BadInput("the rate must be at least 1 call per minute; --no-rate-limit turns it off", "rate")
+    store = Store(options.state, options.fresh)
+    try:
+        return _built(options, store, accounts, quirks, faults, series)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _built(
+    options: Options, store: Store, accounts: dict[str, tuple[str, Decimal]], quirks: Quirks,
+    faults: dict[str, Any], series: SeriesReader | None,
+) -> Sandbox:  # fmt: skip
+    events = list(store.events())
+    origin_ms = next((event["t_ms"] for event in events if event["kind"] == "origin"), None)
+    wall_ms = int(time.time() * 1000) if options.clock == "real" else None
+    prices = prices_of(options.feeds, origin_ms or options.start_ms or wall_ms, series)
+    info, pairs, feeds = exchange_of(prices, options.spread_bps)
+    if origin_ms is None:
+        origin_ms = options.start_ms if options.start_ms is not None else prices.start_ms
+        store.append({"kind": "origin", "t_ms": origin_ms, "feeds": options.feeds})
+    clock = _clock(
+        options,
+        max(origin_ms, store.saved_clock() or 0, *(event["t_ms"] for event in events))
+        if events
+        else origin_ms,
+    )
+    engine = Engine(pairs, feeds, quirks, store.append)
+    for event in events:
+        if event["kind"] != "origin":
+            engine.restore(event)
+    for key, (_, usd) in accounts.items():
+        engine.open_account(key, usd, clock.now_ms())
+    secrets = {key: secret for key, (secret, _) in accounts.items()}
+    gate = Gate(Api(engine, info), secrets, Limiter(options.per_minute), WINDOW_MS * max(1.0, clock.speed))
+    active = Faults()
+    active.change(faults, clock.now_ms())
+    return Sandbox(engine, gate, clock, active, store)
+
+
+def _clock(options: Options, start_ms: int) -> Clock:
+    if options.clock == "manual":
+        return ManualClock(start_ms)
+    return RunningClock(start_ms, options.speed, time.monotonic)
+
+
+def _accounts(given: list[str]) -> dict[str, tuple[str, Decimal]]:
+    """Return key -> (secret, USD); messages never repeat what was given, it may hold a secret."""
+    accounts = {}
+    for text in given:
+        parts = text.split(":")
+        usd = plain_decimal(parts[2]) if len(parts) == 3 else None
+        if usd is None or not all(parts):
+            raise BadInput("an account is KEY:SECRET:USD, for example demo-key:demo-secret:50000", "account")
+        if parts[0] in accounts:
+            raise BadInput("two accounts have the same key", "account")
+        accounts[parts[0]] = (parts[1], usd)
+    return accounts
+
+
+def _pairs_of(given: list[str]) -> dict[str, Any]:
+    faults: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise BadInput(f"a fault is NAME=VALUE, not {text!r}", "fault")
+        faults[name] = _value(value)
+    return faults
+
+
+def _value(text: str) -> Any:
+    words: dict[str, Any] = {"true": True, "on": True, "false": False, "off": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _quirks(given: list[str]) -> Quirks:
+    quirks = Quirks()
+    for text in given:
+        name, _, value = text.partition("=")
+        if name not in QUIRKS or value not in ("on", "off"):
+            raise BadInput(
+                f"a quirk is NAME=on or NAME=off, not {text!r}; there are {', '.join(QUIRKS)}", "quirk"
+            )
+        setattr(quirks, name, value == "on")
+    return quirks
