@@ -26,6 +26,7 @@ class Account(models.Model):
     poll_s = models.FloatField(default=5.0)  # wall seconds between ticker reads
     is_active = models.BooleanField(default=True)
     opened_at = models.DateTimeField(null=True)  # when its balances were first read into our books
+    opened_ms = models.BigIntegerField(default=0)  # the same instant on the venue's clock
     proven_equal_at = models.DateTimeField(null=True)  # last time our books and the venue's were proven equal
     last_error = models.TextField(default="", blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -1,0 +1,104 @@
+"""Our books: what an account holds is the sum of its ledger entries, and every fill is booked in one piece."""
+
+from decimal import Context, Decimal
+from typing import Any
+
+from django.db import transaction
+
+from market.kernel.portfolio import average_entry, settle
+from trading import orders
+from trading.exchanges.port import FILLED, OrderReport
+from trading.models import (
+    Account,
+    Fill,
+    Holding,
+    LedgerEntry,
+    LedgerKind,
+    LiveSession,
+    Order,
+    OrderStatus,
+    Side,
+)
+
+AVERAGES = Context(prec=14)  # an average is no balance: 14 digits survive every database
+
+
+def coins(pair: str) -> tuple[str, str]:
+    """Return (base, quote) of `BTC/USD`."""
+    base, _, quote = pair.partition("/")
+    return base, quote
+
+
+def enter(
+    account: Account, coin: str, amount: Decimal, kind: str, *, fill: Fill | None = None, note: str = ""
+) -> None:
+    """Write one ledger entry and the holding it changes. Call inside a transaction.
+
+    The sum is made in Decimal here: SQL arithmetic on SQLite is binary floating point.
+    """
+    Holding.objects.get_or_create(account=account, coin=coin)
+    holding = Holding.objects.select_for_update().get(account=account, coin=coin)
+    LedgerEntry.objects.create(
+        account=account, coin=coin, amount=amount, kind=kind, fill=fill, note=note[:200]
+    )
+    holding.quantity += amount
+    holding.save(update_fields=["quantity"])
+
+
+@transaction.atomic
+def book(order: Order, report: OrderReport) -> Fill | None:
+    """Book what the venue says about a finished order: status, fill, ledger and the session's books, or nothing.
+
+    None when there was nothing to book, or another process has booked it.
+    """
+    status = OrderStatus.FILLED if report.status == FILLED else OrderStatus.CANCELLED
+    finished_ms = report.finished_ms or report.created_ms
+    if not orders.move(order, status, venue_order_id=report.venue_order_id, settled_ms=finished_ms):
+        return None
+    if not report.filled:
+        return None
+    session = LiveSession.objects.select_for_update().select_related("account").get(pk=order.session_id)
+    quantity = report.filled if order.side == Side.BUY else -report.filled
+    before = session.held
+    fill = Fill.objects.create(
+        order=order,
+        session=session,
+        quantity=quantity,
+        price=report.average_price,
+        fee=report.fee,
+        role=report.role,
+        realised=realised(session.entry_price, before, quantity, report.average_price),
+        filled_ms=finished_ms,
+    )
+    base, quote = coins(order.pair)
+    note = f"order {report.venue_order_id}"
+    enter(session.account, base, quantity, LedgerKind.TRADE, fill=fill, note=note)
+    enter(session.account, quote, -quantity * report.average_price, LedgerKind.TRADE, fill=fill, note=note)
+    enter(session.account, quote, -report.fee, LedgerKind.FEE, fill=fill, note=note)
+    _book_session(session, fill)
+    return fill
+
+
+def realised(entry: Decimal, held: Decimal, quantity: Decimal, price: Decimal) -> Decimal:
+    """Return the profit before fees of the part of a position that a fill closes."""
+    if held * quantity >= 0:
+        return Decimal(0)
+    closed = min(abs(held), abs(quantity))
+    profit = (price - entry) * closed
+    return profit if held > 0 else -profit
+
+
+def _book_session(session: LiveSession, fill: Fill) -> None:
+    before = session.held
+    entry = average_entry(session.entry_price, before, fill.quantity, fill.price)
+    session.cash, session.held = settle(session.cash, before, fill.quantity, fill.price, fill.fee)
+    session.entry_price = AVERAGES.plus(entry)
+    session.fees += fill.fee
+    session.realised += fill.realised
+    changed: dict[str, Any] = {}
+    if session.held == 0 or before * session.held <= 0:  # closed, opened or turned: guards start anew
+        changed = {"bars_held": 0, "high_water": fill.price if session.held else Decimal(0)}
+        changed |= {"stop_price": Decimal(0), "take_price": Decimal(0)}
+    for name, value in changed.items():
+        setattr(session, name, value)
+    session.save(update_fields=["cash", "held", "entry_price", "fees", "realised", *changed])

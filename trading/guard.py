@@ -1,0 +1,54 @@
+"""A venue seen through a lease: no call leaves this process unless the lease is ours and long enough."""
+
+from django.conf import settings
+
+from market.leases import Held
+from trading.exchanges.port import Balance, Exchange, OrderReport, Proposal
+
+
+class LeaseLost(Exception):
+    """Somebody else drives this session now: stop, and touch nothing more."""
+
+
+class Leased:
+    """The calls of an `Exchange` that a session makes, each after a renewal of the session's lease."""
+
+    def __init__(self, exchange: Exchange, lease: Held) -> None:
+        self.exchange, self.lease = exchange, lease
+
+    def require(self) -> None:
+        """:raises LeaseLost: when the lease has passed on, or could pass on before a call's timeout."""
+        if not self.lease.renew():
+            raise LeaseLost(self.lease.name)
+        self.require_time()
+
+    def require_time(self) -> None:
+        """Check the time left without renewing: a process that was suspended after its renewal stops here.
+
+        :raises LeaseLost: when the lease would end before a call could.
+        """
+        if self.lease.remaining_s() <= settings.VENUE_TIMEOUT_S:
+            raise LeaseLost(self.lease.name)
+
+    def now_ms(self) -> int:
+        return self.exchange.now_ms()
+
+    def balances(self) -> dict[str, Balance]:
+        self.require()
+        return self.exchange.balances()
+
+    def report(self, venue_order_id: str) -> OrderReport | None:
+        self.require()
+        return self.exchange.report(venue_order_id)
+
+    def reports(self, pair: str | None) -> list[OrderReport]:
+        self.require()
+        return self.exchange.reports(pair, limit=LISTED)
+
+    def place(self, order: Proposal) -> OrderReport:
+        """Send; the caller has renewed before it committed the intent, so only the time is checked here."""
+        self.require_time()
+        return self.exchange.place(order)
+
+
+LISTED = 100  # rows asked for in one order query

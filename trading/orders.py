@@ -1,0 +1,136 @@
+"""The life of an order: planned, sent once, answered. `settle.py` finds out what became of unanswered ones.
+
+An intent is a committed row before anything is sent. The database decides who moves it: every move is an
+UPDATE that names the status it starts from, so a row moves once even when two processes try.
+"""
+
+import logging
+from decimal import Decimal
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from trading.exchanges.errors import BadCredentials, ExchangeError, OrderRejected, VenueClosed
+from trading.exchanges.port import OrderReport, Proposal
+from trading.guard import Leased, LeaseLost
+from trading.models import Decision, LiveSession, Order, OrderStatus, OrderType, Side
+
+logger = logging.getLogger(__name__)
+
+S = OrderStatus
+NEXT: dict[str, set[OrderStatus]] = {
+    S.PLANNED: {S.SENDING, S.REFUSED},
+    S.SENDING: {S.UNCERTAIN, S.OPEN, S.FILLED, S.CANCELLED, S.REJECTED, S.REFUSED},
+    S.UNCERTAIN: {S.OPEN, S.FILLED, S.CANCELLED, S.ABSENT},
+    S.OPEN: {S.FILLED, S.CANCELLED},
+    S.CANCELLED: {S.FILLED},  # a fill may win the race against our cancel
+    S.ABSENT: {S.FILLED},  # the proof was wrong: better a corrected row than a wrong book
+    S.FILLED: set(),
+    S.REJECTED: set(),
+    S.REFUSED: set(),
+}
+NEVER_THERE = [S.REJECTED, S.REFUSED]  # certainly not on the venue
+DISTINCT_MS = 3_600_000  # venue time within which no two orders of an account look alike
+
+
+class IllegalMove(Exception):
+    """A bug: the table of moves does not allow this one."""
+
+
+def move(order: Order, status: OrderStatus, **changes: Any) -> bool:
+    """Change an order's status once; False if another process moved it first.
+
+    :raises IllegalMove: when the table does not allow it.
+    """
+    if status not in NEXT[order.status]:
+        raise IllegalMove(f"order {order.pk} is {order.status} and cannot become {status}")
+    changes |= {"status": status, "changed_at": timezone.now()}
+    if not Order.objects.filter(pk=order.pk, status=order.status).update(**changes):
+        return False
+    for name, value in changes.items():
+        setattr(order, name, value)
+    return True
+
+
+def distinct_quantity(
+    quantity: Decimal, *, step: Decimal, session: LiveSession, side: str, now_ms: int
+) -> Decimal:
+    """Return `quantity` lowered by the fewest steps that make it unlike every recent order of the account.
+
+    The venue takes no client order id: pair, side, type and quantity must tell our orders apart.
+    """
+    recent = Order.objects.filter(account=session.account_id, pair=session.pair, side=side)
+    recent = recent.filter(planned_ms__gt=now_ms - DISTINCT_MS).exclude(status__in=NEVER_THERE)
+    taken = set(recent.values_list("quantity", flat=True))
+    while step > 0 and quantity in taken:
+        quantity -= step
+    return max(quantity, Decimal(0))
+
+
+def plan(
+    session: LiveSession,
+    *,
+    quantity: Decimal,
+    expected_price: Decimal,
+    reason: str,
+    fence: int,
+    now_ms: int,
+    decision: Decision | None = None,
+) -> Order | None:
+    """Commit the intent to trade a signed `quantity`; None while another order of the pair is unsettled."""
+    at_ms = decision.bar_ms if decision else now_ms
+    number = session.orders.count() + 1
+    try:
+        with transaction.atomic():
+            return Order.objects.create(
+                client_ref=f"{session.pk}:{at_ms}:{session.pair}:{number}",
+                session=session,
+                account_id=session.account_id,
+                decision=decision,
+                pair=session.pair,
+                side=Side.BUY if quantity > 0 else Side.SELL,
+                type=OrderType.MARKET,
+                quantity=abs(quantity),
+                expected_price=expected_price,
+                reason=reason[:200],
+                fence=fence,
+                planned_ms=now_ms,
+            )
+    except IntegrityError:
+        return None
+
+
+def send(order: Order, *, exchange: Leased, seen_ms: int) -> OrderReport | None:
+    """Send a planned order once and return the venue's report; None when it was not accepted or is uncertain.
+
+    :param seen_ms: the latest time read from the venue: certainly not after the send
+    :raises LeaseLost: when the lease does not allow a send any more; the order stays planned or is refused.
+    :raises BadCredentials: when the venue does not know us; the order is recorded as rejected.
+    """
+    exchange.require()
+    if not move(order, S.SENDING, sent_ms=seen_ms, fence=exchange.lease.fence):
+        return None
+    proposal = Proposal(order.pair, order.side, order.type, order.quantity, order.price)
+    try:
+        return exchange.place(proposal)
+    except LeaseLost:
+        move(order, S.REFUSED, answer="not sent: the lease was about to end", settled_ms=seen_ms)
+        raise
+    except ExchangeError as error:
+        record_failure(order, error, seen_ms)
+        if isinstance(error, BadCredentials):
+            raise
+        return None
+
+
+def record_failure(order: Order, error: ExchangeError, at_ms: int) -> None:
+    """Write down what a failed send means: rejected, never there, or uncertain."""
+    words = str(error)[:300]
+    if not error.had_no_effect:
+        move(order, S.UNCERTAIN, answer=words)
+    elif isinstance(error, (OrderRejected, VenueClosed, BadCredentials)):
+        move(order, S.REJECTED, answer=words, settled_ms=at_ms)
+    else:
+        move(order, S.REFUSED, answer=f"never sent: {words}"[:300], settled_ms=at_ms)
+    logger.warning("order %s is %s: %s", order.client_ref, order.status, words)

@@ -1,0 +1,196 @@
+"""Our books against the venue's: a pure comparison, then corrections as ledger entries. The venue wins.
+
+The venue shows the quote currency floored to cents, so equality there is to the cent; coins are compared to
+the last unit. Nothing is compared while an order of the account is unsettled: then the difference has a name.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+
+from django.db import transaction
+from django.utils import timezone
+
+from trading import alerts, books
+from trading.exchanges.port import FILLED, Balance, Exchange, OrderReport
+from trading.guard import LISTED, Leased
+from trading.models import (
+    Account,
+    AlertLevel,
+    Holding,
+    LedgerEntry,
+    LedgerKind,
+    Order,
+    OrderStatus,
+    Reconciliation,
+    Side,
+)
+
+logger = logging.getLogger(__name__)
+
+CENT = Decimal("0.01")
+NOISE = Decimal("0.000001")  # 15 significant digits of a large balance
+COIN_NOISE = Decimal("0.0000000001")
+QUOTES = frozenset({"USD", "USDT", "USDC", "EUR"})
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One coin whose amounts do not agree."""
+
+    coin: str
+    ours: Decimal
+    theirs: Decimal
+
+    @property
+    def missing(self) -> Decimal:
+        """Return what must be added to our books."""
+        return self.theirs - self.ours
+
+
+def compare(ours: Mapping[str, Decimal], theirs: Mapping[str, Decimal]) -> list[Difference]:
+    """Return the coins that differ by more than the venue's display can explain."""
+    found = []
+    for coin in sorted(set(ours) | set(theirs)):
+        one, other = ours.get(coin, Decimal(0)), theirs.get(coin, Decimal(0))
+        if not is_equal(coin, one, other):
+            found.append(Difference(coin, one, other))
+    return found
+
+
+def is_equal(coin: str, ours: Decimal, theirs: Decimal) -> bool:
+    """Say whether the venue's shown amount can stand for ours: cents are floored, coins are exact."""
+    if coin in QUOTES:
+        return -NOISE <= ours - theirs < CENT + NOISE
+    return abs(ours - theirs) <= COIN_NOISE
+
+
+def holdings(account: Account) -> dict[str, Decimal]:
+    """Return what our books say the account holds."""
+    return dict(Holding.objects.filter(account=account).values_list("coin", "quantity"))
+
+
+def totals(balances: Mapping[str, Balance]) -> dict[str, Decimal]:
+    return {coin: balance.total for coin, balance in balances.items()}
+
+
+def open_books(account: Account, exchange: Exchange | Leased) -> None:
+    """Take the venue's balances as the account's opening entries; does nothing once that has been done."""
+    if account.opened_at is not None:
+        return
+    opened_ms = exchange.now_ms()
+    found = totals(exchange.balances())
+    with transaction.atomic():
+        now = timezone.now()
+        mine = Account.objects.filter(pk=account.pk, opened_at=None)
+        if mine.update(opened_at=now, opened_ms=opened_ms, proven_equal_at=now):
+            for coin, amount in found.items():
+                if amount:
+                    books.enter(account, coin, amount, LedgerKind.OPENING, note="found at first reading")
+            Reconciliation.objects.create(account=account, equal=True)
+    account.refresh_from_db(fields=["opened_at", "opened_ms", "proven_equal_at"])
+
+
+def reconcile(account: Account, exchange: Exchange | Leased) -> Reconciliation | None:
+    """Compare our books with the venue's, record it, and correct ours. None when it must wait.
+
+    It waits while an order of the account is unsettled, or when something was booked while we were asking.
+    """
+    open_books(account, exchange)
+    before = _state(account)
+    if before is None:
+        return None
+    theirs = totals(exchange.balances())
+    differences = compare(holdings(account), theirs)
+    orders = exchange.reports(None) if differences else []
+    with transaction.atomic():
+        Account.objects.select_for_update().get(pk=account.pk)
+        if _state(account) != before:
+            return None
+        return _record(account, differences, theirs, orders)
+
+
+def _state(account: Account) -> int | None:
+    """Return a number that changes with every booking; None while an order is unsettled."""
+    if account.orders.unsettled().exists():
+        return None
+    newest = LedgerEntry.objects.filter(account=account).order_by("-id").values_list("id", flat=True).first()
+    return newest or 0
+
+
+def _record(
+    account: Account,
+    differences: list[Difference],
+    theirs: Mapping[str, Decimal],
+    orders: list[OrderReport],
+) -> Reconciliation:
+    done = []
+    if differences:
+        done += adopt_unknown(account, orders)
+        for left in compare(holdings(account), theirs):
+            books.enter(account, left.coin, left.missing, LedgerKind.ADJUSTMENT, note="the venue's figure")
+            done.append(f"{left.coin} corrected by {left.missing:f}")
+        _tell(account, differences, done)
+    account.proven_equal_at = timezone.now()
+    account.save(update_fields=["proven_equal_at"])
+    rows = [{**{k: str(v) for k, v in asdict(one).items()}, "done": "; ".join(done)} for one in differences]
+    return Reconciliation.objects.create(account=account, equal=not differences, differences=rows)
+
+
+def adopt_unknown(account: Account, reports: list[OrderReport]) -> list[str]:
+    """Book filled orders of the venue that our books do not know, and say what was done.
+
+    One that matches an intent we had proven absent corrects that intent; any other is somebody else's act.
+    Only as many as explain a difference are looked at: the caller found one.
+    """
+    known = set(account.orders.exclude(venue_order_id="").values_list("venue_order_id", flat=True))
+    notes = LedgerEntry.objects.filter(account=account, kind=LedgerKind.ADJUSTMENT)
+    adopted = set(notes.values_list("note", flat=True))
+    done = []
+    for report in reversed(reports):
+        if report.status != FILLED or report.venue_order_id in known or report.side not in Side.values:
+            continue
+        note = f"foreign order {report.venue_order_id}"
+        if report.created_ms < account.opened_ms or note in adopted:
+            continue
+        late = _proven_absent(account, report)
+        if late is not None:
+            books.book(late, report)
+            done.append(f"order {late.client_ref} had reached the venue after all")
+            continue
+        _adopt(account, report, note)
+        done.append(f"{note} ({report.side} {report.filled:f} {report.pair}) adopted")
+    return done
+
+
+def _proven_absent(account: Account, report: OrderReport) -> Order | None:
+    absent = account.orders.filter(status=OrderStatus.ABSENT, pair=report.pair, side=report.side)
+    return absent.filter(quantity=report.quantity, sent_ms__lte=report.created_ms).first()
+
+
+def _adopt(account: Account, report: OrderReport, note: str) -> None:
+    base, quote = books.coins(report.pair)
+    signed = report.filled if report.side == Side.BUY else -report.filled
+    books.enter(account, base, signed, LedgerKind.ADJUSTMENT, note=note)
+    paid = -signed * report.average_price - report.fee
+    books.enter(account, quote, paid, LedgerKind.ADJUSTMENT, note=note)
+
+
+def _tell(account: Account, differences: list[Difference], done: list[str]) -> None:
+    figures = ", ".join(f"{one.coin} ours {one.ours:f} theirs {one.theirs:f}" for one in differences)
+    text = f"The books of {account} differed from the venue's: {figures}. {'; '.join(done)}."
+    logger.warning(text)
+    alerts.raise_alert(account.owner, AlertLevel.WARNING, f"books:{account.pk}", text)
+
+
+__all__ = [
+    "LISTED",
+    "Difference",
+    "adopt_unknown",
+    "compare",
+    "holdings",
+    "is_equal",
+    "open_books",
+    "reconcile",
+]
