@@ -62,7 +62,7 @@ def read() -> Environment:
     :raises SystemExit: with one line per wrong setting.
     """
     try:
-        return Environment()
+        return Environment()  # type: ignore[call-arg]  # the fields come from the environment
     except ValidationError as error:
         lines = [
             "{}: {}".format(".".join(map(str, e["loc"])).upper() or "SETTINGS", e["msg"])

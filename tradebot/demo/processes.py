@@ -8,8 +8,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from tradebot.env import BASE_DIR
 
 PR_SET_PDEATHSIG = 1
 
@@ -27,7 +29,15 @@ def die_with_parent() -> None:
 class Child:
     """One of our servers, in a group of its own: Ctrl-C reaches only us, and we stop it in order."""
 
-    def __init__(self, name: str, arguments: list[str], *, log_dir: Path, ready: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: list[str],
+        *,
+        log_dir: Path,
+        ready: str,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
         self.name, self.ready = name, ready
         self.log = log_dir / f"{name}.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +50,8 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 preexec_fn=die_with_parent,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                cwd=BASE_DIR,
+                env={**environment, "PYTHONUNBUFFERED": "1"},
             )
 
     def output(self) -> str:
