@@ -1,7 +1,7 @@
 """What can go wrong with a venue. The class of an error names the next move, its text is for people.
 
-`had_no_effect` says whether a refused or failed order is certainly not on the venue. It is False for exactly
-one class an order call may raise, `OutcomeUnknown`: whoever gets that must ask the venue and must not send again.
+`had_no_effect` says whether a refused or failed order is certainly not on the venue. `OutcomeUnknown` alone
+says False: then the venue must be asked and nothing may be sent again.
 """
 
 from typing import ClassVar
@@ -54,7 +54,7 @@ class BadCredentials(ExchangeError):
 
 
 class BadAnswer(ExchangeError):
-    """A read was answered with something malformed or incomplete: what it asked about is unknown, not empty."""
+    """A read was answered with something malformed or incomplete: what it asked about is unknown."""
 
     next_move = "decide nothing on it; try again"
 

@@ -106,8 +106,8 @@ class Exchange(Protocol):
     """A venue. Raises only ExchangeError.
 
     Order calls (`place`, `cancel`, `open_short`, `close_short`) raise `OutcomeUnknown` when it is not known
-    whether they took effect; every other error of theirs means that they did not. Reads raise `Unreachable` or
-    `BadAnswer` when what they ask about is unknown; an empty result is an answer.
+    whether they took effect; every other error of theirs means that they did not. Reads raise `Unreachable`
+    or `BadAnswer` when what they ask about is unknown; an empty result is an answer.
     """
 
     name: str
@@ -126,7 +126,7 @@ class Exchange(Protocol):
         ...
 
     def tradable(self) -> frozenset[str]:
-        """Return the pairs that take orders now; empty while the venue is closed. As fresh as `instruments`."""
+        """Return the pairs that take orders, as fresh as `instruments`; none while the venue is closed."""
         ...
 
     def quotes(self, pairs: Iterable[str] | None = None) -> dict[str, Quote]:

@@ -1,4 +1,4 @@
-"""The Roostoo mock exchange behind our port. Only this file and its two helpers know how Roostoo spells things."""
+"""Roostoo behind our port. Only this file and its two helpers know how Roostoo spells things."""
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal
@@ -9,7 +9,7 @@ from trading.exchanges import roostoo_answers as answers
 from trading.exchanges.errors import BadAnswer, OrderRejected, OutcomeUnknown
 from trading.exchanges.port import Balance, OrderReport, Proposal, Quote, ShortPosition, ShortReport
 from trading.exchanges.roostoo_answers import plain
-from trading.exchanges.roostoo_wire import RoostooWire
+from trading.exchanges.roostoo_wire import Call, RoostooWire
 
 RULES_FRESH_S = 300.0
 NO_ORDER = "no order matched"
@@ -56,7 +56,7 @@ class Roostoo:
         return answers.quotes(self._wire.public("/v3/ticker", timed=True), pairs)
 
     def balances(self, *, allow_empty: bool = False) -> dict[str, Balance]:
-        return answers.balances(self._wire.signed("GET", "/v3/balance"), allow_empty=allow_empty)
+        return answers.balances(self._wire.signed(Call("GET", "/v3/balance")), allow_empty=allow_empty)
 
     def place(self, order: Proposal) -> OrderReport:
         sent = {
@@ -67,14 +67,14 @@ class Roostoo:
         }
         if order.type == "LIMIT":
             sent["price"] = plain(_positive(order.price, "price"))
-        answer = self._wire.signed("POST", "/v3/place_order", sent, moves_money=True)
+        answer = self._wire.signed(Call("POST", "/v3/place_order", sent, moves_money=True))
         return _understood(lambda: answers.order_report(answer.get("OrderDetail")))
 
     def cancel(self, venue_order_id: str) -> bool:
+        sent = {"order_id": venue_order_id}
         answer = self._wire.signed(
-            "POST", "/v3/cancel_order", {"order_id": venue_order_id}, moves_money=True,
-            empty_words=NONE_CANCELLED,
-        )  # fmt: skip
+            Call("POST", "/v3/cancel_order", sent, moves_money=True, empty_words=NONE_CANCELLED)
+        )
         cancelled = answer.get("CanceledList") or []
         return _understood(lambda: venue_order_id in {str(order_id) for order_id in cancelled})
 
@@ -89,25 +89,25 @@ class Roostoo:
         return self._orders(asked)
 
     def _orders(self, asked: dict[str, str]) -> list[OrderReport]:
-        answer = self._wire.signed("POST", "/v3/query_order", asked, empty_words=NO_ORDER)
+        answer = self._wire.signed(Call("POST", "/v3/query_order", asked, empty_words=NO_ORDER))
         return [] if answer.get("Success") is False else answers.order_reports(answer)
 
     def open_short(self, pair: str, collateral: Decimal, price: Decimal | None = None) -> ShortReport:
         sent = {"pair": pair, "collateral": plain(_positive(collateral, "collateral"))}
         if price is not None:
             sent |= {"order_type": "LIMIT", "price": plain(_positive(price, "price"))}
-        answer = self._wire.signed("POST", "/v6/short_open", sent, moves_money=True)
+        answer = self._wire.signed(Call("POST", "/v6/short_open", sent, moves_money=True))
         return _understood(lambda: answers.short_opened(answer))
 
     def close_short(self, pair: str, quantity: Decimal | None = None) -> ShortReport:
         sent = {"pair": pair}
         if quantity is not None:
             sent["close_qty"] = plain(_positive(quantity, "quantity"))
-        answer = self._wire.signed("POST", "/v6/short_close", sent, moves_money=True)
+        answer = self._wire.signed(Call("POST", "/v6/short_close", sent, moves_money=True))
         return _understood(lambda: answers.short_closed(pair, answer))
 
     def short_positions(self) -> list[ShortPosition]:
-        return answers.short_positions(self._wire.signed("GET", "/v6/short_positions"))
+        return answers.short_positions(self._wire.signed(Call("GET", "/v6/short_positions")))
 
 
 def _positive(value: Decimal | None, what: str) -> Decimal:

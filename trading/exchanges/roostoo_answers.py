@@ -1,4 +1,4 @@
-"""Roostoo's JSON objects -> our values. Pure. What is missing or malformed raises: unknown is never read as zero."""
+"""Roostoo's JSON objects -> our values. Pure. What is missing or malformed raises: unknown is not zero."""
 
 from collections.abc import Iterable
 from decimal import Decimal

@@ -1,0 +1,160 @@
+"""One HTTP exchange with a venue under a deadline: JSON in Decimal out, and what each failure means."""
+
+import json
+import ssl
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import requests
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    SSLError,
+)
+
+from trading.exchanges.errors import BadAnswer, ExchangeError, OutcomeUnknown, Throttled, Unreachable
+
+MAX_ANSWER_BYTES = 40_000_000
+THROTTLED_WAIT_S = 15.0  # where the venue does not say; half a minute's window usually has room again
+WORDS_SHOWN = 200
+
+
+class Refused(Exception):
+    """HTTP 400, 401, 403: the venue did not do it and said why. Adapters know what its words mean."""
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+        self.words = words
+
+
+class JsonHttp:
+    """Sends one request at a time to one venue.
+
+    :param timeout_s: (to connect, for the whole answer), in seconds.
+    :param dialect: what a healthy server there is called in messages.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        http: requests.Session,
+        timeout_s: tuple[float, float],
+        local_s: Callable[[], float],
+        dialect: str,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.dialect = dialect
+        self._http = http
+        self._timeout_s = timeout_s
+        self._local_s = local_s
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        sent: Mapping[str, str],
+        headers: Mapping[str, str] | None = None,
+        *,
+        moves_money: bool = False,
+    ) -> Any:
+        """Return the decoded answer.
+
+        :param moves_money: then whatever is not certainly without effect is `OutcomeUnknown`.
+        :raises Refused: on HTTP 400, 401 and 403 (400 only for reads).
+        """
+        fields: dict[str, Any] = {"params": sent} if method == "GET" else {"data": sent}
+        deadline_s = self._local_s() + sum(self._timeout_s)
+        try:
+            with self._http.request(
+                method,
+                self.base_url + path,
+                headers=headers,
+                timeout=self._timeout_s,
+                stream=True,
+                allow_redirects=False,
+                **fields,
+            ) as response:
+                body = self._body(response, deadline_s)
+        except requests.RequestException as error:
+            # `from None`: the library's error carries the request, and the request carries the key.
+            raise network_error(error, self.base_url, moves_money=moves_money) from None
+        self._require_status(response, body, moves_money=moves_money)
+        return self._decoded(body, moves_money=moves_money)
+
+    def not_understood(self, *, moves_money: bool = False) -> ExchangeError:
+        """Return the error for an answer that makes no sense."""
+        if moves_money:
+            return OutcomeUnknown("the venue answered an order with something that cannot be understood")
+        return BadAnswer(f"{self.base_url} did not answer as {self.dialect} does: wrong address, or not well")
+
+    def _body(self, response: requests.Response, deadline_s: float) -> bytes:
+        """Read an answer that may come in drips; a read timeout alone would bound each drip only."""
+        parts, size = [], 0
+        for part in response.iter_content(65_536):
+            parts.append(part)
+            size += len(part)
+            if self._local_s() > deadline_s or size > MAX_ANSWER_BYTES:
+                raise requests.ReadTimeout("the answer takes too long or does not end")
+        return b"".join(parts)
+
+    def _require_status(self, response: requests.Response, body: bytes, *, moves_money: bool) -> None:
+        status = response.status_code
+        if status == 200:
+            return
+        if status in (418, 429):
+            raise Throttled(_wait_s(response.headers.get("Retry-After")), "the venue says too many requests")
+        if status in (401, 403) or (status == 400 and not moves_money):
+            raise Refused(status, body[:WORDS_SHOWN].decode("utf-8", "replace").strip())
+        if moves_money:
+            raise OutcomeUnknown(f"the venue answered an order with HTTP {status}")
+        if status >= 500:
+            raise Unreachable(f"{self.base_url} answered HTTP {status}")
+        raise self.not_understood()
+
+    def _decoded(self, body: bytes, *, moves_money: bool) -> Any:
+        try:
+            return json.loads(body.decode("utf-8"), parse_float=Decimal, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError):
+            raise self.not_understood(moves_money=moves_money) from None
+
+
+def network_error(error: requests.RequestException, url: str, *, moves_money: bool) -> ExchangeError:
+    """Return what a failed exchange means."""
+    if _never_sent(error):
+        return Unreachable(f"nothing answers at {url}")
+    if moves_money:
+        return OutcomeUnknown("the connection was lost, or no answer came, after an order was sent")
+    if isinstance(error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError):
+        return BadAnswer(f"an answer of {url} broke off")
+    if isinstance(error, requests.Timeout):
+        return Unreachable(f"{url} did not answer in time")
+    if isinstance(error, requests.exceptions.SSLError):
+        return Unreachable(f"no secure connection to {url}")
+    return Unreachable(f"the connection to {url} was lost")
+
+
+def _never_sent(error: requests.RequestException) -> bool:
+    """Say whether a connection was never made. Only then is an order certainly not on the venue."""
+    if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.InvalidURL):
+        return True
+    cause = error.args[0] if error.args else None
+    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
+    if isinstance(reason, SSLError):
+        return bool(reason.args) and isinstance(reason.args[0], ssl.SSLCertVerificationError)
+    return isinstance(reason, NewConnectionError | NameResolutionError | ConnectTimeoutError)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _wait_s(retry_after: str | None) -> float:
+    try:
+        return min(300.0, max(1.0, float(retry_after or THROTTLED_WAIT_S)))
+    except ValueError:  # an HTTP date
+        return THROTTLED_WAIT_S

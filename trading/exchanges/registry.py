@@ -1,0 +1,82 @@
+"""Venue name -> adapter for one account, with its HTTP client, clock, time limits, budget and secret."""
+
+import time
+from collections.abc import Callable
+
+import requests
+from django.conf import settings
+
+from market.errors import BadInput
+from trading.budget import Budget
+from trading.exchanges.binance_prices import BinancePrices
+from trading.exchanges.clock import VenueClock
+from trading.exchanges.http import JsonHttp
+from trading.exchanges.paper import Paper
+from trading.exchanges.port import Exchange
+from trading.exchanges.roostoo import Roostoo
+from trading.exchanges.roostoo_wire import Credentials, RoostooWire
+from trading.models import Account
+from trading.secrets import unseal
+
+CONNECT_SHARE = 0.3  # of VENUE_TIMEOUT_S; the rest is for the answer
+
+
+def _http(account: Account, clock: VenueClock, dialect: str) -> JsonHttp:
+    total_s = settings.VENUE_TIMEOUT_S
+    return JsonHttp(
+        account.base_url,
+        http=requests.Session(),
+        timeout_s=(total_s * CONNECT_SHARE, total_s * (1 - CONNECT_SHARE)),
+        local_s=clock.local_s,
+        dialect=dialect,
+    )
+
+
+def _roostoo(account: Account, *, credentials: Credentials | None) -> Roostoo:
+    clock, budget = VenueClock(time.monotonic), Budget(account.pk, account.calls_per_minute)
+    http = _http(account, clock, "a Roostoo server")
+    return Roostoo(RoostooWire(http, credentials, clock=clock, spend=budget))
+
+
+def _live_roostoo(account: Account) -> Exchange:
+    return _roostoo(account, credentials=Credentials(account.api_key, unseal(account.secret)))
+
+
+def _paper(account: Account) -> Exchange:
+    return Paper(_roostoo(account, credentials=None), account.pk)
+
+
+def _paper_binance(account: Account) -> Exchange:
+    clock, budget = VenueClock(time.monotonic), Budget(account.pk, account.calls_per_minute)
+    prices = BinancePrices(_http(account, clock, "Binance"), clock=clock, spend=budget)
+    return Paper(prices, account.pk)
+
+
+VENUES: dict[str, Callable[[Account], Exchange]] = {
+    "roostoo": _live_roostoo,
+    "paper": _paper,
+    "paper-binance": _paper_binance,
+}
+LABELS = {
+    "roostoo": "Roostoo (or the sandbox)",
+    "paper": "Paper trading at Roostoo's prices",
+    "paper-binance": "Paper trading at Binance's prices",
+}
+KEYLESS = frozenset({"paper", "paper-binance"})
+
+
+def connect(account: Account) -> Exchange:
+    """Return the account's venue. Makes no call.
+
+    :raises BadInput: when the venue's name is unknown or the stored secret cannot be opened.
+    """
+    return factory_of(account.venue)(account)
+
+
+def factory_of(venue: str) -> Callable[[Account], Exchange]:
+    """:raises BadInput: when no venue has that name."""
+    if venue.startswith("ccxt:"):
+        raise BadInput("venues through ccxt are not available yet; use " + ", ".join(VENUES), field="venue")
+    if venue not in VENUES:
+        raise BadInput(f"there is no venue {venue!r}; use one of {', '.join(VENUES)}", field="venue")
+    return VENUES[venue]

@@ -1,0 +1,55 @@
+"""`manage.py collect_ticks`: keep a venue's live quotes as rows."""
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from market.commands import ProductCommand
+from market.errors import BadInput
+from trading.accounts import account_named, failure
+from trading.exchanges.errors import ExchangeError
+from trading.exchanges.registry import connect
+from trading.ticks import collect
+
+
+class Command(ProductCommand):
+    help = "Read an account's venue every few seconds and store the quotes, until Ctrl-C or for --seconds."
+
+    def arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--account", required=True, help="name or id of an account")
+        parser.add_argument("--user", help="owner, where several people have an account of that name")
+        parser.add_argument("--pair", action="append", help="repeatable; every quoted pair unless given")
+        parser.add_argument("--seconds", type=float, help="stop after so long")
+        parser.add_argument(
+            "--poll", type=float, help="seconds between reads; the account's own unless given"
+        )
+
+    def run(self, **options: Any) -> dict[str, Any]:
+        account = account_named(options["account"], user=options["user"])
+        poll_s = account.poll_s if options["poll"] is None else options["poll"]
+        if poll_s <= 0 or (options["seconds"] is not None and options["seconds"] < 0):
+            raise BadInput("--poll must be above 0 and --seconds not below it", field="poll")
+        exchange = connect(account)
+        pairs = options["pair"]
+        if pairs:
+            try:
+                unknown = sorted(set(pairs) - set(exchange.instruments()))
+            except ExchangeError as error:
+                raise BadInput(failure(account, error), field="account") from error
+            if unknown:
+                raise BadInput(f"{account} has no pair {unknown[0]}", field="pair")
+        self.say(f"collecting {', '.join(pairs) if pairs else 'every pair'} of {account} every {poll_s:g} s")
+        done = collect(
+            exchange,
+            account.market,
+            pairs,
+            poll_s=poll_s,
+            seconds=options["seconds"],
+            monotonic_s=time.monotonic,
+            sleep=time.sleep,
+            say=self.say,
+        )
+        self.say(f"stored {done.ticks} ticks of {done.reads} reads, {done.errors} failed")
+        return asdict(done)
