@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEVELOPMENT_KEY = "development-only-key-never-use-it-where-others-can-reach-you"
-DEVELOPMENT_FERNET = "ZGV2ZWxvcG1lbnQtb25seS1mZXJuZXQta2V5LTMyYnl0ZXM="
+DEVELOPMENT_FERNET = "ZGV2ZWxvcG1lbnQtb25seS1mZXJuZXQta2V5LTAwMDA="
 
 
 class Environment(BaseSettings):
