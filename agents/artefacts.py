@@ -1,0 +1,116 @@
+"""A trained model on disk: written whole or not at all, and refused when anything in it has changed."""
+
+import hashlib
+import io
+import json
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+
+from agents.models import TrainedModel
+from agents.policies.network import Network
+from agents.policies.port import ObservationNeeds
+from agents.policies.trained import NetworkPolicy
+from agents.spaces import ActionSpec
+from market.errors import BadInput
+from market.features import FeatureSet, Scaler
+
+FILES = ("card.json", "policy.zip", "weights.npz")
+
+
+def write(relative: str, *, card: dict[str, Any], network: Network, policy_zip: bytes) -> str:
+    """Write a model's directory, replacing an unfinished earlier one, and return its hash.
+
+    :param relative: the directory, relative to VAR_DIR
+    :param policy_zip: the learning library's own archive, for whoever wants to train on
+    """
+    target = Path(settings.VAR_DIR) / relative
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    part.mkdir(parents=True)
+    try:
+        weights = io.BytesIO()
+        np.savez(weights, **network.to_arrays())  # type: ignore[arg-type]  # the stubs confuse names and flags
+        text = json.dumps(card, indent=1, sort_keys=True).encode()
+        for name, data in zip(FILES, (text, policy_zip, weights.getvalue()), strict=True):
+            _write_file(part / name, data)
+        shutil.rmtree(target, ignore_errors=True)
+        part.rename(target)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return hash_of(target)
+
+
+def hash_of(directory: Path) -> str:
+    """Return the SHA-256 over the names and contents of a model's files.
+
+    :raises FileNotFoundError: when one is missing
+    """
+    digest = hashlib.sha256()
+    for name in FILES:
+        content = hashlib.sha256((directory / name).read_bytes()).hexdigest()
+        digest.update(f"{name} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def verify(model: TrainedModel) -> Path:
+    """Return the directory of a model whose files are the ones that were made.
+
+    :raises BadInput: when one is missing or has changed
+    """
+    directory = Path(settings.VAR_DIR) / model.path
+    try:
+        found = hash_of(directory)
+    except OSError as error:
+        raise BadInput(
+            f"a file of model {model.name} is missing or unreadable: restore {directory} or train it again",
+            "model",
+        ) from error
+    if found != model.file_hash:
+        raise BadInput(
+            f"the files of model {model.name} have changed since it was trained, so it will not be used: "
+            "restore them or train it again",
+            "model",
+        )
+    return directory
+
+
+def card_of(model: TrainedModel) -> dict[str, Any]:
+    """Return a model's card. :raises BadInput: as `verify`"""
+    return json.loads((verify(model) / "card.json").read_text())
+
+
+def load_policy(model: TrainedModel) -> NetworkPolicy:
+    """Return the policy of a trained model, entirely from files proven unchanged.
+
+    :raises BadInput: as `verify`, or when the model was made by other feature code
+    """
+    directory = verify(model)
+    card = json.loads((directory / "card.json").read_text())
+    with np.load(directory / "weights.npz", allow_pickle=False) as arrays:
+        network = Network.from_arrays(dict(arrays))
+    return policy_of(card, network, name=model.name, policy_hash=model.file_hash)
+
+
+def policy_of(card: dict[str, Any], network: Network, *, name: str, policy_hash: str) -> NetworkPolicy:
+    """Put a network together with what its card says about observation and actions."""
+    needs = ObservationNeeds(
+        FeatureSet.from_json(card["feature_set"]),
+        Scaler.from_json(card["scaler"]),
+        int(card["window"]),
+        float(card["bars_scale"]),
+    )
+    action = ActionSpec.from_dict(card["action"])
+    return NetworkPolicy(name, policy_hash, network, needs, action, int(card["decision_every"]))
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,106 @@
+"""The one path from closed bars to a wished exposure: backtest, live session and replay all take it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from agents.gate import Gate
+from agents.observation import observation_hash, observe
+from agents.policies.chance import uniform
+from agents.policies.port import Opinion, Policy
+from market.errors import BadInput
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionSettings:
+    """How opinions become wishes; part of a session's or a backtest's settings."""
+
+    gate: Gate = field(default_factory=Gate)
+    sample: bool = False  # draw the action by its probability instead of taking the most probable one
+    seed: int = 0  # of the draws, and of policies that use chance
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**self.gate.to_dict(), "sample": self.sample, "seed": self.seed}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "DecisionSettings":
+        """Read flat settings: confidence, min_move, move_bars, sample, seed; absent ones take their default.
+
+        :raises BadInput: for an unknown key or a value that makes no sense
+        """
+        gate = Gate.from_dict({key: value for key, value in values.items() if key not in ("sample", "seed")})
+        sample, seed = values.get("sample", False), values.get("seed", 0)
+        if not isinstance(sample, bool):
+            raise BadInput("sample must be true or false", "sample")
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+            raise BadInput("seed must be a whole number from 0", "seed")
+        return cls(gate, sample, seed)
+
+
+DECISION_KEYS = tuple(DecisionSettings().to_dict())
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One decision with everything needed to store and to repeat it."""
+
+    opinion: Opinion
+    target: float | None  # exposure to trade towards after the gate; None keeps what is held
+    gate_reason: str  # why the opinion was not followed; empty when it was
+    portfolio: tuple[float, ...]  # the portfolio part of the observation, as given
+    observation: np.ndarray  # float32 (dim,)
+
+    @property
+    def observation_hash(self) -> str:
+        return observation_hash(self.observation)
+
+
+class Decider:
+    """A policy, its scaler and its gate. Holds no state between decisions: equal inputs, equal decision."""
+
+    def __init__(self, policy: Policy, settings: DecisionSettings | None = None) -> None:
+        self.policy = policy
+        self.settings = settings or DecisionSettings()
+        self.needs = policy.observation
+        self.closes_needed = self.settings.gate.closes_needed
+        self._key = self.settings.seed.to_bytes(8, "little")
+        policy.reset(self.settings.seed)
+
+    def is_due(self, open_ms: int, interval_ms: int) -> bool:
+        """Say whether the policy decides at the close of the bar that began at `open_ms`.
+
+        A policy that acts every k bars acts at closes that are multiples of k bars since 1970, in a backtest
+        as live, whenever either began.
+        """
+        return (open_ms // interval_ms + 1) % self.policy.decision_every == 0
+
+    def decide(
+        self, window: np.ndarray, closes: np.ndarray, portfolio: Sequence[float], current_exposure: float
+    ) -> Decided:
+        """Decide at a bar's close.
+
+        :param window: raw (unscaled) feature rows, float64 (W, F), oldest first, last the bar just closed
+        :param closes: the last `closes_needed` closes or more, oldest first, the same bar last
+        :param portfolio: the five floats of `market.kernel.portfolio.portfolio_row` at that close
+        :param current_exposure: share of equity held in the asset, `portfolio.exposure_of` at that close
+        :raises BadInput: when a feature is missing (NaN), which says that the warm-up is not over
+        """
+        if np.isnan(window).any():
+            raise BadInput("too few candles for the warm-up: a feature has no value yet", "candles")
+        return self.decide_scaled(self.needs.scaler.transform(window), closes, portfolio, current_exposure)
+
+    def decide_scaled(
+        self, rows: np.ndarray, closes: np.ndarray, portfolio: Sequence[float], current_exposure: float
+    ) -> Decided:
+        """Decide on rows that the scaler has already seen, float32 (W, F); see `decide`."""
+        observation = observe(rows, portfolio)
+        draw = self._draw(observation) if self.settings.sample else None
+        opinion = self.policy.opine(observation, current_exposure, draw)
+        target, reason = self.settings.gate.passed(opinion, closes, current_exposure)
+        return Decided(opinion, target, reason, tuple(portfolio), observation)
+
+    def _draw(self, observation: np.ndarray) -> float:
+        """Return a number in [0, 1) that depends on seed and observation only: a replay draws alike."""
+        return uniform(self._key, observation)

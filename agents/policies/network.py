@@ -1,0 +1,111 @@
+"""The forward pass of a trained network in numpy: what live trading and backtests run instead of torch."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from market.errors import BadInput
+
+
+def _tanh(values: np.ndarray) -> np.ndarray:
+    return np.tanh(values, out=values)
+
+
+def _relu(values: np.ndarray) -> np.ndarray:
+    return np.maximum(values, np.float32(0), out=values)
+
+
+ACTIVATIONS = {"tanh": _tanh, "relu": _relu}
+
+
+@dataclass(frozen=True)
+class Network:
+    """Two towers of dense layers, one for the action, one for the value.
+
+    A layer is (weight float32 (inputs, outputs), bias float32 (outputs,)); the last of a tower is linear.
+    `log_std` is float32 (1,) for a continuous action, None for discrete ones.
+    """
+
+    actor: tuple[tuple[np.ndarray, np.ndarray], ...]
+    critic: tuple[tuple[np.ndarray, np.ndarray], ...]
+    activation: str
+    log_std: np.ndarray | None = None
+
+    @property
+    def inputs(self) -> int:
+        return len(self.actor[0][0])
+
+    @property
+    def outputs(self) -> int:
+        return len(self.actor[-1][1])
+
+    def act(self, observation: np.ndarray) -> np.ndarray:
+        """Return logits, or the mean of a continuous action: (..., dim) -> (..., outputs)."""
+        return self._forward(self.actor, observation)
+
+    def value(self, observation: np.ndarray) -> np.ndarray:
+        """Return the critic's estimate: (..., dim) -> (..., 1)."""
+        return self._forward(self.critic, observation)
+
+    def _forward(
+        self, layers: tuple[tuple[np.ndarray, np.ndarray], ...], observation: np.ndarray
+    ) -> np.ndarray:
+        activate, hidden = ACTIVATIONS[self.activation], observation
+        for weight, bias in layers[:-1]:
+            hidden = activate(hidden @ weight + bias)
+        weight, bias = layers[-1]
+        return hidden @ weight + bias
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 (hex) of every weight's bits; what "the same weights" means."""
+        digest = hashlib.sha256(self.activation.encode())
+        for name, array in sorted(self.to_arrays().items()):
+            digest.update(f"{name} {array.shape}\n".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return what `weights.npz` holds."""
+        arrays = {"activation": np.array(self.activation)}
+        for tower, layers in (("actor", self.actor), ("critic", self.critic)):
+            for index, (weight, bias) in enumerate(layers):
+                arrays[f"{tower}.{index}.weight"], arrays[f"{tower}.{index}.bias"] = weight, bias
+        if self.log_std is not None:
+            arrays["log_std"] = self.log_std
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Network":
+        """Return the network that `to_arrays` described.
+
+        :raises BadInput: when arrays are missing or do not fit together
+        """
+        try:
+            actor, critic = (_tower(arrays, tower) for tower in ("actor", "critic"))
+            activation = str(arrays["activation"])
+            log_std = np.asarray(arrays["log_std"], np.float32) if "log_std" in arrays else None
+        except (KeyError, ValueError) as error:
+            raise BadInput("the model's weights are incomplete: train it again", "model") from error
+        if activation not in ACTIVATIONS:
+            raise BadInput(f"the model uses the activation {activation!r}, which is unknown here", "model")
+        return cls(actor, critic, activation, log_std)
+
+
+def _tower(arrays: Mapping[str, np.ndarray], name: str) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    count = sum(key.startswith(f"{name}.") for key in arrays) // 2
+    layers: list[tuple[np.ndarray, np.ndarray]] = []
+    for index in range(count):
+        weight, bias = arrays[f"{name}.{index}.weight"], arrays[f"{name}.{index}.bias"]
+        if (
+            weight.ndim != 2
+            or bias.shape != weight.shape[1:]
+            or (layers and len(weight) != len(layers[-1][1]))
+        ):
+            raise ValueError(f"layer {index} of the {name} does not fit")
+        layers.append((np.ascontiguousarray(weight, np.float32), np.ascontiguousarray(bias, np.float32)))
+    if not layers:
+        raise KeyError(name)
+    return tuple(layers)
