@@ -4,6 +4,7 @@ By default it runs in a thread of this process (fast); `process=True` gives a pr
 The clock is manual unless `clock="real"`: nothing moves until `venue.advance(ms)`.
 """
 
+import atexit
 import json
 import select
 import shutil
@@ -59,6 +60,7 @@ class RunningSandbox:
             raise
         self._thread = threading.Thread(target=self.server.serve_until_stopped, daemon=True)
         self._thread.start()
+        atexit.register(self._thread.join, 5)
         assert ready.wait(20), "the sandbox did not start"
 
     def _start_process(self) -> None:
@@ -103,9 +105,11 @@ class RunningSandbox:
         self._start()
 
     def close(self) -> None:
-        if self.server is not None or self.process is not None:
-            self.stop()
         self.http.close()
+        if self.server is not None and self._temporary:  # ends within half a second; nobody waits for it
+            self.server.should_exit = True
+            self.server = None
+        self.stop()
         if self._temporary:
             shutil.rmtree(self.options.state, ignore_errors=True)
 

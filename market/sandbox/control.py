@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from market.errors import BadInput, Conflict
 from market.sandbox.auth import decoded
 from market.sandbox.books import Account
+from market.sandbox.clock import ManualClock
 from market.sandbox.gate import Reply, Request
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def advance(sandbox: "Sandbox", body: dict[str, Any]) -> dict[str, Any]:
     ms = body.get("ms")
     if not isinstance(ms, int) or isinstance(ms, bool) or ms < 0:
         raise BadInput("ms must be a whole number of milliseconds, 0 or more", "ms")
-    if not sandbox.clock.is_manual:
+    if not isinstance(sandbox.clock, ManualClock):
         raise Conflict("this clock runs by itself; start the sandbox with --clock manual to advance it")
     sandbox.clock.advance(ms)
     return {"clock_ms": sandbox.tick()}

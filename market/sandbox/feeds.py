@@ -180,5 +180,6 @@ def _script_feed(pair: Pair, rows: list[ScriptRow]) -> ScriptFeed:
                 f"the script has a price of {pair.name} with more than {pair.price_precision} decimals",
                 "feed",
             )
-    bid, ask, last = ([pair.ticks(row[column]) for row in rows] for column in (1, 2, 3))
-    return ScriptFeed(pair, [row[0] for row in rows], bid, ask, last)
+    times, *prices = zip(*rows, strict=True)
+    bid, ask, last = ([pair.ticks(price) for price in column] for column in prices)
+    return ScriptFeed(pair, list(times), bid, ask, last)

@@ -48,7 +48,7 @@ def added_row(name: str, price: float, decimals: int) -> dict[str, Any]:
     :param decimals: decimal places its prices use.
     """
     coin, unit = name.split("/")
-    step_decimals = min(5, max(0, len(str(int(price))) + 1))
+    step_decimals = min(5, max(0, math.ceil(math.log10(price)) + 2))
     return {
         "Coin": coin, "CoinFullName": coin, "Unit": unit, "UnitFullName": "US Dollar", "CanTrade": True,
         "PricePrecision": decimals, "AmountPrecision": step_decimals, "MiniOrder": 1, "AssetType": "crypto",

@@ -28,10 +28,9 @@ def aggregated(bars: Candles, interval_ms: int) -> Candles:
     group = bars.open_ms // interval_ms * interval_ms
     starts = np.flatnonzero(np.diff(group, prepend=-1))
     ends = np.append(starts[1:], len(group)) - 1
-    return Candles(
-        interval_ms, group[starts], bars.open[starts], np.maximum.reduceat(bars.high, starts),
-        np.minimum.reduceat(bars.low, starts), bars.close[ends], np.add.reduceat(bars.volume, starts).round(8),
-    )  # fmt: skip
+    high, low = np.maximum.reduceat(bars.high, starts), np.minimum.reduceat(bars.low, starts)
+    volume = np.add.reduceat(bars.volume, starts).round(8)
+    return Candles(interval_ms, group[starts], bars.open[starts], high, low, bars.close[ends], volume)
 
 
 def text(value: float) -> str:

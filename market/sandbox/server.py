@@ -119,7 +119,8 @@ class Server(uvicorn.Server):
     ) -> None:
         super().__init__(uvicorn.Config(
             sandbox, http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False,
-            proxy_headers=False, server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=1,
+            log_level="warning", proxy_headers=False, server_header=False, timeout_keep_alive=75,
+            timeout_graceful_shutdown=1,
         ))  # fmt: skip
         self._sandbox, self._listener, self._ready = sandbox, listener, ready
 

@@ -27,5 +27,6 @@ def synthetic_candles(pair: str, seed: int, start_ms: int) -> Candles:
     volume = random.gamma(2.0, 5.0, bars) * mood
     first_ms = start_ms // 60_000 * 60_000 - HISTORY * 60_000
     places = 2 if close[0] >= 10 else 6
-    rounded = (np.round(column, places) for column in (open_, high, low, close))
-    return Candles(60_000, first_ms + np.arange(bars, dtype=np.int64) * 60_000, *rounded, np.round(volume, 5))
+    open_, high, low, close = (np.round(column, places) for column in (open_, high, low, close))
+    open_ms = first_ms + np.arange(bars, dtype=np.int64) * 60_000
+    return Candles(60_000, open_ms, open_, high, low, close, np.round(volume, 5))

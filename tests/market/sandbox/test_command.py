@@ -1,0 +1,91 @@
+"""`manage.py sandbox` as a person meets it: one clear line on bad input, a clean end on SIGTERM."""
+
+import select
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+ROOT = Path(__file__).resolve().parents[3]
+ACCOUNT = "--account=demo:very-secret:50000"
+
+
+def refusal(tmp_path, *arguments):
+    with pytest.raises(CommandError) as raised:
+        call_command("sandbox", "--port=0", f"--state={tmp_path / 'state'}", *arguments)
+    assert raised.value.returncode == 2
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("--account=demo:very-secret", "an account is KEY:SECRET:USD"),
+        ("--account=demo:very-secret:lots", "an account is KEY:SECRET:USD"),
+        ("--feed=replay:missing-BTCUSDT.parquet", "there is no file"),
+        ("--feed=replay:nameless.parquet", "does not name its pair"),
+        ("--feed=oracle", "a feed is replay:FILE"),
+        ("--feed=synthetic:x", "whole number"),
+        ("--feed=synthetic:1@btc", "a pair is COIN/USD"),
+        ("--feed=script:missing.jsonl", "cannot be read"),
+        ("--fault=earthquake=1", "there is no fault named"),
+        ("--fault=latency_ms", "a fault is NAME=VALUE"),
+        ("--quirk=haste=on", "a quirk is NAME=on"),
+        ("--speed=0", "the speed must be above 0"),
+        ("--rate=0", "at least 1 call"),
+    ],
+)
+def test_bad_input_is_one_clear_line(tmp_path, argument, words):
+    text = refusal(tmp_path, argument)
+    assert words in text
+    assert "very-secret" not in text
+
+
+def test_a_taken_port_is_named(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f"cannot listen on 127.0.0.1:{port}" in refusal(tmp_path, f"--port={port}")
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 nonsense", b"a,b\n1,2\n"])
+def test_a_file_that_is_no_candle_file_is_named(tmp_path, content):
+    path = tmp_path / "BTCUSDT.parquet"
+    path.write_bytes(content)
+    assert "is not a Parquet file of candles" in refusal(tmp_path, f"--feed=replay:{path}")
+
+
+@pytest.mark.parametrize(
+    "line", ["{", '{"t_ms": 1}', '{"t_ms": 2, "pair": "BTC/USD", "bid": 2, "ask": 1, "last": 1}']
+)
+def test_a_bad_script_line_is_named_by_number(tmp_path, line):
+    path = tmp_path / "script.jsonl"
+    path.write_text('{"t_ms": 1, "pair": "BTC/USD", "bid": 1, "ask": 2, "last": 1}\n' + line)
+    assert "line 2" in refusal(tmp_path, f"--feed=script:{path}")
+
+
+def test_two_feeds_of_one_pair_are_refused(tmp_path):
+    assert "two feeds" in refusal(tmp_path, "--feed=synthetic:1@BTC/USD", "--feed=synthetic:2@BTC/USD")
+
+
+@pytest.mark.django_db
+def test_an_unknown_archive_series_is_refused(tmp_path):
+    assert "no series 999" in refusal(tmp_path, "--feed=series:999")
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_when_it_is_ready_and_ends_cleanly(tmp_path, stop):
+    command = [sys.executable, "manage.py", "sandbox", "--port=0", f"--state={tmp_path / 'state'}", ACCOUNT]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        select.select([process.stdout], [], [], 60)
+        line = process.stdout.readline().decode()
+        process.send_signal(stop)
+        assert process.wait(20) == 0
+        assert line.startswith("sandbox ready at http://127.0.0.1:")
+        assert process.stderr.read() == b""
