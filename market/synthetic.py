@@ -53,7 +53,7 @@ def regime_market(
     returns = sigma * streams[0].standard_normal(bars) + _jumps(streams[1:3], bars, minutes)
     returns = _on_grid(np.clip(returns, -LARGEST_RETURN, LARGEST_RETURN), GRID)
     close = _prices(returns, start_price)
-    opens = np.concatenate([[_on_grid(np.float64(start_price), TICK)], close[:-1]])
+    opens = np.concatenate([_on_grid(np.array([start_price]), TICK), close[:-1]])
     above, below = (_excursion(stream, sigma, returns) for stream in streams[3:5])
     high = np.maximum(_on_grid(np.maximum(opens, close) * (1 + above), TICK), np.maximum(opens, close))
     low = np.minimum(_on_grid(np.minimum(opens, close) * (1 - below), TICK), np.minimum(opens, close))

@@ -1,0 +1,26 @@
+"""Sources of candles by name."""
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from market.errors import BadInput
+from market.sources.binance import BASE_URL, Binance
+from market.sources.port import DataSource
+
+SOURCES: dict[str, Callable[[str | None], DataSource]] = {"binance": lambda url: Binance(url or BASE_URL)}
+
+
+def connect(name: str, base_url: str | None = None) -> DataSource:
+    """Return the source called `name`.
+
+    :param base_url: another address that speaks the same protocol, such as the sandbox.
+    :raises BadInput: when there is no such source.
+    """
+    if name not in SOURCES:
+        raise BadInput(f"there is no source {name!r}; choose one of {', '.join(SOURCES)}", field="source")
+    return SOURCES[name](base_url)
+
+
+def label(name: str, base_url: str | None = None) -> str:
+    """Return what a series from there is filed under: candles of another address are other candles."""
+    return f"{name}@{urlsplit(base_url).netloc}"[:60] if base_url else name
