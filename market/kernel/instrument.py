@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
+from typing import Any
 
 Number = Decimal | float
 
@@ -37,7 +38,7 @@ class Instrument:
         return self._converted(lambda number: Decimal(str(number)))
 
     def _converted(self, convert: Callable[[Number], Number]) -> "Instrument":
-        numbers = {
+        numbers: dict[str, Any] = {
             field.name: convert(getattr(self, field.name)) for field in fields(self) if field.type is not str
         }
         return replace(self, **numbers)
@@ -46,11 +47,11 @@ class Instrument:
 def step_count(magnitude, step, guard):
     """Return how many whole steps fit into a magnitude >= 0.
 
-    :param guard: 0 for Decimal; 1e-9 for floats. A float that stands for a whole number of steps may lie a little
-        below it; the guard, in steps and growing with their number, lifts it over.
+    :param guard: 0 for Decimal; 1e-9 for floats. A float that stands for a whole number of steps may lie a
+        little below it; the guard, in steps and growing with their number, lifts it over.
     """
     steps = magnitude / step
-    return int(steps + guard + steps * guard / 1000000)
+    return int(steps + guard + steps * (guard / 1000000))
 
 
 def floor_to_step(value, step, guard):
@@ -68,7 +69,7 @@ def round_price(price, tick, guard, up):
     if not up:
         return step_count(price, tick, guard) * tick
     ticks = price / tick
-    ticks = ticks - guard - ticks * guard / 1000000
+    ticks = ticks - guard - ticks * (guard / 1000000)
     whole = int(ticks)
     return (whole + 1) * tick if whole < ticks else whole * tick
 

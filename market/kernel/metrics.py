@@ -182,7 +182,7 @@ def summary(
     """Return every figure of one equity curve as plain numbers; what cannot be computed is None.
 
     :param equity: float64 (n,), equity at each bar's close; the first one is what the account started with
-    :param open_ms: int64 (n,), start of each bar, strictly increasing; elapsed time comes from here, with gaps
+    :param open_ms: int64 (n,), start of each bar, strictly increasing; elapsed time is theirs, with gaps
     :param fills: arrays (m,) `quantity` (signed), `price`, `fee`; None leaves trade figures None
     :param exposure: (n,) share of equity in the market at each close; None leaves `exposure` None
     """

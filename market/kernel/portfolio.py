@@ -42,7 +42,7 @@ def portfolio_row(cash, held, entry, bars_held, peak_equity, price, bars_scale):
     - unrealised return of the position against its average entry, as a fraction; 0 when flat
     - time in position: bars_held / (bars_held + bars_scale), in [0, 1); `bars_held` counts closes since entry
     - drawdown: equity / peak equity - 1, 0 or negative
-    - cash share: cash / equity
+    - cash share: cash / equity, which is 1 - exposure
 
     :param price: the close the portfolio is marked at
     :param bars_scale: number of bars after which time in position reads one half
@@ -51,10 +51,9 @@ def portfolio_row(cash, held, entry, bars_held, peak_equity, price, bars_scale):
     if worth <= 0 or peak_equity <= 0:
         nothing = worth - worth
         return nothing, nothing, nothing, nothing - 1, nothing
-    unrealised = worth - worth
-    if held > 0:
-        unrealised = price / entry - 1
-    elif held < 0:
-        unrealised = 1 - price / entry
-    time_in_position = bars_held / (bars_held + bars_scale)
-    return held * price / worth, unrealised, time_in_position, worth / peak_equity - 1, cash / worth
+    unrealised = time_in_position = exposure = worth - worth
+    if held != 0:
+        exposure = held * price / worth
+        unrealised = price / entry - 1 if held > 0 else 1 - price / entry
+        time_in_position = bars_held / (bars_held + bars_scale)
+    return exposure, unrealised, time_in_position, worth / peak_equity - 1, 1 - exposure

@@ -1,0 +1,161 @@
+"""Many accounts on one market, stepped together: arrays in, arrays out, no learning library."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from agents.envs.rows import checked_features, start_range
+from agents.envs.settings import EnvSettings
+from agents.observation import observation_size
+from market.candles import Candles
+from market.errors import BadInput
+from market.kernel import batch
+from market.kernel.reward import DIFFERENTIAL_SHARPE, KINDS
+
+GOES_ON, TERMINATED, TRUNCATED = 0, 1, 2
+
+
+class PackedMarket(NamedTuple):
+    """Candles and scaled features as the compiled loops read them: shared, read-only, made by `packed`."""
+
+    rows: np.ndarray  # float32 (n, S)
+    prices: np.ndarray  # float64 view of the same memory, columns 0..3 open, high, low, close
+    features: int
+
+
+class Stepped(NamedTuple):
+    """What one step of N accounts gave. Arrays are fresh at every step and belong to the caller."""
+
+    observations: np.ndarray  # float32 (N, D); where an episode ended, the first one of the next episode
+    rewards: np.ndarray  # float32 (N,)
+    ends: np.ndarray  # uint8 (N,): GOES_ON, TERMINATED or TRUNCATED
+    ended: int  # how many episodes ended
+
+
+def packed(candles: Candles, features: np.ndarray) -> PackedMarket:
+    """Return candles and their scaled features (n, F) as one shared market.
+
+    :raises BadInput: if they do not fit
+    """
+    features = checked_features(candles, features)
+    prices = np.stack([candles.open, candles.high, candles.low, candles.close], axis=1)  # (n, 4)
+    rows = batch.pack(prices, features)
+    rows.flags.writeable = False
+    return PackedMarket(rows, rows.view(np.float64), features.shape[1])
+
+
+class BatchedMarket:
+    """N accounts of `agents.envs.single.TradingEnv`, with equal observations, rewards and ends.
+
+    An account whose episode ended starts the next one at once; its last observation stays in
+    `last_observations`. Starts are drawn from (seed, step number, account) alone, so that `state()` is exact.
+    """
+
+    def __init__(self, market: PackedMarket, settings: EnvSettings, accounts: int, seed: int = 0) -> None:
+        if accounts < 1:
+            raise BadInput("a batched market needs at least one account", "n_envs")
+        self.market, self.settings, self.size = market, settings, accounts
+        self.action = settings.allowed_action
+        self.observation_size = observation_size(settings.window, market.features)
+        is_differential = KINDS[settings.reward] == DIFFERENTIAL_SHARPE
+        self._books = np.zeros((accounts, 5))  # cash, held, entry, peak, water
+        self._counts = np.zeros((accounts, 3), np.int32)  # row, closes in position, last row of the episode
+        self._moments = np.zeros((accounts if is_differential else 1, 2))  # for the differential Sharpe ratio
+        self._rules, self._task, self.seed = np.array(settings.rules()), _task(market, settings), seed
+        self._table = self.action.table()
+        self._each = np.arange(accounts)
+        self.turn = 0
+        self.last_observations = np.zeros((accounts, self.observation_size), np.float32)
+
+    def reset(self, seed: int | None = None) -> np.ndarray:
+        """Begin an episode in every account; return observations, float32 (N, D)."""
+        self.seed = self.seed if seed is None else seed
+        self.turn = 0
+        observations = np.empty((self.size, self.observation_size), np.float32)
+        batch.start(
+            *self.market[:2], self._books, self._counts, self._moments, self._task, self._draw(), observations
+        )
+        return observations
+
+    def step(self, actions: np.ndarray) -> Stepped:
+        """Take one decision per account.
+
+        :param actions: integers (N,) for discrete actions, floats (N,) or (N, 1) for continuous ones
+        """
+        places, table = self._asked(actions)
+        observations = np.empty((self.size, self.observation_size), np.float32)
+        rewards, ends = np.empty(self.size, np.float32), np.empty(self.size, np.uint8)
+        self.turn += 1
+        ended = batch.advance(
+            places, table, *self.market[:2], self._books, self._counts, self._moments, self._rules,
+            self._task, self._draw(), observations, rewards, ends, self.last_observations,
+        )  # fmt: skip
+        return Stepped(observations, rewards, ends, ended)
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that `set_state` needs to continue exactly; arrays are copies."""
+        arrays = {name: array.copy() for name, array in self._arrays().items()}
+        return {"seed": self.seed, "turn": self.turn, **arrays}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned.
+
+        :raises BadInput: if it came from another number of accounts
+        """
+        for name, array in self._arrays().items():
+            found = np.shape(state[name])
+            if found != array.shape:
+                raise BadInput(f"the saved market has {name} of shape {found}, not {array.shape}", "n_envs")
+            array[:] = state[name]
+        self.seed, self.turn = int(state["seed"]), int(state["turn"])
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Return the row each account stands at, int32 (N,)."""
+        return self._counts[:, 0].copy()
+
+    def observations(self) -> np.ndarray:
+        """Return the present observations, float32 (N, D), as after `set_state`."""
+        observations = np.empty((self.size, self.observation_size), np.float32)
+        batch.observe(*self.market[:2], self._books, self._counts, self._task, observations)
+        return observations
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {"books": self._books, "counts": self._counts, "moments": self._moments}
+
+    def _draw(self) -> int:
+        """Return the number that this step's starts are drawn from; it depends on seed and step alone."""
+        return (self.seed * 0x9E3779B97F4A7C15 + self.turn * 0xBF58476D1CE4E5B9) % 2**63
+
+    def _asked(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return (places, table) so that table[places] are the exposures asked for."""
+        if self.action.kind == "continuous":
+            low, high = self.action.levels
+            share = (np.clip(np.asarray(actions, dtype=np.float64).reshape(self.size), -1.0, 1.0) + 1.0) / 2.0
+            return self._each, low + share * (high - low)
+        places = np.ascontiguousarray(actions, dtype=np.int64).reshape(self.size)
+        if places.min() < 0 or places.max() >= len(self._table):
+            raise ValueError(f"actions must lie in 0..{len(self._table) - 1}")
+        return places, self._table
+
+
+def _task(market: PackedMarket, settings: EnvSettings) -> np.ndarray:
+    """Return the compiled loops' view of the settings, a vector of `batch.Task`."""
+    first, last = start_range(len(market.rows), settings)
+    task = batch.Task(
+        initial_cash=settings.initial_cash,
+        ruin=settings.ruin * settings.initial_cash,
+        band=settings.action.band,
+        bars_scale=settings.bars_scale,
+        reward_kind=KINDS[settings.reward],
+        reward_scale=settings.reward_scale,
+        drawdown_penalty=settings.drawdown_penalty,
+        sharpe_decay=settings.sharpe_decay,
+        decision_every=settings.decision_every,
+        window=settings.window,
+        features=market.features,
+        episode_bars=settings.episode_bars,
+        first_start=first,
+        last_start=last,
+    )
+    return np.array(task, dtype=np.float64)

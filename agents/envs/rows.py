@@ -1,0 +1,47 @@
+"""Checks of a training market, and where its episodes may start. Shared by both environments."""
+
+import numpy as np
+
+from agents.envs.settings import EnvSettings
+from market.candles import Candles
+from market.errors import BadInput
+
+
+def checked_features(candles: Candles, features: np.ndarray) -> np.ndarray:
+    """Return features as float32 (n, F) once they fit the candles row by row.
+
+    :raises BadInput: for shapes that differ, values that are not finite, prices that are not positive
+    """
+    features = np.asarray(features, dtype=np.float32)
+    if features.ndim != 2 or len(features) != len(candles):
+        raise BadInput(
+            f"{len(candles)} candles need as many feature rows, not an array of {features.shape}", "features"
+        )
+    finite = np.isfinite(features)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
+        raise BadInput(
+            f"feature row {row} column {column} is not finite; drop the warm-up rows first", "features"
+        )
+    for name in ("open", "high", "low", "close"):
+        price = getattr(candles, name)
+        if not (np.isfinite(price) & (price > 0)).all():
+            raise BadInput(f"every {name} price must be finite and above 0", "candles")
+    return features
+
+
+def start_range(bars: int, settings: EnvSettings) -> tuple[int, int]:
+    """Return the first and last row (inclusive) an episode may start at; the first observation ends at it.
+
+    :raises BadInput: when the data is too short for a single episode
+    """
+    first = settings.window - 1
+    last = bars - 1 - settings.episode_bars if settings.episode_bars else first
+    if last < first or bars < first + 2:
+        needed = max(settings.window + settings.episode_bars, settings.window + 1)
+        raise BadInput(
+            f"{bars} bars are too few: a window of {settings.window} and an episode of "
+            f"{settings.episode_bars or 1} bars need at least {needed}",
+            "episode_bars",
+        )
+    return first, last

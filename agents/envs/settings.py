@@ -1,0 +1,113 @@
+"""The rules of a training market: costs, exits, actions, reward, episodes."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from agents.spaces import ActionSpec
+from market.errors import BadInput
+from market.kernel.instrument import Instrument
+from market.kernel.reward import KINDS
+from market.kernel.step import Rules
+
+FLOAT_GUARD = 1e-9  # see market.kernel.instrument.floor_to_step
+FRACTIONS = ("fee_rate", "half_spread", "slippage", "stop_loss", "trailing", "ruin", "sharpe_decay")
+AMOUNTS = ("tick", "step", "min_notional", "fee_step", "take_profit", "drawdown_penalty")
+
+
+@dataclass(frozen=True, slots=True)
+class EnvSettings:
+    """Everything an environment needs beside candles and features. Fractions are 0.001 for 0.1 %; 0 is off.
+
+    Defaults: Roostoo's taker fee, floored to 6 decimals, and its minimum order; rounding of prices and
+    quantities is off until the pair's `tick` and `step` are given.
+    """
+
+    fee_rate: float = 0.001  # of the notional, taker
+    half_spread: float = 0.0  # of the price
+    slippage: float = 0.0005  # of the price, beyond the half spread
+    tick: float = 0.0  # quote currency
+    step: float = 0.0  # base currency
+    min_notional: float = 1.0  # quote currency; an order must be above it
+    fee_step: float = 1e-6  # quote currency
+    stop_loss: float = 0.0  # of the entry price
+    take_profit: float = 0.0  # of the entry price
+    trailing: float = 0.0  # of the best price since entry
+    initial_cash: float = 10_000.0  # quote currency
+    max_exposure: float = 1.0  # share of equity, long or short
+    ruin: float = 0.1  # share of the initial cash below which the episode is lost
+    action: ActionSpec = field(default_factory=ActionSpec)
+    reward: str = "log_return"  # or differential_sharpe
+    reward_scale: float = 1.0
+    drawdown_penalty: float = 0.0  # per unit by which the drawdown deepens, before scaling
+    sharpe_decay: float = 0.01  # weight of the newest return in the differential Sharpe's moments
+    episode_bars: int = (
+        1440  # bars of an episode that starts anywhere; 0 = the whole range from its beginning
+    )
+    decision_every: int = 1  # bars between two decisions; exits act on every bar
+    window: int = 1  # feature rows in an observation
+    bars_scale: float = 1440.0  # bars in a position at which "time in position" reads one half
+
+    def __post_init__(self) -> None:
+        for name in (*FRACTIONS, *AMOUNTS, "initial_cash", "max_exposure", "reward_scale", "bars_scale"):
+            _require(_is_number(getattr(self, name)), name, "must be a finite number")
+        for name in (*AMOUNTS, *FRACTIONS):
+            _require(getattr(self, name) >= 0, name, "must not be negative")
+        for name in FRACTIONS:
+            _require(getattr(self, name) < 1, name, "is a fraction and must be below 1 (0.001 is 0.1 %)")
+        for name in ("initial_cash", "max_exposure", "reward_scale", "bars_scale", "sharpe_decay"):
+            _require(getattr(self, name) > 0, name, "must be above 0")
+        _require(self.max_exposure <= 1, "max_exposure", "must be at most 1: there is no leverage")
+        _require(self.half_spread + self.slippage < 1, "slippage", "and half_spread together must be below 1")
+        _require(self.reward in KINDS, "reward", f"must be one of {', '.join(KINDS)}")
+        for name, least in (("episode_bars", 0), ("decision_every", 1), ("window", 1)):
+            value = getattr(self, name)
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            _require(whole and value >= least, name, f"must be a whole number of at least {least}")
+        self.action.capped(self.max_exposure)
+
+    @property
+    def allowed_action(self) -> ActionSpec:
+        """Return the actions with `max_exposure` applied; what the environments trade by."""
+        return self.action.capped(self.max_exposure)
+
+    def rules(self) -> Rules:
+        """Return the kernel's rules, in floats."""
+        names = Rules._fields[:-1]
+        return Rules._make([*(float(getattr(self, name)) for name in names), FLOAT_GUARD])
+
+    def for_instrument(self, instrument: Instrument) -> "EnvSettings":
+        """Return these settings with a pair's own tick, step, minimum, fee and fee rounding."""
+        own = instrument.as_float()
+        found = {
+            "tick": own.tick,
+            "step": own.step,
+            "min_notional": own.min_notional,
+            "fee_rate": own.taker_fee,
+            "fee_step": own.fee_step,
+        }
+        return EnvSettings.from_dict({**self.to_dict(), **found})
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "action": self.action.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "EnvSettings":
+        """Read what `to_dict` wrote. :raises BadInput: for unknown keys or values that make no sense"""
+        unknown = set(values) - {field.name for field in fields(cls)}
+        if unknown:
+            raise BadInput(f"there is no environment setting {sorted(unknown)[0]!r}", sorted(unknown)[0])
+        known = dict(values)
+        if isinstance(known.get("action"), Mapping):
+            known["action"] = ActionSpec.from_dict(known["action"])
+        return cls(**known)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _require(is_met: bool, name: str, sentence: str) -> None:
+    if not is_met:
+        raise BadInput(f"{name} {sentence}", name)

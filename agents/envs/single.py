@@ -1,0 +1,138 @@
+"""One market, one account: the Gymnasium environment."""
+
+import math
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from agents.envs.rows import checked_features, start_range
+from agents.envs.settings import EnvSettings
+from agents.observation import observation_size, observe
+from market.candles import Candles
+from market.kernel.portfolio import equity, exposure_of, portfolio_row
+from market.kernel.reward import DIFFERENTIAL_SHARPE, KINDS, deepening, differential_sharpe, log_return
+from market.kernel.step import Book, Fill, open_book, step_bar
+
+
+class TradingEnv(gym.Env[np.ndarray, Any]):
+    """Trade one asset against cash, one decision every `decision_every` bars.
+
+    Observation: float32 (window * F + 5,): the last `window` scaled feature rows, oldest first, the newest of
+    the bar that just closed; then exposure, unrealised return, time in position, drawdown since the episode
+    began, and cash share (`agents.observation.PORTFOLIO`).
+
+    Action: see `agents.spaces.ActionSpec`. It asks for a share of equity; the order fills at the next open at
+    the taker price, with floored fee, rounding and minimum notional; stops act inside every bar.
+
+    Reward, summed over the bars of one decision: log return of equity at the close, or the differential
+    Sharpe ratio of simple returns; less `drawdown_penalty` times the deepening of the drawdown; times
+    `reward_scale`.
+
+    Ends: `terminated` when equity falls to `ruin` times the initial cash; `truncated` at the end of the
+    episode or of the data. Holdings are marked at the last close, not sold.
+
+    `reset(options={"start": row})` starts at a chosen row, else at a row drawn from the seeded `np_random`.
+    `info` holds `row`, `equity`, `exposure`, `fees` (since the episode began) and `fills` (of this decision).
+    """
+
+    metadata = {"render_modes": []}
+
+    def __init__(self, candles: Candles, features: np.ndarray, settings: EnvSettings) -> None:
+        """Take candles and their scaled features (n, F). :raises BadInput: for data that does not fit"""
+        self.features = checked_features(candles, features)
+        self.settings = settings
+        self.first_start, self.last_start = start_range(len(candles), settings)
+        self._prices = np.stack([candles.open, candles.high, candles.low, candles.close], axis=1)
+        self._rules = settings.rules()
+        self._action = settings.allowed_action
+        size = observation_size(settings.window, self.features.shape[1])
+        self.observation_space = gym.spaces.Box(-np.inf, np.inf, (size,), np.float32)
+        self.action_space = self._action.space()
+        self._begin(self.first_start)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        start = (options or {}).get("start")
+        if start is None:
+            start = self.np_random.integers(self.first_start, self.last_start, endpoint=True)
+        if not self.first_start <= start <= self.last_start:
+            raise ValueError(f"an episode starts in rows {self.first_start}..{self.last_start}, not {start}")
+        self._begin(int(start))
+        return self._observation(), self._info([])
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        reward, fills = 0.0, list[Fill]()
+        asked = self._action.target(action, exposure_of(self.book.cash, self.book.held, self._close()))
+        for _ in range(min(self.settings.decision_every, self._end - self.row)):
+            earned, filled = self._bar(asked)
+            reward, asked, fills = reward + earned, None, fills + filled
+            if self._is_ruined():
+                break
+        terminated = self._is_ruined()
+        truncated = not terminated and self.row >= self._end
+        return self._observation(), reward, terminated, truncated, self._info(fills)
+
+    def _begin(self, start: int) -> None:
+        self.book: Book = open_book(float(self.settings.initial_cash))
+        self.row = start
+        bars = self.settings.episode_bars
+        self._end = start + bars if bars else len(self._prices) - 1
+        self._mean = self._square = self._fees = 0.0
+
+    def _bar(self, target: float | None) -> tuple[float, list[Fill]]:
+        """Move one bar on; return its reward and fills."""
+        before, peak_before = equity(self.book.cash, self.book.held, self._close()), self.book.peak
+        self.row += 1
+        open_, high, low, close = self._prices[self.row].tolist()
+        wanted = math.nan if target is None else target
+        self.book, *fills = step_bar(
+            self.book, target is not None, wanted, open_, high, low, close, self._rules
+        )
+        after = equity(self.book.cash, self.book.held, self._close())
+        self._fees += sum(fill.fee for fill in fills)
+        reward = self._worth(before, after)
+        reward -= self.settings.drawdown_penalty * deepening(before, after, peak_before, self.book.peak)
+        return reward * self.settings.reward_scale, [fill for fill in fills if fill.quantity]
+
+    def _worth(self, before: float, after: float) -> float:
+        if KINDS[self.settings.reward] != DIFFERENTIAL_SHARPE:
+            return log_return(before, after)
+        reward, self._mean, self._square = differential_sharpe(
+            after / before - 1, self._mean, self._square, self.settings.sharpe_decay
+        )
+        return reward
+
+    def _close(self) -> float:
+        return float(self._prices[self.row, 3])
+
+    def _is_ruined(self) -> bool:
+        worth = equity(self.book.cash, self.book.held, self._close())
+        return worth <= self.settings.ruin * self.settings.initial_cash
+
+    def _observation(self) -> np.ndarray:
+        book, window = self.book, self.features[self.row + 1 - self.settings.window : self.row + 1]
+        return observe(
+            window,
+            portfolio_row(
+                book.cash,
+                book.held,
+                book.entry,
+                book.bars_held,
+                book.peak,
+                self._close(),
+                self.settings.bars_scale,
+            ),
+        )
+
+    def _info(self, fills: list[Fill]) -> dict[str, Any]:
+        book, close = self.book, self._close()
+        return {
+            "row": self.row,
+            "equity": equity(book.cash, book.held, close),
+            "exposure": exposure_of(book.cash, book.held, close),
+            "fees": self._fees,
+            "fills": fills,
+        }

@@ -1,0 +1,36 @@
+"""The observation: one definition for training, backtest and live."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+PORTFOLIO = ("exposure", "unrealised_return", "time_in_position", "drawdown", "cash_share")
+
+
+def observe(window_rows: np.ndarray, portfolio_row: Sequence[float]) -> np.ndarray:
+    """Return the observation of one decision: float32 (W * F + 5,).
+
+    :param window_rows: scaled feature rows, float32 (W, F), oldest first; the last one is the bar just closed
+    :param portfolio_row: the five values of `market.kernel.portfolio.portfolio_row`, at that bar's close
+    """
+    rows = np.asarray(window_rows, dtype=np.float32)
+    observation = np.empty(rows.size + len(PORTFOLIO), dtype=np.float32)
+    observation[: rows.size] = rows.reshape(-1)  # (W, F) -> (W * F,)
+    observation[rows.size :] = portfolio_row
+    return observation
+
+
+def observation_size(window: int, features: int) -> int:
+    """Return the length of an observation of `window` rows of `features` columns."""
+    return window * features + len(PORTFOLIO)
+
+
+def observation_hash(observation: np.ndarray) -> str:
+    """Return the SHA-256 of an observation's bytes as hex; equal hashes mean equal inputs bit for bit.
+
+    :raises ValueError: for anything but a float32 vector, whose bytes would mean something else
+    """
+    if observation.dtype != np.float32 or observation.ndim != 1:
+        raise ValueError(f"an observation is a float32 vector, not {observation.dtype} {observation.shape}")
+    return hashlib.sha256(np.ascontiguousarray(observation, dtype="<f4").tobytes()).hexdigest()

@@ -1,0 +1,94 @@
+"""The batched market in the shape stable-baselines3 expects."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
+
+from agents.envs.batched import TRUNCATED, BatchedMarket, PackedMarket
+from agents.envs.settings import EnvSettings
+
+
+class TradingVecEnv(VecEnv):
+    """`BatchedMarket` as a `VecEnv`: no copies, no subprocesses, Monitor's episode figures included.
+
+    `infos` of an account whose episode ended hold `terminal_observation`, `TimeLimit.truncated` and `episode`
+    (r: sum of rewards, l: decisions); all other infos are one shared empty dict.
+    """
+
+    def __init__(self, market: PackedMarket, settings: EnvSettings, n_envs: int, seed: int = 0) -> None:
+        self.batch = BatchedMarket(market, settings, n_envs, seed)
+        space = gym.spaces.Box(-np.inf, np.inf, (self.batch.observation_size,), np.float32)
+        self._nothing: list[dict[str, Any]] = [{}] * n_envs
+        self._returns, self._lengths = np.zeros(n_envs), np.zeros(n_envs, np.int64)
+        self._actions = np.zeros(n_envs, np.int64)
+        super().__init__(n_envs, space, self.batch.action.space())
+
+    def reset(self) -> VecEnvObs:
+        """Begin anew; after `seed(s)` with starts drawn from s, else from the seed in use."""
+        self._returns[:], self._lengths[:] = 0.0, 0
+        observations = self.batch.reset(self._seeds[0])
+        self._reset_seeds()
+        return observations
+
+    def step_async(self, actions: np.ndarray) -> None:
+        self._actions = actions
+
+    def step_wait(self) -> VecEnvStepReturn:
+        stepped = self.batch.step(self._actions)
+        self._returns += stepped.rewards
+        self._lengths += 1
+        infos = self._nothing.copy()
+        for i in np.flatnonzero(stepped.ends) if stepped.ended else ():
+            infos[i] = self._ended(int(i), bool(stepped.ends[i] == TRUNCATED))
+        return stepped.observations, stepped.rewards, stepped.ends > 0, infos
+
+    def _ended(self, i: int, is_truncated: bool) -> dict[str, Any]:
+        episode = {"r": float(self._returns[i]), "l": int(self._lengths[i]), "t": 0.0}
+        self._returns[i], self._lengths[i] = 0.0, 0
+        return {
+            "terminal_observation": self.batch.last_observations[i].copy(),
+            "TimeLimit.truncated": is_truncated,
+            "episode": episode,
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Return what `set_state` needs to continue exactly; observations included under `observations`."""
+        return {
+            "batch": self.batch.state(),
+            "returns": self._returns.copy(),
+            "lengths": self._lengths.copy(),
+            "observations": self.batch.observations(),
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned. :raises BadInput: if the number of accounts differs"""
+        self.batch.set_state(state["batch"])
+        self._returns[:], self._lengths[:] = state["returns"], state["lengths"]
+
+    def close(self) -> None:
+        """Nothing to release: the market is plain memory."""
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        value = None if attr_name == "render_mode" else getattr(self, attr_name)
+        return [value for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        raise AttributeError(
+            f"accounts of a batched market have no attribute of their own to set: {attr_name}"
+        )
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
+    ) -> list[Any]:
+        raise AttributeError(f"accounts of a batched market have no method of their own: {method_name}")
+
+    def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
+        """Say that episode figures are there already, so that nobody wraps a Monitor around."""
+        return [wrapper_class.__name__ == "Monitor" for _ in self._get_indices(indices)]
+
+    def get_images(self) -> Sequence[np.ndarray | None]:
+        return [None] * self.num_envs

@@ -1,0 +1,103 @@
+"""What an agent may answer, and which exposure each answer asks for."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from market.errors import BadInput
+from market.kernel.rebalance import is_kept
+
+HOLD, BUY, SELL = 0, 1, 2
+KINDS = ("hold_buy_sell", "levels", "continuous")
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSpec:
+    """Actions and the exposures (share of equity in the asset, -1..1) they ask for.
+
+    - `hold_buy_sell`: Discrete(3), 0 HOLD keeps, 1 BUY goes to `levels[1]`, 2 SELL goes to `levels[0]`
+    - `levels`: Discrete(n), action i goes to `levels[i]`
+    - `continuous`: Box(-1, 1, (1,)), mapped linearly onto [levels[0], levels[-1]]
+
+    `band`: targets nearer than this to the present exposure keep what is held (leaving to 0 always trades).
+    """
+
+    kind: str = "hold_buy_sell"
+    levels: tuple[float, ...] = (0.0, 1.0)
+    band: float = 0.01
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "levels", tuple(float(level) for level in self.levels))
+        if self.kind not in KINDS:
+            raise BadInput(
+                f"action kind {self.kind!r} is unknown; choose one of {', '.join(KINDS)}", "action"
+            )
+        if len(self.levels) < 2 or list(self.levels) != sorted(set(self.levels)):
+            raise BadInput("action levels must be at least two exposures in increasing order", "levels")
+        if self.levels[0] < -1 or self.levels[-1] > 1:
+            raise BadInput("action levels are shares of equity and must lie between -1 and 1", "levels")
+        if self.kind != "levels" and len(self.levels) != 2:
+            raise BadInput(
+                f"{self.kind} actions take two levels, the lowest and the highest exposure", "levels"
+            )
+        if not 0 <= self.band < 1:
+            raise BadInput("the action band must be at least 0 and below 1", "band")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return one name per discrete action; a continuous action has the single name TARGET."""
+        if self.kind == "hold_buy_sell":
+            return "HOLD", "BUY", "SELL"
+        if self.kind == "continuous":
+            return ("TARGET",)
+        return tuple(f"{level:+.0%}" if level else "FLAT" for level in self.levels)
+
+    def space(self) -> gym.Space:
+        if self.kind == "continuous":
+            return gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
+        return gym.spaces.Discrete(len(self.names))
+
+    def table(self) -> np.ndarray:
+        """Return the exposure each discrete action asks for, float64 (n,); NaN keeps what is held."""
+        if self.kind == "hold_buy_sell":
+            return np.array([np.nan, self.levels[1], self.levels[0]])
+        return np.array(self.levels)
+
+    def asked(self, action: Any) -> float | None:
+        """Return the exposure an action asks for, before the band; None keeps what is held."""
+        if self.kind == "continuous":
+            share = (min(max(float(np.asarray(action).reshape(-1)[0]), -1.0), 1.0) + 1.0) / 2.0
+            return self.levels[0] + share * (self.levels[1] - self.levels[0])
+        exposure = float(self.table()[int(action)])
+        return None if np.isnan(exposure) else exposure
+
+    def target(self, action: Any, current: float) -> float | None:
+        """Return the exposure to trade towards from the `current` one; None keeps what is held."""
+        exposure = self.asked(action)
+        return None if exposure is None or is_kept(exposure, current, self.band) else exposure
+
+    def capped(self, max_exposure: float) -> "ActionSpec":
+        """Return the same actions with every exposure cut to [-max_exposure, max_exposure]."""
+        low, high = self.levels[0], self.levels[-1]
+        if max(abs(low), abs(high)) <= max_exposure:
+            return self
+        if self.kind == "levels":
+            widest = low if -low > high else high
+            raise BadInput(
+                f"action level {widest:g} is above the maximum exposure {max_exposure:g}", "levels"
+            )
+        return ActionSpec(self.kind, (max(low, -max_exposure), min(high, max_exposure)), self.band)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "levels": list(self.levels)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ActionSpec":
+        """Read what `to_dict` wrote. :raises BadInput: for unknown keys or values that make no sense"""
+        unknown = set(values) - {"kind", "levels", "band"}
+        if unknown:
+            raise BadInput(f"action has no setting {', '.join(sorted(unknown))}", "action")
+        return cls(**values)

@@ -1,0 +1,63 @@
+"""Environment steps per second, random actions, all on: fees, slippage, rounding, stops, resets."""
+
+import statistics
+import time
+from typing import Any
+
+import numpy as np
+
+from agents.envs.batched import BatchedMarket, packed
+from agents.envs.settings import EnvSettings
+from agents.envs.single import TradingEnv
+from market.candles import Candles
+
+SETTINGS = EnvSettings(
+    half_spread=0.0001, tick=0.01, step=0.00001, stop_loss=0.02, take_profit=0.03, trailing=0.02
+)
+
+
+def market(bars: int, features: int, seed: int = 7) -> tuple[Candles, np.ndarray]:
+    """Return a random walk of one-minute bars and as many rows of noise as features."""
+    rng = np.random.default_rng(seed)
+    close = 60_000.0 * np.exp(np.cumsum(rng.normal(0.0, 5e-4, bars)))
+    open_ = np.concatenate(([60_000.0], close[:-1])) * np.exp(rng.normal(0.0, 1e-5, bars))
+    high = np.maximum(open_, close) * np.exp(np.abs(rng.normal(0.0, 3e-4, bars)))
+    low = np.minimum(open_, close) * np.exp(-np.abs(rng.normal(0.0, 3e-4, bars)))
+    candles = Candles(60_000, np.arange(bars) * 60_000, open_, high, low, close, np.ones(bars))
+    return candles, rng.normal(size=(bars, features)).astype(np.float32)
+
+
+def run(n_envs: Any = 1024, bars: Any = 500_000, features: Any = 20, repeats: Any = 7) -> dict[str, Any]:
+    """Measure the compiled market, its VecEnv and the single environment on one core; medians of repeats."""
+    from agents.rl.vec_env import TradingVecEnv  # loads torch, which nothing else here needs
+
+    n_envs, bars, repeats = int(n_envs), int(bars), int(repeats)
+    candles, rows = market(bars, int(features))
+    shared = packed(candles, rows)
+    actions = np.random.default_rng(1).integers(0, 3, (64, n_envs))
+    batch, vec = BatchedMarket(shared, SETTINGS, n_envs), TradingVecEnv(shared, SETTINGS, n_envs)
+    single = TradingEnv(candles, rows, SETTINGS)
+    batch.reset(1)
+    vec.reset()
+    single.reset(seed=1)
+    figures: dict[str, list[float]] = {"env": [], "vec": [], "single": []}
+    for _ in range(repeats):
+        figures["env"].append(n_envs * _rate(batch.step, actions, 2_000_000 // n_envs + 64))
+        figures["vec"].append(n_envs * _rate(vec.step, actions, 2_000_000 // n_envs + 64))
+        figures["single"].append(_rate(single.step, actions[:, 0], 1_400))
+        single.reset()
+    return {
+        "env_steps_per_s": statistics.median(figures["env"]),
+        "vecenv_steps_per_s": statistics.median(figures["vec"]),
+        "single_env_steps_per_s": statistics.median(figures["single"]),
+        "n_envs": n_envs,
+        "bars": bars,
+        "observation_floats": batch.observation_size,
+    }
+
+
+def _rate(step: Any, actions: np.ndarray, calls: int) -> float:
+    began = time.perf_counter()
+    for call in range(calls):
+        step(actions[call % len(actions)])
+    return calls / (time.perf_counter() - began)
