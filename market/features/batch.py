@@ -21,7 +21,7 @@ def compute(candles: Candles, feature_set: FeatureSet) -> np.ndarray:
     The first `feature_set.warmup` rows are NaN in every column, all others are finite. Gaps are not filled:
     bars count as consecutive.
 
-    :raises BadInput: when a price is missing, not finite or not positive (or a volume negative, where it is read).
+    :raises BadInput: when a price is missing or not positive, or a volume that is read missing or negative.
     """
     _check(candles, feature_set.needs_volume)
     columns = np.empty((len(feature_set), len(candles)))  # (F, n): each column is written in one stretch

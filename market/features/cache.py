@@ -39,7 +39,7 @@ def _path(series_fingerprint: str, candles: Candles, feature_set: FeatureSet) ->
 
 
 def _read(path: Path, columns: int, rows: int) -> np.ndarray | None:
-    """Return the matrix, or None where the file is absent or damaged. Layout: the columns, then a checksum."""
+    """Return the matrix, or None where the file is absent or damaged: the columns, then a checksum."""
     try:
         words = np.fromfile(path, dtype=np.float64)
     except OSError:
@@ -70,7 +70,7 @@ def _keep(path: Path, rows: np.ndarray) -> None:
 
 
 def _prune(newest: Path) -> None:
-    files = sorted(newest.parent.glob("*.f64"), key=lambda file: file.stat().st_mtime)
+    files = sorted(newest.parent.iterdir(), key=lambda file: file.stat().st_mtime)
     total = sum(file.stat().st_size for file in files)
     for file in files:
         if total <= MAX_BYTES or file == newest:

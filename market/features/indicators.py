@@ -1,8 +1,9 @@
 """Every call into TA-Lib, whole arrays and one bar at a time.
 
-TA-Lib (0.8 and later) offers both and promises equal bits: a handle opened on a history continues the recursion
-exactly where the array function left it, seeding included. `tests/market/features/test_stream.py` holds it to that for
-every feature of the catalogue. Unstable periods are left at zero, so the lookback alone says where values begin.
+TA-Lib (0.8 and later) offers both and promises equal bits: a handle opened on a history continues the
+recursion exactly where the array function left it, seeding included. `tests/market/features/test_stream.py`
+holds it to that for every feature of the catalogue. Unstable periods are left at zero, so the lookback alone
+says where values begin.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,7 +48,7 @@ def call(function: str, *inputs: str, **args: float | int) -> Call:
 
 @lru_cache(maxsize=4096)
 def _lookback(of: Call) -> int:
-    function = abstract.Function(of.function)
+    function = abstract.Function(of.function)  # type: ignore[attr-defined]  # made at import
     if of.args:
         function.set_parameters(dict(of.args))
     return int(function.lookback)

@@ -1,5 +1,6 @@
-"""What a kind of feature is: a documented recipe with bounded parameters. The catalogue is the register of all kinds."""
+"""What a kind of feature is: a documented recipe with bounded parameters. The catalogue holds them."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,7 @@ class Param:
 
         :raises BadInput: when it is no number, not whole where it must be, or out of bounds.
         """
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise BadInput(f"{where} must be a number, not {value!r}.", "features")
         if self.whole and value != int(value):
             raise BadInput(f"{where} must be a whole number, not {value}.", "features")
@@ -40,8 +41,8 @@ class Param:
 class Plan:
     """How one column is computed: TA-Lib calls, then an elementwise formula over their outputs and the bar.
 
-    `reads` names derived series the formula itself reads. `fade` is how many bars a recursion needs, beyond the
-    lookback, until older bars weigh less than `UNSEEN`.
+    `reads` names derived series (and "volume") that the formula itself reads. `fade` is how many bars a
+    recursion needs, beyond the lookback, until older bars weigh less than `UNSEEN`.
     """
 
     calls: tuple[Call, ...]
@@ -62,7 +63,7 @@ class Plan:
 
     @property
     def memory(self) -> int:
-        """Bars of history after which a value no longer depends on older ones (to 1e-6 of the column's spread)."""
+        """Bars of history that give the value of an infinite one to 1e-6 of the column's spread."""
         return self.lookback + 1 + self.fade
 
 
@@ -119,9 +120,9 @@ def period(default: int, low: int = 2, high: int = 400) -> Param:
 
 
 def fade(alpha: float, order: int = 1) -> int:
-    """Return the bars after which `order` chained exponential averages of weight `alpha` have forgotten a start.
+    """Return the bars after which `order` chained exponential averages of weight `alpha` forgot their start.
 
-    What remains of the start after m bars is the chance of fewer than `order` successes in m trials of chance `alpha`.
+    What remains after m bars is the chance of fewer than `order` successes in m trials of chance `alpha`.
     """
     bars = low = 0
     high = 1

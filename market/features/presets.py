@@ -17,8 +17,8 @@ def _columns(kind: str, *periods: int) -> dict[str, tuple[str, dict[str, Any]]]:
 
 PRICE = _set(**_columns("log_return", 1, 2, 5, 10, 30, 60))
 
-# Without volume, because a live bar built from a venue's ticker has none; a short memory, so that a session warms up
-# on one request for candles.
+# Without volume, because a live bar built from a venue's ticker has none; a short memory, so that a session
+# warms up on one request for candles.
 CORE = _set(
     **_columns("log_return", 1, 5, 15, 60),
     **_columns("zscore", 20, 60),

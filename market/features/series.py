@@ -1,7 +1,7 @@
 """The input series of features: a bar's own numbers and quantities derived from it and the bar before.
 
-Formulas are written once and run on arrays (training) and on floats (live). They use operators and the functions of
-`ARRAYS` or `SCALARS` only, chosen so that both give the same bits.
+Formulas are written once and run on arrays (training) and on floats (live). They use operators and the
+functions of `ARRAYS` or `SCALARS` only, chosen so that both give the same bits.
 """
 
 import math
@@ -32,7 +32,7 @@ BASE = ("open", "high", "low", "close", "volume", "close_ms")
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One derived quantity: `formula(bar, before, maths)`; `parts` are derived series that it reads of the bar."""
+    """One derived quantity, `formula(bar, before, maths)`; `parts` are the derived series it reads."""
 
     formula: Callable[[Any, Any, Any], Any]
     parts: tuple[str, ...] = ()
@@ -83,6 +83,12 @@ class Bar:
     """One bar as floats; `BASE` fields, and the derived ones that were asked for."""
 
     __slots__ = NAMES
+    close_ms: float
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
 
 
 def with_parts(names: Iterable[str]) -> tuple[str, ...]:
@@ -103,15 +109,15 @@ def needs_volume(name: str) -> bool:
 def price_scale(first_close: float) -> float:
     """Return the power of four that brings the first close near 100,000.
 
-    TA-Lib compares variances and ranges with 1e-14; a coin worth 0.00001 would look flat to it. A power of four moves
-    neither a digit nor a root's digit, so features are the same whatever the unit of price.
+    TA-Lib compares variances and ranges with 1e-14; a coin worth 0.00001 would look flat to it. A power of
+    four moves neither a digit nor a root's digit, so features are the same whatever the unit of price.
     """
     _, exponent = math.frexp(first_close)
     return math.ldexp(1.0, (17 - exponent) // 2 * 2)
 
 
 def of_candles(candles: Candles, names: Iterable[str], scale: float) -> Any:
-    """Return an object with an array of shape (n,) for each base series and each of `names` (and their parts)."""
+    """Return an object with arrays of shape (n,): the base series, each of `names`, and their parts."""
     bars = SimpleNamespace(close_ms=(candles.open_ms + candles.interval_ms).astype(np.float64))
     for name in ("open", "high", "low", "close"):
         setattr(bars, name, getattr(candles, name) * scale)

@@ -48,6 +48,9 @@ class FeatureSpec:
     def needs_volume(self) -> bool:
         return any(map(series.needs_volume, self.plan.inputs))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FeatureSpec, (self.name, self.kind, self.params)  # a plan holds formulas, which do not pickle
+
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, "kind": self.kind, "params": self.params}
 
@@ -89,10 +92,10 @@ class FeatureSet:
 
     @cached_property
     def memory(self) -> int:
-        """Bars of history from which the last row equals that of an infinite history to 1e-6 of each column's spread.
+        """Bars of history that give the last row of an infinite one to 1e-6 of each column's spread.
 
-        It holds while the market moves: where every bar of the memory is flat, ratios such as the relative strength
-        still depend on the last move before.
+        It holds while the market moves: in a long run of flat bars, ratios such as the relative strength
+        still depend on the last moves before it.
         """
         return max(spec.plan.memory for spec in self.specs)
 
@@ -111,7 +114,7 @@ class FeatureSet:
     def from_json(cls, data: Any) -> "FeatureSet":
         """Return the set that `to_json` described.
 
-        :raises BadInput: when it is malformed, names what the catalogue lacks, or was made by other feature code.
+        :raises BadInput: when it is malformed, unknown to the catalogue, or made by other feature code.
         """
         if not isinstance(data, dict) or not isinstance(data.get("features"), list):
             raise BadInput("A feature set must be an object with a list called 'features'.", "features")

@@ -23,8 +23,8 @@ Update = tuple[
 class Stream:
     """Features of a growing series of bars.
 
-    Row for row equal to `compute` over all bars pushed so far. The first `warmup` bars are kept; the next one opens
-    the TA-Lib handles on them, and from then on a bar costs O(1).
+    Row for row equal to `compute` over all bars pushed so far. The first `warmup` bars are kept; the next one
+    opens the TA-Lib handles on them, and from then on a bar costs the same however many came before.
     """
 
     def __init__(self, feature_set: FeatureSet, interval_ms: int) -> None:
@@ -56,7 +56,7 @@ class Stream:
     ) -> np.ndarray:
         """Take the next closed bar and return its row: float64, shape (F,), all NaN during the warm-up.
 
-        :raises BadInput: when the bar is not later than the last one or a number in it is missing; nothing changes.
+        :raises BadInput: when the bar is not later than the last or misses a number; nothing changes then.
         """
         self._check(open_ms, open, high, low, close, volume)
         if self._before is None:
@@ -69,7 +69,7 @@ class Stream:
         return self._row(bar, outputs)
 
     def start(self, candles: Candles) -> np.ndarray:
-        """Take a whole history at once, as if each bar had been pushed, and return the row of its last bar.
+        """Take a whole history at once, as if each bar had been pushed, and return its rows, shape (n, F).
 
         :raises BadInput: when the stream already holds bars, or a candle is unusable.
         """
@@ -78,14 +78,14 @@ class Stream:
         if candles.interval_ms != self.interval_ms:
             raise BadInput("The history's interval differs from the stream's.", "candles")
         if not len(candles):
-            return np.full(len(self.feature_set), np.nan)
+            return compute(candles, self.feature_set)
         rows = compute(candles, self.feature_set)
         self.bars, self.last_open_ms = len(candles), int(candles.open_ms[-1])
         if self.is_ready:
             self._open(candles)
         else:
             self._waiting = [tuple(row) for row in zip(*_columns(candles), strict=True)]
-        return rows[-1].copy()
+        return rows
 
     def _wait(self, bar: tuple[float, ...]) -> np.ndarray:
         self._waiting.append(bar)

@@ -153,12 +153,12 @@ def _smi(period: int, fast: int, slow: int, signal: int, output: int) -> Plan:
 SMI = {"period": period(13), "fast": period(2), "slow": period(25), "signal": period(9)}
 
 
-@kind("Stochastic momentum, -1..1", **SMI)
+@kind("Stochastic momentum, -1..1", ordered=(), **SMI)
 def smi(period: int, fast: int, slow: int, signal: int) -> Plan:
     return _smi(period, fast, slow, signal, 0)
 
 
-@kind("Signal line of stochastic momentum, -1..1", **SMI)
+@kind("Signal line of stochastic momentum, -1..1", ordered=(), **SMI)
 def smi_signal(period: int, fast: int, slow: int, signal: int) -> Plan:
     return _smi(period, fast, slow, signal, 1)
 

@@ -45,7 +45,7 @@ def vhf(period: int) -> Plan:
 @kind("Skewness of log returns about zero", period=period(60, low=5))
 def skewness(period: int) -> Plan:
     def finish(bar: Any, maths: Any, cubes: Any, squares: Any) -> Any:
-        variance = maths.maximum(squares, 1e-4)
+        variance = maths.maximum(squares, 1e-2)  # moves below a tenth of a basis point are flat
         return cubes / (variance * maths.sqrt(variance))
 
     return Plan((call("SMA", "ret3", timeperiod=period), call("SMA", "ret2", timeperiod=period)), finish)

@@ -1,4 +1,4 @@
-"""How much prices move: ranges and deviations, as shares of the close; Parkinson and relatives per bar in log units."""
+"""How much prices move: ranges and deviations, as shares of the close or in log units per bar."""
 
 from typing import Any
 
@@ -77,16 +77,6 @@ def garman_klass(period: int) -> Plan:
 @kind("Rogers and Satchell's volatility, free of drift, per bar", period=period(30))
 def rogers_satchell(period: int) -> Plan:
     return _root("rogers_satchell", period, 1.0)
-
-
-@kind(
-    "Change of the smoothed range against a period ago, as a share (Chaikin)",
-    period=period(10),
-    change=period(10),
-)
-def cvi(period: int, change: int) -> Plan:
-    line = call("CVI", "high", "low", timeperiod=period, rocperiod=change)
-    return Plan((line,), lambda b, m, x: x / 100, ema(period))
 
 
 @kind("Mass index: widening of the range, 0 when steady", fast=period(9), slow=period(25))

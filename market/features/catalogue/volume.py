@@ -1,7 +1,7 @@
-"""Volume: everything here needs a source that reports it. Flat or absent trade gives 0, never a division by nothing.
+"""Volume: everything here needs a source that reports it. Absent trade gives 0, never a division by nothing.
 
-Running sums keep a residue of what left the window, so a share of volume is taken only where the window holds any:
-its maximum, which is exact, decides.
+Running sums keep a residue of what left the window, so a share of volume is taken only where the window holds
+any: its maximum, which is exact, decides.
 """
 
 from typing import Any

@@ -1,0 +1,120 @@
+"""The live path gives the bits of the training path, at every bar, for every feature."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from market.errors import BadInput
+from market.features import CATALOGUE, PRESETS, FeatureSet, FeatureSpec, Stream, compute
+
+from .markets import ALL, MINUTE, bars, differing, pathological, random_walk, real, rows_of, ticking
+
+
+def streamed(feature_set, candles):
+    stream = Stream(feature_set, MINUTE)
+    return np.array([stream.push(*row) for row in rows_of(candles)])
+
+
+def assert_same_and_finite(feature_set, candles):
+    batch = compute(candles, feature_set)
+    assert differing(feature_set, streamed(feature_set, candles), batch) == []
+    assert np.isnan(batch[: feature_set.warmup]).all()
+    assert np.isfinite(batch[feature_set.warmup :]).all()
+
+
+def test_streaming_equals_batch_on_real_bars(shared_data):
+    assert_same_and_finite(ALL, real(shared_data, "binance-BTCUSDT-1m-20241001-20241104.parquet", 0, 3200))
+
+
+def test_streaming_equals_batch_over_an_outage_with_flat_untraded_bars(shared_data):
+    candles = real(shared_data, "binance-ADAUSDT-1m-20230316-20230501.parquet", 10_300, 1_200)
+    assert (candles.volume == 0).sum() > 60
+    assert np.diff(candles.open_ms).max() > MINUTE
+    assert_same_and_finite(ALL, candles)
+
+
+def test_streaming_equals_batch_on_a_market_full_of_gaps(shared_data):
+    candles = real(shared_data, "bitfinex-BTCUSD-1m-20170101-20181231.parquet", 0, 1_500)
+    assert (np.diff(candles.open_ms) > MINUTE).sum() > 20
+    assert_same_and_finite(ALL, candles)
+
+
+@pytest.mark.parametrize(
+    "candles", [pathological(), bars(np.full(900, 3.5)), bars(np.full(900, 7e-9), volume=0)]
+)
+def test_streaming_equals_batch_on_bars_that_break_formulas(candles):
+    assert_same_and_finite(ALL, candles)
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), coarse=st.booleans(), price=st.sampled_from((1e-8, 0.07, 1.0, 1e7)))
+def test_streaming_equals_batch_on_random_bars(seed, coarse, price):
+    candles = ticking(480, seed) if coarse else random_walk(480, seed, price=price)
+    assert_same_and_finite(ALL, candles)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_feature_alone_is_valid_from_its_own_warm_up_on(name):
+    assert_same_and_finite(FeatureSet((FeatureSpec(name, name),)), random_walk(130, seed=5))
+
+
+@pytest.mark.parametrize("taken", [0, 1, 50, 119, 120, 121, 400])
+def test_a_stream_started_on_a_history_continues_as_if_it_had_been_pushed(taken):
+    candles, core = random_walk(500, seed=2), PRESETS["core"]
+    stream = Stream(core, MINUTE)
+    first = stream.start(candles[:taken])
+    rest = [stream.push(*row) for row in rows_of(candles[taken:])]
+    assert differing(core, np.vstack((first, rest)), compute(candles, core)) == []
+
+
+@pytest.mark.parametrize(
+    "bar",
+    [
+        (0, 1.0, 1.0, 1.0, 1.0, 1.0),
+        (None, 1.0, 1.0, 1.0, float("nan"), 1.0),
+        (None, 1.0, float("inf"), 1.0, 1.0, 1.0),
+        (None, 1.0, 1.0, 0.0, 1.0, 1.0),
+        (None, 1.0, 1.0, 1.0, 1.0, float("nan")),
+        (None, 1.0, 1.0, 1.0, 1.0, -1.0),
+    ],
+)
+@pytest.mark.parametrize("taken", [10, 400])
+def test_a_refused_bar_changes_nothing(bar, taken):
+    candles, full = random_walk(401, seed=4), PRESETS["full"]
+    stream = Stream(full, MINUTE)
+    stream.start(candles[:taken])
+    next_row = next(iter(rows_of(candles[taken:])))
+    with pytest.raises(BadInput):
+        stream.push(next_row[0] if bar[0] is None else bar[0], *bar[1:])
+    assert np.array_equal(stream.push(*next_row), compute(candles[: taken + 1], full)[-1], equal_nan=True)
+
+
+def test_a_stream_knows_how_many_bars_it_holds_and_when_it_is_ready():
+    stream = Stream(PRESETS["price"], MINUTE)
+    candles = random_walk(61, seed=1)
+    stream.start(candles[:60])
+    assert (stream.bars, stream.is_ready, stream.last_open_ms) == (60, False, int(candles.open_ms[59]))
+    stream.push(*list(rows_of(candles))[60])
+    assert stream.is_ready
+
+
+def test_a_history_is_taken_only_first_and_only_of_the_same_interval():
+    candles = random_walk(80, seed=1)
+    stream = Stream(PRESETS["price"], MINUTE)
+    stream.start(candles)
+    with pytest.raises(BadInput, match="before its first bar"):
+        stream.start(candles)
+    with pytest.raises(BadInput, match="interval"):
+        Stream(PRESETS["price"], 5 * MINUTE).start(candles)
+
+
+def test_volume_may_be_missing_where_no_feature_reads_it():
+    candles = random_walk(300, seed=3)
+    silent = dataclasses.replace(candles, volume=np.full(300, np.nan))
+    core = PRESETS["core"]
+    assert differing(core, streamed(core, silent), compute(candles, core)) == []
+    with pytest.raises(BadInput, match="volume"):
+        compute(silent, PRESETS["full"])
