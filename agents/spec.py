@@ -148,7 +148,7 @@ class TrainingSpec(Part):
         try:
             spec = cls.model_validate(dict(values))
         except ValidationError as error:
-            raise _as_bad_input(error) from None
+            raise first_error(error) from None
         spec.feature_set()
         spec.env_settings()
         return spec
@@ -249,7 +249,8 @@ def _unknown(key: str, names: Mapping[str, str]) -> str:
     return f"there is no training setting {key!r}{hint}"
 
 
-def _as_bad_input(error: ValidationError) -> BadInput:
+def first_error(error: ValidationError) -> BadInput:
+    """Return the first thing pydantic objects to, as one sentence that names the field."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-"))
     where = ".".join(part for part in where.split(".") if part not in ("str", "dict[str,any]"))

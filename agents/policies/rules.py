@@ -175,7 +175,12 @@ class Momentum(Rule):
 
 class Conservative(Rule):
     name, about = "conservative", "A small position while the trend is up and the market calmer than usual"
-    params = {"share": Bound(0.3, 0.01, 1.0), "trend": Bound(200, 31, 400), "calm": Bound(0.0, -3.0, 3.0)}
+    params = {
+        "share": Bound(0.3, 0.01, 1.0),
+        "trend": Bound(200, 31, 400),
+        "margin": Bound(0.005, 0.0, 0.2),  # how far the close must be from its average
+        "calm": Bound(0.0, -3.0, 3.0),
+    }
 
     @property
     def exposure(self) -> float:
@@ -188,9 +193,9 @@ class Conservative(Rule):
         return (_column("sma", self.settings["trend"]), calm)
 
     def wish(self, values: np.ndarray, held: float) -> float | None:
-        if values[0] <= 0:
+        if values[0] < -self.settings["margin"]:
             return 0.0
-        if held > BAND:
+        if held > BAND or values[0] < self.settings["margin"]:
             return None
         return self.exposure if values[1] < self.settings["calm"] else None
 

@@ -1,0 +1,119 @@
+"""From a simulation to what people read: metrics, benchmark, a drawable curve, trades, assumptions."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from agents.backtest.settings import BacktestSettings
+from agents.backtest.simulate import Simulation, fill_arrays, fill_rows
+from market.kernel import metrics
+from market.kernel.costs import fee_of
+from market.kernel.rebalance import order_quantity
+from market.kernel.risk import REASONS
+from market.kernel.step import fill_price, open_book
+
+POINTS = 2000  # of a stored curve
+TRADES = 20_000  # rows kept; the metrics count all
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    metrics: dict[str, Any]
+    assumptions: list[str]
+    curve: dict[str, list[float]]
+    trades: list[dict[str, Any]]
+
+
+def report(run: Simulation, settings: BacktestSettings, seen: list[str]) -> Report:
+    """Return everything a backtest row shows.
+
+    :param seen: sentences on which part of the data the model has learned from
+    """
+    benchmark = buy_and_hold(run.close, settings)
+    held = metrics.summary(benchmark, run.open_ms, run.interval_ms)
+    figures = metrics.summary(run.equity, run.open_ms, run.interval_ms, fill_arrays(run), run.exposure)
+    figures |= {
+        "decisions": run.decisions,
+        "gated": run.gated,
+        "final_equity": float(run.equity[-1]),
+        "benchmark_return": held["total_return"],
+        "benchmark_sharpe": held["sharpe"],
+        "benchmark_max_drawdown": held["max_drawdown"],
+    }
+    trades = fill_rows(run)
+    notes = [*seen, *assumptions(settings), *_halt(run)]
+    if len(trades) > TRADES:
+        notes.append(f"{len(trades)} fills happened; the last {TRADES} are kept, the metrics count all.")
+    return Report(figures, notes, curve(run, benchmark), trades[-TRADES:])
+
+
+def buy_and_hold(close: np.ndarray, settings: BacktestSettings) -> np.ndarray:
+    """Return the equity of buying with everything at the first close, costs paid, and holding: (n,)."""
+    env = settings.env_settings()
+    rules, cash = env.rules(), open_book(float(env.initial_cash)).cash
+    price = fill_price(float(close[0]), 1, rules)
+    quantity = order_quantity(
+        1.0, cash, 0.0, price, rules.step, rules.min_notional, rules.fee_rate, rules.guard
+    )
+    fee = fee_of(quantity * price, rules.fee_rate, rules.fee_step, rules.guard)
+    worth = cash - quantity * price - fee + quantity * close
+    worth[0] = cash
+    return worth
+
+
+def curve(run: Simulation, benchmark: np.ndarray) -> dict[str, list[float]]:
+    """Return at most `POINTS` points, keeping each stretch's lowest and highest equity and both ends."""
+    at = _kept(run.equity)
+    drawdown = metrics.drawdowns(run.equity)
+    return {
+        "t_ms": (run.open_ms[at] + run.interval_ms).tolist(),
+        "equity": np.round(run.equity[at], 6).tolist(),
+        "benchmark": np.round(benchmark[at], 6).tolist(),
+        "drawdown": np.round(drawdown[at], 8).tolist(),
+        "exposure": np.round(run.exposure[at], 6).tolist(),
+    }
+
+
+def assumptions(settings: BacktestSettings) -> list[str]:
+    """Return, as sentences, how fills were modelled."""
+    trading = settings.trading
+    worse = trading.half_spread + trading.slippage
+    said = [
+        "Decisions are taken at a bar's close and filled whole at the next bar's open, as market orders; "
+        "the order's own effect on the market is limited to the stated slippage.",
+        f"A fill is {worse:.4%} worse than the open (half spread {trading.half_spread:.4%}, slippage "
+        f"{trading.slippage:.4%}) and costs a fee of {trading.fee_rate:.4%}.",
+    ]
+    exits = {"stop-loss": trading.stop_loss, "take-profit": trading.take_profit, "trailing": trading.trailing}
+    named = ", ".join(f"{name} {value:.2%}" for name, value in exits.items() if value)
+    if named:
+        said.append(
+            f"Exits act inside a bar ({named}): a gap fills at the open, and a bar that touches both levels "
+            "counts as stopped."
+        )
+    if settings.decision.get("sample"):
+        said.append(
+            f"Actions are drawn by their probabilities with seed {settings.decision['seed']}; another seed "
+            "gives another result."
+        )
+    return [*said, "One path of history: nothing here says how much of the result is luck."]
+
+
+def _halt(run: Simulation) -> list[str]:
+    if run.halted_ms is None:
+        return []
+    when = np.datetime64(run.halted_ms, "ms").item()
+    return [f"Trading ended at {when:%Y-%m-%d %H:%M} UTC: {REASONS[run.halted_by]}."]
+
+
+def _kept(equity: np.ndarray) -> np.ndarray:
+    count = len(equity)
+    if count <= POINTS:
+        return np.arange(count)
+    edges = np.linspace(0, count, POINTS // 2, dtype=int)
+    kept = {0, count - 1}
+    for first, last in pairwise(edges.tolist()):
+        kept |= {first + int(np.argmin(equity[first:last])), first + int(np.argmax(equity[first:last]))}
+    return np.array(sorted(kept))

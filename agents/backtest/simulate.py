@@ -1,0 +1,173 @@
+"""The bar loop of a backtest: decide at the close, fill at the next open, mark at the close. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from agents.backtest.settings import Limits
+from agents.decide import Decided, Decider
+from agents.envs.settings import EnvSettings
+from market.candles import Candles
+from market.errors import BadInput
+from market.kernel.portfolio import equity, exposure_of, portfolio_row
+from market.kernel.risk import OK, cap_exposure, daily_loss_breach, drawdown_breach
+from market.kernel.step import Fill, open_book, step_bar
+from market.kernel.triggers import EXIT_REASONS
+
+DAY_MS = 86_400_000
+TICK_BARS = 512  # bars between two calls of `tick`
+
+
+@dataclass(slots=True)
+class Simulation:
+    """What happened, bar by bar: row 0 is the close the account started at, before any trade.
+
+    Arrays are (n,): `open_ms` int64, `equity` in quote currency, `exposure` a share of equity, `close`.
+    """
+
+    interval_ms: int
+    open_ms: np.ndarray
+    close: np.ndarray
+    equity: np.ndarray
+    exposure: np.ndarray
+    fills: list[tuple[int, Fill]] = field(default_factory=list)  # (open_ms of the bar it happened in, fill)
+    decisions: int = 0
+    gated: int = 0
+    halted_ms: int | None = None  # close of the bar at which a loss limit ended trading
+    halted_by: int = OK  # market.kernel.risk code
+
+
+def simulate(
+    candles: Candles,
+    rows: np.ndarray,
+    decider: Decider,
+    settings: EnvSettings,
+    *,
+    first: int,
+    limits: Limits | None = None,
+    watch: Callable[[int, Decided], None] | None = None,
+    tick: Callable[[float], None] | None = None,
+) -> Simulation:
+    """Run a policy over candles.
+
+    :param rows: raw features of every candle, float64 (n, F), from the policy's feature set
+    :param settings: costs, exits and rounding; what concerns learning is not read
+    :param first: row of the first decision; earlier candles are warm-up only
+    :param watch: is given every decision with its row
+    :param tick: is given the share done, every few hundred bars
+    :raises BadInput: when warm-up and window leave nothing to decide on
+    """
+    needs, count = decider.needs, len(candles)
+    first = max(first, needs.first_row)
+    if first > count - 2:
+        raise BadInput(
+            f"{count} candles are too few: features and window need {needs.first_row + 1} before the first "
+            "decision, and one more to trade on",
+            "from",
+        )
+    scaled = needs.scaler.transform(rows[first - needs.window + 1 :])  # (count - first + W - 1, F)
+    if np.isnan(scaled).any():
+        raise BadInput("a feature has no value after its warm-up: repair or import the candles", "series")
+    run = _Run(candles, decider, settings, limits or Limits(), first)
+    for row in range(first, count - 1):
+        window = scaled[row - first : row - first + needs.window]
+        run.bar(row, window, watch)
+        if tick is not None and row % TICK_BARS == 0:
+            tick((row - first) / (count - first))
+    return run.finished()
+
+
+class _Run:
+    """One account on its way through the candles."""
+
+    def __init__(
+        self, candles: Candles, decider: Decider, settings: EnvSettings, limits: Limits, first: int
+    ) -> None:
+        self.decider, self.limits, self.first = decider, limits, first
+        self.interval_ms, self.max_exposure = candles.interval_ms, settings.max_exposure
+        self.rules, self.bars_scale = settings.rules(), decider.needs.bars_scale
+        self.open_ms = candles.open_ms.tolist()
+        self.bars = list(
+            zip(*(getattr(candles, c).tolist() for c in ("open", "high", "low", "close")), strict=True)
+        )
+        self.closes = candles.close
+        self.book = open_book(float(settings.initial_cash))
+        self.day_equity = self.book.cash
+        self.equities, self.exposures = [self.book.cash], [0.0]
+        self.result = Simulation(
+            candles.interval_ms, candles.open_ms[first:], candles.close[first:], np.empty(0), np.empty(0)
+        )
+
+    def bar(self, row: int, window: np.ndarray, watch: Callable[[int, Decided], None] | None) -> None:
+        """Decide at the close of `row`, then live through the next bar."""
+        target = self._target(row, window, watch)
+        open, high, low, close = self.bars[row + 1]
+        wanted = target if target is not None else 0.0
+        self.book, order, exit = step_bar(
+            self.book, target is not None, wanted, open, high, low, close, self.rules
+        )
+        for fill in (order, exit):
+            if fill.quantity:
+                self.result.fills.append((self.open_ms[row + 1], fill))
+        worth = equity(self.book.cash, self.book.held, close)
+        self.equities.append(worth)
+        self.exposures.append(exposure_of(self.book.cash, self.book.held, close))
+        self._guard(row + 1, worth)
+
+    def _target(
+        self, row: int, window: np.ndarray, watch: Callable[[int, Decided], None] | None
+    ) -> float | None:
+        if self.result.halted_ms is not None:
+            return 0.0 if self.book.held else None
+        if not self.decider.is_due(self.open_ms[row], self.interval_ms):
+            return None
+        book, close = self.book, self.bars[row][3]
+        portfolio = portfolio_row(
+            book.cash, book.held, book.entry, book.bars_held, book.peak, close, self.bars_scale
+        )
+        closes = self.closes[max(0, row + 1 - self.decider.closes_needed) : row + 1]
+        decided = self.decider.decide_scaled(window, closes, portfolio, portfolio[0])
+        self.result.decisions += 1
+        self.result.gated += bool(decided.gate_reason)
+        if watch is not None:
+            watch(row, decided)
+        return None if decided.target is None else cap_exposure(decided.target, self.max_exposure)[0]
+
+    def _guard(self, row: int, worth: float) -> None:
+        """Note a breached loss limit; the position is left at the next open."""
+        if self.result.halted_ms is None:
+            code = drawdown_breach(worth, self.book.peak, self.limits.max_drawdown)
+            code = code or daily_loss_breach(worth, self.day_equity, self.limits.daily_loss)
+            if code != OK:
+                self.result.halted_ms = self.open_ms[row] + self.interval_ms
+                self.result.halted_by = code
+        if (self.open_ms[row] + self.interval_ms) % DAY_MS < self.interval_ms:  # this close began a UTC day
+            self.day_equity = worth
+
+    def finished(self) -> Simulation:
+        self.result.equity, self.result.exposure = np.array(self.equities), np.array(self.exposures)
+        return self.result
+
+
+def fill_arrays(run: Simulation) -> dict[str, np.ndarray]:
+    """Return fills as `market.kernel.metrics` reads them."""
+    return {
+        name: np.array([getattr(fill, name) for _, fill in run.fills], dtype=np.float64)
+        for name in ("quantity", "price", "fee")
+    }
+
+
+def fill_rows(run: Simulation) -> list[dict[str, float | int | str]]:
+    """Return fills as JSON rows: t_ms (start of the bar), side, quantity, price, fee, reason."""
+    return [
+        {
+            "t_ms": at,
+            "side": "BUY" if fill.quantity > 0 else "SELL",
+            "quantity": abs(fill.quantity),
+            "price": fill.price,
+            "fee": fill.fee,
+            "reason": EXIT_REASONS[fill.reason] or "decision",
+        }
+        for at, fill in run.fills
+    ]

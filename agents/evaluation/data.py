@@ -1,0 +1,79 @@
+"""A series made ready for learning: candles, features, split, a scaler fitted on the training part only."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from agents.evaluation.split import Split, split
+from agents.spec import TrainingSpec
+from market import archive, features
+from market.candles import Candles
+from market.errors import BadInput
+from market.features import FeatureSet, Scaler
+from market.models import Series
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """`rows` are raw features of every candle, float64 (n, F), NaN before the warm-up is over."""
+
+    candles: Candles
+    rows: np.ndarray
+    split: Split
+    scaler: Scaler
+    fingerprint: str  # SHA-256 of the candles used
+
+    @property
+    def train(self) -> tuple[Candles, np.ndarray]:
+        """Return the candles to learn from and their scaled features, float32 (m, F)."""
+        part = slice(self.split.train_from, self.split.train_to)
+        return self.candles[part], self.scaler.transform(self.rows[part])
+
+    @property
+    def times(self) -> tuple[int, int, int]:
+        """Return epoch ms: start of the bars learned from, their end, and the end of those that judge."""
+        opens, step, at = self.candles.open_ms, self.candles.interval_ms, self.split
+        train_end, valid_end = (int(opens[row - 1]) + step for row in (at.train_to, at.valid_to))
+        return int(opens[at.train_from]), train_end, valid_end
+
+
+def prepare(series: Series, spec: TrainingSpec) -> Prepared:
+    """Load what a run asks for and check that it can be learned from.
+
+    :raises BadInput: too few candles, a feature without value, volume that the source does not report
+    """
+    candles = archive.load(series, spec.from_ms, spec.to_ms)
+    feature_set = spec.feature_set()
+    parts = split(
+        len(candles),
+        warmup=feature_set.warmup,
+        window=spec.window,
+        episode_bars=spec.episode_bars,
+        share=spec.validation_share,
+        embargo=spec.completed().embargo_bars or 0,
+    )
+    require_volume(candles, feature_set, series)
+    rows = features.cached(series.fingerprint, candles, feature_set)
+    require_values(rows, feature_set, candles)
+    scaler = Scaler.fit(rows[parts.train_from : parts.train_to], spec.scaler)
+    return Prepared(candles, rows, parts, scaler, archive.fingerprint(candles))
+
+
+def require_volume(candles: Candles, feature_set: FeatureSet, series: Series) -> None:
+    """:raises BadInput: when features need volume and the series has none"""
+    if feature_set.needs_volume and not (candles.volume > 0).any():
+        raise BadInput(
+            f"the features need volume and {series} reports none: choose features without volume", "features"
+        )
+
+
+def require_values(rows: np.ndarray, feature_set: FeatureSet, candles: Candles) -> None:
+    """:raises BadInput: naming the first feature and bar without a value"""
+    bad = ~np.isfinite(rows[feature_set.warmup :])
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        when = np.datetime64(int(candles.open_ms[feature_set.warmup + row]), "ms")
+        raise BadInput(
+            f"feature {feature_set.names[column]} has no value at {when} UTC: repair or import the candles",
+            "features",
+        )
