@@ -7,7 +7,7 @@ from market.features.indicators import call
 from market.features.kinds import Number, Param, Plan, ema, fade, kind, period, wilder
 
 # Recursions whose weights depend on the prices have no closed form. Their fade was measured: of 6,000 windows
-# of real minute and hour bars none differed from an infinite history by more than 1e-6 of the column's spread.
+# of real minute and hour bars none was off an infinite history's value by more than 1e-6 of the spread.
 HILBERT_FADE = 800
 SAR_FADE = 12  # over the acceleration
 SUPERTREND_FADE = 300  # times the multiplier, beyond the fade of its true range
