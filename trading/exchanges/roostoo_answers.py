@@ -22,6 +22,8 @@ from trading.exchanges.port import (
 TAKER_FEE = Decimal("0.001")
 MAKER_FEE = Decimal("0.0005")
 FEE_STEP = Decimal("0.000001")
+MAX_MAGNITUDE = 24  # powers of ten; no sum of money or time in ms is above
+MAX_PLACES = 12  # decimal places our money columns keep
 STATUSES = {
     "PENDING": OPEN,
     "PARTIALLY_FILLED": OPEN,
@@ -48,13 +50,20 @@ def _instrument(pair: str, row: Any) -> Instrument:
         pair=pair,
         base=str(_field(row, "Coin")),
         quote=str(_field(row, "Unit")),
-        tick=Decimal(1).scaleb(-_integer(row, "PricePrecision")),
-        step=Decimal(1).scaleb(-_integer(row, "AmountPrecision")),
+        tick=_grid(row, "PricePrecision"),
+        step=_grid(row, "AmountPrecision"),
         min_notional=_decimal(row, "MiniOrder"),
         taker_fee=TAKER_FEE,
         maker_fee=MAKER_FEE,
         fee_step=FEE_STEP,
     )
+
+
+def _grid(row: Any, name: str) -> Decimal:
+    places = _integer(row, name)
+    if not 0 <= places <= MAX_PLACES:
+        raise BadAnswer(f"the venue lists a pair with {name}={places}")
+    return Decimal(1).scaleb(-places)
 
 
 def quotes(answer: dict[str, Any], pairs: Iterable[str] | None) -> dict[str, Quote]:
@@ -221,7 +230,10 @@ def _decimal(row: Any, name: str) -> Decimal:
     value = _field(row, name)
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise BadAnswer(f"the venue's answer has {name}={str(value)[:40]!r}, which is no number")
-    return Decimal(value)
+    number = Decimal(value)
+    if not number.is_finite() or number.adjusted() > MAX_MAGNITUDE:
+        raise BadAnswer(f"the venue's answer has an impossible {name}")
+    return number
 
 
 def _integer(row: Any, name: str) -> int:
