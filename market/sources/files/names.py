@@ -70,6 +70,10 @@ def pair_in_name(name: str) -> str | None:
     for token in tokens:
         if token.isupper() and (pair := split_symbol(token)):
             return pair
+    for token in tokens:  # Kaggle's bitstampUSD and coinbaseUSD: bitcoin against that currency
+        venue = next((s for s in SOURCES if token.lower().startswith(s)), "")
+        if venue and token[len(venue) :] in QUOTES:
+            return f"BTC/{token[len(venue) :]}"
     lower = [split_symbol(token.upper()) for token in tokens]
     return next((pair for pair in lower if pair and pair.split("/")[0] in BASES), None)
 

@@ -185,8 +185,6 @@ def _times(column: pa.ChunkedArray, notes: list[str]) -> np.ndarray:
 def _as_the_format_says(rows: Rows, table: pa.Table, layout: Layout) -> Rows:
     if rows.format == "cryptodatadownload":
         return cdd.repaired(rows, table)
-    if rows.format == "kaggle-bitstamp":
-        rows.source = "bitstamp"
     if rows.format == "binance-vision":
         rows.source = "binance-um" if layout.has_header else "binance"
         if layout.has_header:
