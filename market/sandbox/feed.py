@@ -43,8 +43,8 @@ class Feed(Protocol):
     def first_touch(self, kind: str, price: int, after_ms: int, until_ms: int) -> int | None:
         """Return the first price step in (after, until] at which a resting order's condition holds."""
 
-    def candles(self, now_ms: int, from_ms: int | None = None) -> Candles:
-        """Return the bars started in [from, now], the last one as far as it has come."""
+    def candles(self, now_ms: int, from_ms: int | None = None, to_ms: int | None = None) -> Candles:
+        """Return the bars started in [from, to], none after now, the one under way as far as it has come."""
 
 
 def touches(kind: str, price: int, bid: np.ndarray, ask: np.ndarray) -> np.ndarray:
@@ -119,8 +119,8 @@ class CandleFeed:
         hit = touches(kind, price, *self._book(self._path(row))) & (times > after_ms) & (times <= until_ms)
         return int(times[hit.argmax()]) if hit.any() else None
 
-    def candles(self, now_ms: int, from_ms: int | None = None) -> Candles:
-        bars = self.bars.between(from_ms, now_ms + 1)
+    def candles(self, now_ms: int, from_ms: int | None = None, to_ms: int | None = None) -> Candles:
+        bars = self.bars.between(from_ms, until(now_ms, to_ms))
         if len(bars) == 0 or now_ms >= int(bars.open_ms[-1]) + bars.interval_ms:
             return bars
         row = self._row(now_ms)
@@ -130,6 +130,11 @@ class CandleFeed:
         path, open_ = self._path(row)[:seen] / 10.0**self.pair.price_precision, bars.open[-1]
         volume = round(float(bars.volume[-1]) * seen / self._steps, 8)
         return with_last(bars, open_, max(open_, path.max()), min(open_, path.min()), path[-1], volume)
+
+
+def until(now_ms: int, to_ms: int | None) -> int:
+    """Return the first instant not shown."""
+    return (now_ms if to_ms is None else min(now_ms, to_ms)) + 1
 
 
 def with_last(bars: Candles, *values: float) -> Candles:
@@ -164,8 +169,9 @@ class ScriptFeed:
         hit = touches(kind, price, self._bid[rows], self._ask[rows])
         return int(self._t[rows][hit.argmax()]) if hit.any() else None
 
-    def candles(self, now_ms: int, from_ms: int | None = None) -> Candles:
-        rows = slice(*np.searchsorted(self._t, [self._t[0] if from_ms is None else from_ms, now_ms + 1]))
+    def candles(self, now_ms: int, from_ms: int | None = None, to_ms: int | None = None) -> Candles:
+        first = self._t[0] if from_ms is None else from_ms
+        rows = slice(*np.searchsorted(self._t, [first, until(now_ms, to_ms)]))
         minute = self._t[rows] // 60_000 * 60_000
         price = self._last[rows] / 10.0**self.pair.price_precision
         starts = np.flatnonzero(np.diff(minute, prepend=-1))

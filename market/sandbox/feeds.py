@@ -2,6 +2,7 @@
 
 import json
 import re
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -17,13 +18,15 @@ from market.errors import BadInput
 from market.sandbox.books import floor_to
 from market.sandbox.feed import DAY_MS, CandleFeed, Feed, ScriptFeed
 from market.sandbox.instruments import Pair, added_row, decimals_of, exchange_info, pair_of
-from market.sandbox.synthetic import START_PRICES, synthetic_candles
+from market.synthetic import regime_market
 
 SeriesReader = Callable[[int], tuple[str, Candles]]  # archive series id -> (pair, candles)
 ScriptRow = tuple[int, Decimal, Decimal, Decimal]  # t_ms, bid, ask, last
 PAIR = re.compile(r"[A-Z0-9]+/USD")
 IN_FILE_NAME = re.compile(r"(?<![A-Z0-9])([A-Z0-9]{2,12}?)(?:USDT|USDC|BUSD|FDUSD|USD)(?![A-Z0-9])")
 FIRST_SYNTHETIC_MS = 1_704_067_200_000  # 2024-01-01, where a manual clock begins
+START_PRICES = {"BTC/USD": 60_000.0, "ETH/USD": 2_500.0, "SIM/USD": 100.0}
+HISTORY, FUTURE = 5 * 1440, 30 * 1440  # synthetic minutes before and after live time begins
 
 
 @dataclass(slots=True)
@@ -102,7 +105,14 @@ def _synthetic(rest: str, start_ms: int) -> dict[str, Candles]:
     if seed and not seed.isdigit():
         raise BadInput(f"the seed of a synthetic feed is a whole number, not {seed!r}", "feed")
     names = [_checked_pair(pair)] if pair else list(START_PRICES)
-    return {name: synthetic_candles(name, int(seed or 1), start_ms) for name in names}
+    return {name: _market(name, int(seed or 1), start_ms) for name in names}
+
+
+def _market(pair: str, seed: int, start_ms: int) -> Candles:
+    """Return a seeded market of one pair; pairs of the same seed move independently."""
+    own_seed = (seed << 32) + zlib.crc32(pair.encode())
+    first_ms = start_ms // 60_000 * 60_000 - HISTORY * 60_000
+    return regime_market(HISTORY + FUTURE, own_seed, 60_000, first_ms, START_PRICES.get(pair, 100.0))
 
 
 def _replay(rest: str) -> tuple[str, Candles]:

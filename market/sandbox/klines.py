@@ -1,5 +1,7 @@
 """Binance-compatible candles of the sandbox's own prices: `GET /api/v3/klines`."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from market.candles import MS, Candles
@@ -67,18 +69,29 @@ def _window(
     feed: Feed, interval_ms: int, from_ms: int | None, to_ms: int | None, limit: int, now_ms: int
 ) -> Candles:
     """Return at most `limit` bars: the first ones from `from_ms` on, or the last ones up to `to_ms`."""
+    until_ms = now_ms if to_ms is None else min(now_ms, to_ms)
     if from_ms is None:
-        last = min(now_ms, to_ms if to_ms is not None else now_ms, feed.last_ms)
-        first = (last // interval_ms - limit + 1) * interval_ms
-        while True:  # gaps: reach further back until there are enough bars
-            bars = aggregated(feed.candles(now_ms, first), interval_ms)
-            bars = bars.between(None, None if to_ms is None else to_ms + 1)
-            if len(bars) >= limit or first <= feed.first_ms:
-                return bars[slice(max(0, len(bars) - limit), None)]
-            first -= limit * interval_ms
+        end = min(until_ms, feed.last_ms) // interval_ms * interval_ms
+        oldest = feed.first_ms // interval_ms * interval_ms
+        bars = _enough(feed, interval_ms, limit, now_ms, lambda reach: (max(oldest, end - reach), until_ms))
+        return bars[slice(max(0, len(bars) - limit), None)]
     first = -(-from_ms // interval_ms) * interval_ms
-    bars = aggregated(feed.candles(now_ms, first), interval_ms)
-    return bars.between(first, None if to_ms is None else to_ms + 1)[:limit]
+    bars = _enough(feed, interval_ms, limit, now_ms, lambda reach: (first, min(first + reach, until_ms)))
+    return bars[slice(0, limit)]
+
+
+def _enough(
+    feed: Feed, interval_ms: int, limit: int, now_ms: int, span: Callable[[int], tuple[int, int]]
+) -> Candles:
+    """Return bars of the span that reaches just far enough to hold `limit`; gaps make it reach further."""
+    reach = limit * interval_ms
+    while True:
+        first, last = span(reach)
+        ends = last // interval_ms * interval_ms + interval_ms - 1  # the last bar, whole or as far as it is
+        bars = aggregated(feed.candles(now_ms, first, ends), interval_ms)
+        if len(bars) >= limit or span(2 * reach) == (first, last):
+            return bars
+        reach *= 2
 
 
 def _whole(parameters: dict[str, str], name: str) -> int | None:
@@ -89,7 +102,7 @@ def _whole(parameters: dict[str, str], name: str) -> int | None:
         raise KlineError(
             -1100, f"Illegal characters found in parameter '{name}'; legal range is '^[0-9]{{1,20}}$'."
         )
-    return int(value)
+    return min(int(value), 10**15)
 
 
 def _row(bars: Candles, row: int) -> list[int | str]:

@@ -12,6 +12,7 @@ from market.sandbox.api import Api
 from market.sandbox.clock import Clock, ManualClock, RunningClock
 from market.sandbox.engine import Engine
 from market.sandbox.faults import Faults
+from market.sandbox.feed import Feed
 from market.sandbox.feeds import SeriesReader, exchange_of, prices_of
 from market.sandbox.gate import Gate
 from market.sandbox.limiter import Limiter
@@ -104,19 +105,17 @@ def _built(
     faults: dict[str, Any], series: SeriesReader | None,
 ) -> Sandbox:  # fmt: skip
     events = list(store.events())
-    origin_ms = next((event["t_ms"] for event in events if event["kind"] == "origin"), None)
+    origin_ms = events[0]["t_ms"] if events else None  # the first line says where live time began
     wall_ms = int(time.time() * 1000) if options.clock == "real" else None
     prices = prices_of(options.feeds, origin_ms or options.start_ms or wall_ms, series)
     info, pairs, feeds = exchange_of(prices, options.spread_bps)
     if origin_ms is None:
         origin_ms = options.start_ms if options.start_ms is not None else prices.start_ms
         store.append({"kind": "origin", "t_ms": origin_ms, "feeds": options.feeds})
-    clock = _clock(
-        options,
-        max(origin_ms, store.saved_clock() or 0, *(event["t_ms"] for event in events))
-        if events
-        else origin_ms,
-    )
+    now_ms = max([origin_ms, store.saved_clock() or 0, *(event["t_ms"] for event in events)])
+    if events and events[0]["feeds"] != options.feeds:
+        _check_covers(options, feeds, now_ms)
+    clock = _clock(options, now_ms)
     engine = Engine(pairs, feeds, quirks, store.append)
     for event in events:
         if event["kind"] != "origin":
@@ -128,6 +127,16 @@ def _built(
     active = Faults()
     active.change(faults, clock.now_ms())
     return Sandbox(engine, gate, clock, active, store)
+
+
+def _check_covers(options: Options, feeds: dict[str, Feed], now_ms: int) -> None:
+    """Refuse feeds that have no live price at the time the stored exchange has reached."""
+    if not any(feed.first_ms <= now_ms <= feed.last_ms for feed in feeds.values()):
+        raise BadInput(
+            f"the exchange in {options.state} has another feed and a time this one does not cover; "
+            "give another --state, or --fresh to forget it",
+            "state",
+        )
 
 
 def _clock(options: Options, start_ms: int) -> Clock:

@@ -45,7 +45,11 @@ class Store:
             for line in journal:
                 if not line.endswith(b"\n"):
                     break
-                event = json.loads(line)
+                try:
+                    event = json.loads(line)
+                except ValueError as error:
+                    where = f"line {len(self.lines) + 1} of {self.folder / 'journal.jsonl'}"
+                    raise BadInput(f"{where} is damaged; --fresh starts anew", "state") from error
                 whole += len(line)
                 self.lines.append(line[:-1].decode())
                 yield event

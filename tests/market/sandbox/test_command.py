@@ -10,6 +10,12 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+from market import archive
+from market.management.commands.sandbox import archived
+from market.models import Series
+from market.sandbox.options import Options, build
+from market.synthetic import regime_market
+
 ROOT = Path(__file__).resolve().parents[3]
 ACCOUNT = "--account=demo:very-secret:50000"
 
@@ -77,6 +83,19 @@ def test_two_feeds_of_one_pair_are_refused(tmp_path):
 @pytest.mark.django_db
 def test_an_unknown_archive_series_is_refused(tmp_path):
     assert "no series 999" in refusal(tmp_path, "--feed=series:999")
+
+
+@pytest.mark.django_db
+def test_an_archive_series_can_be_the_feed(tmp_path):
+    candles = regime_market(3000, 1, 60_000, 1_704_067_200_000, 100.0)
+    series = Series.objects.create(source="synthetic", pair="SIM/USD", interval_ms=60_000)
+    archive.merge(series, candles)
+    options = Options(state=tmp_path / "state", feeds=[f"series:{series.pk}"], clock="manual")
+    sandbox = build(options, series=archived)
+    last = sandbox.engine.pairs["SIM/USD"].price(sandbox.engine.quote("SIM/USD", sandbox.tick()).last)
+    assert sandbox.clock.now_ms() == candles.open_ms[0] + 2999 * 60_000 // 5  # a fifth of it is history
+    assert candles.low[599] <= last <= candles.high[599]
+    sandbox.store.close()
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])

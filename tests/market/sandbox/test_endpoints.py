@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from market.sandbox.instruments import added_row, decimals_of
 from tests.market.sandbox.conftest import BOOK, T0
 from tests.sandbox_server import start_sandbox
 
@@ -29,9 +30,19 @@ def test_exchange_info_lists_the_eighty_eight_pairs_of_autumn_2026(venue):
 
 def test_a_pair_the_venue_lacks_is_listed_with_sensible_steps():
     with start_sandbox(feed="synthetic:1@SIM/USD") as venue:
-        row = venue.get("/v3/exchangeInfo")["TradePairs"]["SIM/USD"]
-        assert (row["Coin"], row["PricePrecision"], row["AmountPrecision"]) == ("SIM", 4, 4)
+        assert venue.get("/v3/exchangeInfo")["TradePairs"]["SIM/USD"]["Coin"] == "SIM"
         assert venue.order("BUY", "0.0123", pair="SIM/USD")["Success"] is True
+
+
+@pytest.mark.parametrize(
+    ("price", "price_decimals", "amount_decimals"),
+    [(60_000, 2, 5), (110, 3, 5), (99, 4, 4), (1.5, 5, 3), (0.05, 7, 1), (0.00001, 8, 0)],
+)
+def test_added_pairs_have_six_digits_of_price_and_a_step_of_about_a_cent(
+    price, price_decimals, amount_decimals
+):
+    row = added_row("SIM/USD", price, decimals_of(price))
+    assert (row["PricePrecision"], row["AmountPrecision"]) == (price_decimals, amount_decimals)
 
 
 def test_the_ticker_holds_every_quoted_pair_and_its_tiny_prices(venue):

@@ -164,6 +164,18 @@ def test_start_and_end_time_choose_by_opening_time():
     assert len(asked(HOUR, START + 900 * MINUTE, limit=5000)) == 180
 
 
+def test_klines_reach_over_gaps_in_both_directions():
+    made = bars(*[(100 + n, 110 + n, 90 + n, 101 + n) for n in range(10)])
+    far = made.open_ms + np.where(np.arange(10) < 5, 0, 5000 * MINUTE)
+    feed, now = CandleFeed(PAIR, dataclasses.replace(made, open_ms=far)), T0 + 9000 * MINUTE
+    assert [row[0] for row in asked(feed, now, limit=7)] == far[3:].tolist()
+    assert [row[0] for row in asked(feed, now, limit=7, startTime=T0)] == far[:7].tolist()
+    assert asked(feed, now, startTime=T0 + 9 * MINUTE, endTime=T0 + 100 * MINUTE) == []
+    assert len(asked(feed, now, limit=1000)) == len(asked(feed, now, limit=1000, startTime=0)) == 10
+    assert len(asked(feed, now, limit=1000, endTime=T0 + 4 * MINUTE)) == 5
+    assert asked(feed, now, endTime=T0 - 1) == asked(feed, now, startTime=now) == []
+
+
 def test_prices_finer_than_eight_decimals_are_served_in_full():
     feed = CandleFeed(PAIR, bars((100.1234567891, 101, 100, 100.5)))
     assert asked(feed, T0 + MINUTE)[0][1] == "100.1234567891"

@@ -84,3 +84,18 @@ def test_a_fresh_start_forgets(tmp_path):
         venue.options.fresh = True
         venue._start()
         assert venue.account()["orders"] == []
+
+
+def test_a_damaged_journal_is_named(tmp_path):
+    (tmp_path / "journal.jsonl").write_text("{}\nnonsense\n")
+    store = Store(tmp_path)
+    with pytest.raises(BadInput, match=r"line 2 of .* is damaged"):
+        list(store.events())
+    store.close()
+
+
+def test_a_feed_of_another_time_is_refused_on_an_old_state(tmp_path):
+    with start_sandbox(feed="synthetic:7", state_dir=tmp_path) as venue:
+        venue.order("BUY", "0.001")
+    with pytest.raises(BadInput, match="--fresh to forget it"):
+        start_sandbox(feed=[(5, *QUOTES[0][1:])], state_dir=tmp_path)
