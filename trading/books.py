@@ -1,4 +1,4 @@
-"""Our books: what an account holds is the sum of its ledger entries, and every fill is booked in one piece."""
+"""Our books: what an account holds is the sum of its ledger entries; a fill is booked in one piece."""
 
 from decimal import Context, Decimal
 from typing import Any
@@ -47,7 +47,7 @@ def enter(
 
 @transaction.atomic
 def book(order: Order, report: OrderReport) -> Fill | None:
-    """Book what the venue says about a finished order: status, fill, ledger and the session's books, or nothing.
+    """Book what the venue says about a finished order: status, fill, ledger and session, all or nothing.
 
     None when there was nothing to book, or another process has booked it.
     """

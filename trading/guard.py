@@ -22,6 +22,14 @@ class Leased:
             raise LeaseLost(self.lease.name)
         self.require_time()
 
+    def keep(self) -> None:
+        """Renew when half of the lease is used up: for turns that make no call.
+
+        :raises LeaseLost: see `require`.
+        """
+        if self.lease.remaining_s() < settings.LEASE_TTL_S / 2:
+            self.require()
+
     def require_time(self) -> None:
         """Check the time left without renewing: a process that was suspended after its renewal stops here.
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from trading import alerts, books
 from trading.exchanges.port import FILLED, Balance, Exchange, OrderReport
-from trading.guard import LISTED, Leased
+from trading.guard import Leased
 from trading.models import (
     Account,
     AlertLevel,
@@ -142,26 +142,65 @@ def adopt_unknown(account: Account, reports: list[OrderReport]) -> list[str]:
     """Book filled orders of the venue that our books do not know, and say what was done.
 
     One that matches an intent we had proven absent corrects that intent; any other is somebody else's act.
-    Only as many as explain a difference are looked at: the caller found one.
     """
-    known = set(account.orders.exclude(venue_order_id="").values_list("venue_order_id", flat=True))
-    notes = LedgerEntry.objects.filter(account=account, kind=LedgerKind.ADJUSTMENT)
-    adopted = set(notes.values_list("note", flat=True))
     done = []
-    for report in reversed(reports):
-        if report.status != FILLED or report.venue_order_id in known or report.side not in Side.values:
-            continue
-        note = f"foreign order {report.venue_order_id}"
-        if report.created_ms < account.opened_ms or note in adopted:
-            continue
+    for report in foreign(account, reports):
         late = _proven_absent(account, report)
         if late is not None:
             books.book(late, report)
             done.append(f"order {late.client_ref} had reached the venue after all")
             continue
-        _adopt(account, report, note)
-        done.append(f"{note} ({report.side} {report.filled:f} {report.pair}) adopted")
+        for coin, amount in effect_of([report]).items():
+            books.enter(account, coin, amount, LedgerKind.ADJUSTMENT, note=_note(report))
+        done.append(f"{_note(report)} ({report.side} {report.filled:f} {report.pair}) adopted")
     return done
+
+
+def foreign(account: Account, reports: list[OrderReport]) -> list[OrderReport]:
+    """Return the filled orders since the books were opened that are in none of them, oldest first."""
+    known = set(account.orders.exclude(venue_order_id="").values_list("venue_order_id", flat=True))
+    kind = LedgerKind.ADJUSTMENT
+    notes = set(LedgerEntry.objects.filter(account=account, kind=kind).values_list("note", flat=True))
+    return [
+        report
+        for report in reversed(reports)
+        if report.status == FILLED
+        and report.side in Side.values
+        and report.created_ms >= account.opened_ms
+        and report.venue_order_id not in known
+        and _note(report) not in notes
+    ]
+
+
+def effect_of(reports: list[OrderReport]) -> dict[str, Decimal]:
+    """Return by how much filled orders changed each coin."""
+    total: dict[str, Decimal] = {}
+    for report in reports:
+        base, quote = books.coins(report.pair)
+        signed = report.filled if report.side == Side.BUY else -report.filled
+        total[base] = total.get(base, Decimal(0)) + signed
+        total[quote] = total.get(quote, Decimal(0)) - signed * report.average_price - report.fee
+    return total
+
+
+def adopt_if_explained(
+    account: Account, names: tuple[str, ...], theirs: Mapping[str, Decimal], reports: list[OrderReport]
+) -> bool:
+    """Adopt foreign orders if they explain the whole difference of the named coins; False changes nothing."""
+    effect = effect_of(foreign(account, reports))
+    ours = holdings(account)
+    for coin in names:
+        expected = ours.get(coin, Decimal(0)) + effect.get(coin, Decimal(0))
+        if not is_equal(coin, expected, theirs.get(coin, Decimal(0))):
+            return False
+    with transaction.atomic():
+        done = adopt_unknown(account, reports)
+        _tell(account, [], done)
+    return True
+
+
+def _note(report: OrderReport) -> str:
+    return f"foreign order {report.venue_order_id}"
 
 
 def _proven_absent(account: Account, report: OrderReport) -> Order | None:
@@ -169,28 +208,10 @@ def _proven_absent(account: Account, report: OrderReport) -> Order | None:
     return absent.filter(quantity=report.quantity, sent_ms__lte=report.created_ms).first()
 
 
-def _adopt(account: Account, report: OrderReport, note: str) -> None:
-    base, quote = books.coins(report.pair)
-    signed = report.filled if report.side == Side.BUY else -report.filled
-    books.enter(account, base, signed, LedgerKind.ADJUSTMENT, note=note)
-    paid = -signed * report.average_price - report.fee
-    books.enter(account, quote, paid, LedgerKind.ADJUSTMENT, note=note)
-
-
 def _tell(account: Account, differences: list[Difference], done: list[str]) -> None:
     figures = ", ".join(f"{one.coin} ours {one.ours:f} theirs {one.theirs:f}" for one in differences)
-    text = f"The books of {account} differed from the venue's: {figures}. {'; '.join(done)}."
+    text = (
+        f"The books of {account} were not the venue's{': ' + figures if figures else ''}. {'; '.join(done)}."
+    )
     logger.warning(text)
     alerts.raise_alert(account.owner, AlertLevel.WARNING, f"books:{account.pk}", text)
-
-
-__all__ = [
-    "LISTED",
-    "Difference",
-    "adopt_unknown",
-    "compare",
-    "holdings",
-    "is_equal",
-    "open_books",
-    "reconcile",
-]

@@ -117,7 +117,7 @@ class Decision(models.Model):
     )  # why the wish was not followed; empty = followed
     risk_reason = models.CharField(max_length=200, blank=True)
     portfolio = models.JSONField(default=list)  # the portfolio part of the observation
-    warm_from_ms = models.BigIntegerField(default=0)  # first bar its feature stream was fed: replay starts there
+    warm_from_ms = models.BigIntegerField(default=0)  # first bar its feature stream was fed
     observation_hash = models.CharField(max_length=64)
     model_hash = models.CharField(max_length=64)
     latency_us = models.PositiveIntegerField(default=0)  # closed bar known -> decision made

@@ -1,0 +1,89 @@
+"""A session on a real sandbox whose clock stands still until a test moves it."""
+
+from decimal import Decimal
+
+import pytest
+
+from market import leases
+from tests.sandbox_server import start_sandbox
+from trading import accounts, seat, services, sessions
+from trading.exchanges.registry import connect
+from trading.models import RiskProfile
+
+MINUTE = 60_000
+
+
+class Live:
+    """One session, driven by hand: `turn()` is what the runner does, `bar()` lets a minute pass first."""
+
+    def __init__(self, user, venue, account):
+        self.user, self.venue, self.account = user, venue, account
+        self.exchange = connect(account)
+        self.session = self.seat = None
+
+    def start(self, baseline="buy_and_hold", pair="BTC/USD", **options):
+        profile = {"stop_loss": 0.0, "daily_loss": 0.0, "max_drawdown": 0.0, **options.pop("risk", {})}
+        risk = RiskProfile.objects.create(
+            owner=self.user, name=f"test {RiskProfile.objects.count()}", **profile
+        )
+        self.session = services.start_session(
+            owner=self.user, account=self.account, pair=pair, interval="1m", baseline=baseline, risk=risk,
+            by=self.user, **options,
+        )  # fmt: skip
+        return self.take()
+
+    def take(self):
+        """Become the session's driver, as a fresh process would."""
+        lease = leases.acquire(self.session.lease_name)
+        assert lease is not None, "somebody drives it already"
+        self.session = type(self.session).objects.get(pk=self.session.pk)
+        self.seat = seat.take(self.session, exchange=self.exchange, lease=lease)
+        return self
+
+    def die(self):
+        """Be gone without a word; the lease runs out."""
+        leases.Lease.objects.filter(name=self.session.lease_name).update(until_ms=0)
+        self.seat = None
+
+    def turn(self):
+        quotes = self.exchange.quotes()
+        sessions.step(self.seat, quote=quotes.get(self.session.pair), now_ms=self.exchange.now_ms())
+        self.session.refresh_from_db()
+        return self.session
+
+    def bar(self, count=1):
+        for _ in range(count):
+            self.venue.advance(MINUTE)
+            self.turn()
+        return self.session
+
+    def ledger(self):
+        """What the venue really holds, to the last digit."""
+        purses = self.venue.account()["purses"]
+        amounts = {coin: sum(Decimal(part) for part in purse.values()) for coin, purse in purses.items()}
+        return {coin: amount for coin, amount in amounts.items() if amount}
+
+    def books(self):
+        return {row.coin: row.quantity for row in self.account.holdings.all() if row.quantity}
+
+    def venue_orders(self):
+        return self.venue.account()["orders"]
+
+
+@pytest.fixture
+def venue(tmp_path):
+    with start_sandbox(state_dir=tmp_path / "sandbox") as running:
+        yield running
+
+
+@pytest.fixture
+def account(db, user, venue):
+    return accounts.create_account(
+        owner=user, name="sandbox", venue="roostoo", base_url=venue.url, candles_url=venue.url, key=venue.key,
+        secret=venue.secret, calls_per_minute=100_000, poll_s=0.05,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def live(user, venue, account):
+    return Live(user, venue, account)

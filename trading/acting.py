@@ -1,0 +1,90 @@
+"""From a wish to an order: the intent is committed, then sent, then its answer is booked."""
+
+from decimal import Decimal
+
+from django.db import transaction
+
+from market.kernel import rebalance
+from trading import alerts, orders, risk, settle
+from trading.exchanges.port import Quote
+from trading.models import AlertLevel, Decision, LiveSession, Order, Side
+from trading.seat import Seat
+from trading.states import point, reload
+
+RETRY_MS = 10_000  # venue time between two tries of an exit that was refused
+
+
+def leave(seat: Seat, quote: Quote, reason: str, now_ms: int) -> None:
+    """Close the whole position at the market."""
+    session = seat.session
+    if now_ms < seat.refused_ms + RETRY_MS:
+        return
+    quantity = rebalance.closing_quantity(session.held, seat.instrument.step, Decimal(0))
+    with transaction.atomic():
+        order = intend(seat, quantity, risk.exit_price(session.held, quote), reason, now_ms)
+    carry_out(seat, order, quote)
+
+
+def intend(
+    seat: Seat,
+    quantity: Decimal,
+    price: Decimal,
+    reason: str,
+    now_ms: int,
+    decision: Decision | None = None,
+) -> Order | None:
+    """Write the intent to trade a signed quantity down; None when there is nothing to trade.
+
+    Call inside a transaction, together with what led to it.
+    """
+    session, step = seat.session, seat.instrument.step
+    if quantity == 0:
+        return None
+    side = Side.BUY if quantity > 0 else Side.SELL
+    distinct = orders.distinct_quantity(abs(quantity), step=step, session=session, side=side, now_ms=now_ms)
+    if not risk.can_be_sent(distinct, price, seat.instrument):
+        return None
+    return orders.plan(
+        session,
+        quantity=distinct if quantity > 0 else -distinct,
+        expected_price=price,
+        reason=reason,
+        fence=seat.lease.fence,
+        now_ms=now_ms,
+        decision=decision,
+    )
+
+
+def carry_out(seat: Seat, order: Order | None, quote: Quote) -> None:
+    """Send a committed intent and book the answer.
+
+    :raises LeaseLost: when the session is no longer ours to trade.
+    :raises BadCredentials: when the venue does not know the account.
+    """
+    if order is None:
+        return
+    session = seat.session
+    report = orders.send(order, exchange=seat.exchange, seen_ms=quote.at_ms)
+    if report is None:
+        seat.is_checked = False  # whatever happened there, compare the books before the next decision
+        seat.refused_ms = quote.at_ms
+        _tell(session, order)
+        return
+    settle.accept(order, report)
+    settled(session)
+    alerts.close_alert(session.owner, f"order:{session.pk}")
+
+
+def settled(session: LiveSession) -> None:
+    """Take over what was booked and mark the equity right after it."""
+    reload(session)
+    last = session.fills.order_by("-id").values_list("filled_ms", flat=True).first()
+    if last:
+        point(session, last, risk.last_exit_price(session))
+
+
+def _tell(session: LiveSession, order: Order) -> None:
+    words = f"{session}: the order {order.side} {order.quantity.normalize():f} {order.pair} is {order.status}"
+    alerts.raise_alert(
+        session.owner, AlertLevel.WARNING, f"order:{session.pk}", f"{words}: {order.answer}", session
+    )

@@ -1,0 +1,44 @@
+"""The decision-maker of a session: its policy, loaded and checked, behind the gate of its risk profile."""
+
+from typing import Any
+
+from agents import policies
+from agents.decide import DECISION_KEYS, Decider, DecisionSettings
+from agents.models import TrainedModel
+from agents.policies.port import Policy
+from trading.models import LiveSession, RiskProfile
+
+
+def policy_of(model: TrainedModel | None, baseline: str, settings: dict[str, Any]) -> Policy:
+    """Return the policy of a session.
+
+    :param settings: the session's settings; what is no decision setting is a parameter of the fixed rule.
+    :raises BadInput: when the model's files were changed, or the rule or a parameter of it is unknown.
+    """
+    if model is not None:
+        return policies.load_model(model)
+    own = {key: value for key, value in settings.items() if key not in DECISION_KEYS}
+    return policies.baseline(baseline, **own)
+
+
+def decision_settings(profile: RiskProfile, settings: dict[str, Any]) -> DecisionSettings:
+    """Return the gate of the risk profile, with what the session's own settings say instead.
+
+    :raises BadInput: for a value that makes no sense.
+    """
+    gate = {
+        "confidence": profile.min_confidence,
+        "min_move": profile.min_move,
+        "move_bars": max(2, profile.min_move_bars),
+    }
+    own = {key: value for key, value in settings.items() if key in DECISION_KEYS}
+    return DecisionSettings.from_dict({**gate, **own})
+
+
+def decider_of(session: LiveSession) -> Decider:
+    """Return the session's decider.
+
+    :raises BadInput: see `policy_of` and `decision_settings`.
+    """
+    policy = policy_of(session.model, session.baseline, session.settings)
+    return Decider(policy, decision_settings(session.risk, session.settings))

@@ -1,0 +1,119 @@
+"""At the close of a bar: the same observation and decision path as in training and backtests."""
+
+import time
+from decimal import Decimal
+
+from django.db import transaction
+
+from market.kernel import portfolio
+from market.sources.port import SourceUnavailable
+from trading import risk
+from trading.acting import carry_out, intend
+from trading.exchanges.port import Quote
+from trading.models import Decision, LiveSession, RiskState, SessionStatus
+from trading.seat import Seat
+from trading.states import point, save_marks, unknown
+
+
+def follow_bars(seat: Seat, quote: Quote, now_ms: int) -> bool:
+    """Take in the bars that have closed, mark the equity at each, and decide on the newest.
+
+    False when the bars are unknown.
+
+    :raises TooFewBars: when there is too little history to warm the features up.
+    """
+    session, feed = seat.session, seat.feed
+    try:
+        closed = feed.advance(now_ms)
+    except SourceUnavailable as error:
+        unknown(seat, error.message)
+        return False
+    after_ms = max(session.last_bar_ms, session.started_ms - 2 * session.interval_ms)
+    fresh = [open_ms for open_ms in closed if open_ms > after_ms]
+    if not fresh:
+        return True
+    # A bar that closed while we were away is marked, not decided on: its decision would come too late.
+    for open_ms, close in zip(fresh, feed.closes[-len(fresh) :], strict=False):
+        close_bar(session, open_ms, Decimal(repr(float(close))))
+    session.last_bar_ms = fresh[-1]
+    is_newest = fresh[-1] == feed.newest_closed_ms(now_ms)
+    if is_newest and feed.is_warm and wants_decision(seat, fresh[-1]):
+        decide(seat, quote, fresh[-1], now_ms)
+    else:
+        save_marks(session)
+    return True
+
+
+def close_bar(session: LiveSession, open_ms: int, close: Decimal) -> None:
+    """Mark the session at a bar's close, as the environment does at its bars."""
+    equity = portfolio.equity(session.cash, session.held, close)
+    session.peak_equity = max(session.peak_equity, equity)
+    if session.held != 0:
+        session.bars_held += 1
+    point(session, open_ms + session.interval_ms, close)
+
+
+def wants_decision(seat: Seat, bar_ms: int) -> bool:
+    session = seat.session
+    return session.status == SessionStatus.RUNNING and seat.decider.is_due(bar_ms, session.interval_ms)
+
+
+def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
+    """Ask the policy, size its wish, commit decision and intent together, then send."""
+    session, feed = seat.session, seat.feed
+    started = time.perf_counter_ns()
+    close = float(feed.closes[-1])
+    row = portfolio_row(session, close, seat.decider.needs.bars_scale)
+    decided = seat.decider.decide(feed.rows, feed.closes, row, row[0])
+    sized = _sized(seat, decided.target, quote, now_ms)
+    opinion = decided.opinion
+    seat.exchange.require()
+    with transaction.atomic():
+        save_marks(session)
+        decision = Decision.objects.create(
+            session=session,
+            bar_ms=bar_ms,
+            decided_ms=now_ms,
+            price=Decimal(repr(close)),
+            action=opinion.name,
+            target=decided.target,
+            probabilities=list(opinion.probabilities),
+            value=opinion.value,
+            confidence=opinion.confidence,
+            gate_reason=decided.gate_reason[:200],
+            risk_reason=sized.reason[:200],
+            portfolio=list(decided.portfolio),
+            warm_from_ms=feed.warm_from_ms,
+            observation_hash=decided.observation_hash,
+            model_hash=seat.decider.policy.policy_hash,
+            latency_us=(time.perf_counter_ns() - started) // 1000,
+        )
+        order = intend(seat, sized.quantity, sized.price, f"signal {opinion.name}", now_ms, decision)
+    carry_out(seat, order, quote)
+
+
+def _sized(seat: Seat, target: float | None, quote: Quote, now_ms: int) -> risk.Sized:
+    session = seat.session
+    if target is None:
+        return risk.Sized(Decimal(0), quote.mid, "")
+    if session.risk_state == RiskState.HALTED:
+        return risk.Sized(Decimal(0), quote.mid, "the session is halted: a person must resume it")
+    trades = _trades_today(session, now_ms) if session.risk.max_trades_per_day else 0
+    return risk.size(session, target, quote, seat.instrument, trades_today=trades)
+
+
+def portfolio_row(session: LiveSession, close: float, bars_scale: float) -> tuple[float, ...]:
+    """Return the portfolio part of the observation at a close: the books, turned into floats once, here."""
+    return portfolio.portfolio_row(
+        float(session.cash),
+        float(session.held),
+        float(session.entry_price),
+        float(session.bars_held),
+        float(session.peak_equity),
+        close,
+        bars_scale,
+    )
+
+
+def _trades_today(session: LiveSession, now_ms: int) -> int:
+    return session.fills.filter(filled_ms__gte=now_ms - now_ms % risk.DAY_MS).count()

@@ -1,0 +1,71 @@
+"""What a runner holds while it drives one session. Everything here can be made again from rows."""
+
+from dataclasses import dataclass
+
+from agents.decide import Decider
+from market.errors import BadInput
+from market.kernel.instrument import Instrument
+from market.leases import Held
+from market.sources.port import DataSource
+from trading.agent import decider_of
+from trading.bars import BarFeed, candle_source
+from trading.exchanges.port import Exchange
+from trading.guard import Leased
+from trading.models import LiveSession
+
+
+@dataclass(slots=True)
+class Seat:
+    """One driven session: its row, its leased venue, its decider and its bars."""
+
+    session: LiveSession
+    exchange: Leased
+    decider: Decider
+    feed: BarFeed
+    instrument: Instrument
+    is_checked: bool = False  # the books were compared since this seat was taken
+    unknown: str = ""  # why nothing can be decided at present
+    refused_ms: int = 0  # when an order was last refused or uncertain, venue clock
+    next_summary_ms: int = 0  # venue time from which another day may be over
+
+    @property
+    def lease(self) -> Held:
+        return self.exchange.lease
+
+
+def take(
+    session: LiveSession,
+    *,
+    exchange: Exchange,
+    lease: Held,
+    decider: Decider | None = None,
+    source: DataSource | None = None,
+) -> Seat:
+    """Make the seat of a session whose lease we hold.
+
+    :raises BadInput: when the session's model, account or pair cannot be used (any more).
+    :raises ExchangeError: when the venue's rules cannot be read now.
+    """
+    decider = decider or decider_of(session)
+    account = session.account
+    feed = BarFeed(
+        market=account.market,
+        pair=session.pair,
+        interval_ms=session.interval_ms,
+        source=source or candle_source(account),
+        feature_set=decider.needs.feature_set,
+        window=decider.needs.window,
+        closes=decider.closes_needed,
+    )
+    return Seat(session, Leased(exchange, lease), decider, feed, instrument_of(exchange, session.pair))
+
+
+def instrument_of(exchange: Exchange, pair: str) -> Instrument:
+    """Return the venue's rules of a pair.
+
+    :raises BadInput: when the venue does not list it.
+    """
+    listed = exchange.instruments()
+    if pair not in listed:
+        raise BadInput(f"{exchange.name} has no pair {pair}; it lists {len(listed)} others", field="pair")
+    return listed[pair].as_decimal()

@@ -1,0 +1,117 @@
+"""Pause, resume, stop, flatten. A service writes what is wanted; the runner makes it so on its next turn."""
+
+from typing import Any
+
+from django.db import transaction
+
+from market.errors import BadInput, Conflict
+from market.kernel import portfolio
+from market.models import AuditEvent
+from trading import alerts
+from trading.models import LiveSession, RiskState, SessionStatus
+from trading.risk import last_exit_price
+
+S = SessionStatus
+
+
+def pause_session(*, session: LiveSession, by: Any = None) -> LiveSession:
+    """Let the session guard its stops and decide nothing.
+
+    :raises Conflict: when it is not trading.
+    """
+    return _change(session, [S.PENDING, S.RUNNING], "session.pause", by, status=S.PAUSED)
+
+
+def resume_session(*, session: LiveSession, by: Any = None) -> LiveSession:
+    """Let a paused session decide again.
+
+    :raises Conflict: when it is not paused.
+    """
+    return _change(session, [S.PAUSED], "session.resume", by, status=S.RUNNING, note="")
+
+
+def stop_session(*, session: LiveSession, flatten: bool = False, by: Any = None) -> LiveSession:
+    """End the session once its orders are settled and, with `flatten`, once its position is sold.
+
+    :raises Conflict: when it has ended already.
+    """
+    wanted: dict[str, Any] = {"status": S.STOPPING}
+    if flatten:
+        wanted["flatten_wanted"] = True
+    driven = [S.PENDING, S.RUNNING, S.PAUSED, S.STOPPING]
+    return _change(session, driven, "session.stop", by, detail={"flatten": flatten}, **wanted)
+
+
+def flatten_session(*, session: LiveSession, by: Any = None) -> LiveSession:
+    """Sell what the session holds, then stop it.
+
+    :raises Conflict: when it has ended already.
+    """
+    return stop_session(session=session, flatten=True, by=by)
+
+
+def stop_all(*, owner: Any, flatten: bool = False, by: Any = None) -> int:
+    """Stop every session of `owner`; return how many were asked to stop."""
+    count = 0
+    for session in LiveSession.objects.driven().filter(owner=owner):
+        try:
+            stop_session(session=session, flatten=flatten, by=by)
+        except Conflict:  # it ended by itself meanwhile
+            continue
+        count += 1
+    return count
+
+
+@transaction.atomic
+def resume_from_halt(*, session: LiveSession, reason: str, by: Any = None) -> LiveSession:
+    """Let a halted session trade again: its limits count anew from today's equity.
+
+    :raises BadInput: without a reason.
+    :raises Conflict: when it is not halted.
+    """
+    if not reason.strip():
+        raise BadInput("say why it may trade again: the reason is kept", field="reason")
+    session = LiveSession.objects.select_for_update().get(pk=session.pk)
+    if session.risk_state != RiskState.HALTED:
+        raise Conflict(f"{session} is not halted, it is {session.risk_state}")
+    equity = portfolio.equity(session.cash, session.held, last_exit_price(session))
+    session.risk_state, session.note = RiskState.ACTIVE, ""
+    session.peak_equity = session.day_equity = equity
+    session.save(update_fields=["risk_state", "note", "peak_equity", "day_equity"])
+    _audit(session, "session.resume_from_halt", by, reason=reason.strip(), equity=str(equity))
+    alerts.close_alert(session.owner, f"risk:{session.pk}")
+    return session
+
+
+@transaction.atomic
+def _change(
+    session: LiveSession,
+    allowed: list[SessionStatus],
+    action: str,
+    by: Any,
+    detail: dict[str, Any] | None = None,
+    **changes: Any,
+) -> LiveSession:
+    mine = LiveSession.objects.filter(pk=session.pk, status__in=allowed)
+    changed = mine.update(**changes)
+    session.refresh_from_db()
+    if not changed:
+        raise Conflict(f"{session} is {session.status}: it cannot be {_done(action)} now")
+    _audit(session, action, by, **(detail or {}))
+    return session
+
+
+def _done(action: str) -> str:
+    verb = action.partition(".")[2]
+    return {"stop": "stopped", "pause": "paused", "resume": "resumed"}[verb]
+
+
+def _audit(session: LiveSession, action: str, by: Any, **detail: Any) -> None:
+    AuditEvent.objects.create(
+        actor=by,
+        owner=session.owner,
+        action=action,
+        object_type="livesession",
+        object_id=str(session.pk),
+        detail=detail,
+    )

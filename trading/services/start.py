@@ -1,0 +1,164 @@
+"""Start a session: everything that can be known to be wrong is said before a row is written."""
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from agents.models import TrainedModel
+from agents.policies.port import Policy
+from market.candles import MS, interval_name
+from market.errors import BadInput, Conflict
+from market.models import AuditEvent
+from trading.accounts import failure
+from trading.agent import decision_settings, policy_of
+from trading.exchanges.errors import ExchangeError
+from trading.exchanges.registry import connect
+from trading.models import Account, LiveSession, RiskProfile
+
+MAX_DURATION_S = 10 * 365 * 86_400
+
+
+def start_session(
+    *,
+    owner: Any,
+    account: Account,
+    pair: str,
+    interval: str,
+    name: str = "",
+    model: TrainedModel | None = None,
+    baseline: str = "",
+    risk: RiskProfile | None = None,
+    settings: dict[str, Any] | None = None,
+    duration_s: int | None = None,
+    capital: Decimal | None = None,
+    by: Any = None,
+) -> LiveSession:
+    """Write down that a session is wanted; a runner takes it up within seconds.
+
+    :param interval: of the bars it decides on, "1m"; of a model it must be the one it learned on.
+    :param settings: sample, seed, confidence, min_move, move_bars, and a fixed rule's own parameters.
+    :param duration_s: of the venue's clock; None is open-ended. When it is over the position is sold.
+    :param capital: quote currency; None takes what is free in the account at the first turn.
+    :raises BadInput: one sentence about the first thing that does not fit, nothing is written.
+    """
+    settings, pair = dict(settings or {}), pair.strip().upper()
+    capital = _amount(capital)
+    _check_duration(duration_s)
+    if (model is None) == (not baseline):
+        raise BadInput("choose either a model or a baseline", field="model")
+    interval_ms = _interval_ms(interval, model)
+    profile = risk or default_profile(owner)
+    policy = policy_of(model, baseline, settings)
+    decision_settings(profile, settings)
+    if not account.is_active:
+        raise BadInput(f"the account {account} is switched off", field="account")
+    _check_features(policy, account)
+    _check_not_driven(account, pair)
+    _check_venue(account, pair)
+    return _write(
+        owner=owner,
+        name=name.strip() or _name(model, baseline, pair),
+        model=model,
+        baseline=baseline,
+        account=account,
+        pair=pair,
+        interval_ms=interval_ms,
+        risk=profile,
+        settings=settings,
+        duration_s=duration_s,
+        capital=capital,
+        by=by,
+    )
+
+
+def default_profile(owner: Any) -> RiskProfile:
+    """Return the owner's profile called "default", made on first use."""
+    return RiskProfile.objects.get_or_create(owner=owner, name="default")[0]
+
+
+@transaction.atomic
+def _write(*, by: Any, **values: Any) -> LiveSession:
+    Account.objects.select_for_update().get(pk=values["account"].pk)
+    _check_not_driven(values["account"], values["pair"])
+    try:
+        session = LiveSession.objects.create(**values)
+    except IntegrityError as error:
+        raise Conflict("this session cannot be started beside another one", field="account") from error
+    AuditEvent.objects.create(
+        actor=by,
+        owner=session.owner,
+        action="session.start",
+        object_type="livesession",
+        object_id=str(session.pk),
+        detail={
+            "pair": session.pair,
+            "account": session.account_id,
+            "policy": str(session.model or session.baseline),
+        },
+    )
+    return session
+
+
+def _name(model: TrainedModel | None, baseline: str, pair: str) -> str:
+    return f"{model.name if model else baseline} on {pair}"[:120]
+
+
+def _amount(capital: Decimal | str | float | None) -> Decimal | None:
+    if capital is None:
+        return None
+    try:
+        amount = Decimal(str(capital))
+    except InvalidOperation:
+        raise BadInput(f"{capital!r} is no amount of money", field="capital") from None
+    if not amount.is_finite() or not 0 < amount < Decimal(10) ** 12:
+        raise BadInput("the capital must be above 0 and below 10^12", field="capital")
+    return amount.quantize(Decimal("0.01")) if amount.as_tuple().exponent < -2 else amount  # type: ignore[operator]
+
+
+def _check_duration(duration_s: int | None) -> None:
+    if duration_s is not None and not 1 <= duration_s <= MAX_DURATION_S:
+        raise BadInput("the duration must be from 1 second to 10 years, or open-ended", field="duration_s")
+
+
+def _interval_ms(interval: str, model: TrainedModel | None) -> int:
+    if interval not in MS or MS[interval] < 1000:
+        raise BadInput(f"there is no interval {interval!r}; use one of {', '.join(MS)}", field="interval")
+    if model is not None and MS[interval] != model.series.interval_ms:
+        learned = interval_name(model.series.interval_ms)
+        raise BadInput(f"{model} has learned on {learned} bars and cannot trade {interval}", field="interval")
+    return MS[interval]
+
+
+def _check_features(policy: Policy, account: Account) -> None:
+    if policy.observation.feature_set.needs_volume and not account.candles_url:
+        raise BadInput(
+            f"{policy.name} uses volume, and the account {account} has no candle source (candles_url): "
+            "quotes alone carry none",
+            field="account",
+        )
+
+
+def _check_not_driven(account: Account, pair: str) -> None:
+    other = LiveSession.objects.driven().filter(account=account, pair=pair).first()
+    if other is not None:
+        raise Conflict(f"{other} is trading {pair} on {account} already; stop it first", field="pair")
+
+
+def _check_venue(account: Account, pair: str) -> None:
+    """Ask the venue whether the account works and the pair can be traded."""
+    exchange = connect(account)
+    try:
+        listed = exchange.instruments()
+        tradable = exchange.tradable()
+        exchange.balances(allow_empty=True)
+    except ExchangeError as error:
+        raise BadInput(failure(account, error), field="account") from error
+    if pair not in listed:
+        alike = sorted(listed)[:5]
+        raise BadInput(
+            f"{account.venue} has no pair {pair!r}; it has {len(listed)}, such as {', '.join(alike)}",
+            field="pair",
+        )
+    if pair not in tradable:
+        raise BadInput(f"the venue takes no orders for {pair} at present", field="pair")

@@ -1,0 +1,192 @@
+"""One turn of a live session. The venue's time comes in; there is no loop, no sleep and no wall clock here.
+
+A turn settles what is unsettled, reads the quote, guards the stops and limits, and on a newly closed bar
+decides. Start-up, recovery after a crash and an ordinary turn are this one path.
+"""
+
+import logging
+from decimal import ROUND_FLOOR, Decimal
+
+from django.db import transaction
+
+from market.errors import BadInput
+from market.kernel import portfolio
+from trading import alerts, reconciliation, risk, settle, summaries
+from trading.acting import leave, settled
+from trading.bars import TooFewBars
+from trading.books import coins
+from trading.deciding import follow_bars
+from trading.exchanges.errors import BadCredentials, ExchangeError
+from trading.exchanges.port import Quote
+from trading.models import Account, AlertLevel, LiveSession, RiskState, SessionStatus
+from trading.seat import Seat
+from trading.states import (
+    DRIVEN,
+    change_risk_state,
+    change_status,
+    fail,
+    known,
+    point,
+    reload,
+    save_marks,
+    unknown,
+)
+
+logger = logging.getLogger(__name__)
+
+CENT = Decimal("0.01")
+
+
+def step(seat: Seat, *, quote: Quote | None, now_ms: int) -> None:
+    """Take one turn.
+
+    :param quote: what the venue showed for the session's pair just now; None when it showed nothing.
+    :param now_ms: the venue's clock.
+    :raises LeaseLost: when somebody else drives the session now.
+    """
+    session = seat.session
+    seat.exchange.keep()
+    reload(session)
+    if session.status not in DRIVEN:
+        return
+    try:
+        _take_turn(seat, quote, now_ms)
+    except (BadCredentials, BadInput, TooFewBars) as error:
+        fail(session, str(error), now_ms)
+    except ExchangeError as error:
+        unknown(seat, str(error))
+
+
+def _take_turn(seat: Seat, quote: Quote | None, now_ms: int) -> None:
+    session = seat.session
+    if session.status == SessionStatus.STOPPING and session.started_ms == 0:
+        change_status(session, SessionStatus.STOPPING, SessionStatus.STOPPED)
+        return
+    if not _settle(seat):
+        unknown(seat, "it is not known yet what became of an order")
+        return
+    if not seat.is_checked:  # the last driver may have died in the middle
+        seat.is_checked = reconciliation.reconcile(session.account, seat.exchange) is not None
+    if session.started_ms == 0 and not begin(seat, now_ms):
+        return
+    change_status(session, SessionStatus.PENDING, SessionStatus.RUNNING)
+    why = risk.unusable(quote, now_ms, session.risk)
+    if quote is None or why:
+        unknown(seat, why)
+        return
+    if _guard(seat, quote, now_ms):
+        known(seat)
+
+
+def _settle(seat: Seat) -> bool:
+    session = seat.session
+    if not session.orders.unsettled().exists():
+        return True
+    is_settled = settle.settle(session, seat.exchange)
+    settled(session)
+    seat.is_checked = False
+    return is_settled
+
+
+def begin(seat: Seat, now_ms: int) -> bool:
+    """Give a new session its capital from what is free in the account; False when it cannot start."""
+    session = seat.session
+    _, coin = coins(session.pair)
+    balances = seat.exchange.balances()
+    free = balances[coin].free if coin in balances else Decimal(0)
+    with transaction.atomic():
+        Account.objects.select_for_update().get(pk=session.account_id)  # sessions share out one purse
+        others = LiveSession.objects.driven().filter(account=session.account_id).exclude(pk=session.pk)
+        given = sum((other.cash for other in others if coins(other.pair)[1] == coin), Decimal(0))
+        available = max(free - given, Decimal(0)).quantize(CENT, ROUND_FLOOR)
+        capital = available if session.capital is None else session.capital
+        if capital > available or capital <= seat.instrument.min_notional:
+            wanted = f"{coin}" if session.capital is None else f"{session.capital.normalize():f} {coin}"
+            fail(
+                session,
+                f"the session needs {wanted}, but only {available.normalize():f} {coin} of the account are "
+                "free: give it less capital, or stop another session",
+                now_ms,
+            )
+            return False
+        session.capital = session.cash = session.peak_equity = session.day_equity = capital
+        session.started_ms, session.day = now_ms, risk.day_of(now_ms)
+        session.save(update_fields=["capital", "cash", "peak_equity", "day_equity", "started_ms", "day"])
+    logger.info("session %s starts with %s %s", session.pk, capital, coin)
+    return True
+
+
+def _guard(seat: Seat, quote: Quote, now_ms: int) -> bool:
+    """Mark the session at a usable quote, leave where that must be, else follow the bars; False: unknown."""
+    session = seat.session
+    _mark(seat, quote, now_ms)
+    if _is_over(session, now_ms) and change_status(
+        session, session.status, SessionStatus.STOPPING, flatten_wanted=True
+    ):
+        logger.info("session %s: its time is over", session.pk)
+    price = risk.exit_price(session.held, quote)
+    is_flat = risk.is_flat(session, seat.instrument, price)
+    reason = risk.follow_price(session, quote)
+    _move_risk_state(session, portfolio.equity(session.cash, session.held, price), is_flat)
+    reason = _must_leave(session) or reason
+    if reason and not is_flat:
+        save_marks(session)
+        leave(seat, quote, reason, now_ms)
+    elif session.status == SessionStatus.STOPPING:
+        save_marks(session)
+        _stop(session, now_ms)
+    elif not follow_bars(seat, quote, now_ms):
+        return False
+    save_marks(session)
+    return True
+
+
+def _mark(seat: Seat, quote: Quote, now_ms: int) -> None:
+    session = seat.session
+    seat.feed.ticks.see(quote.last, quote.at_ms)
+    session.bid, session.ask, session.price, session.price_ms = quote.bid, quote.ask, quote.last, quote.at_ms
+    if session.start_price == 0:
+        session.start_price = quote.last
+        point(session, session.started_ms, quote.last)
+    if session.day != risk.day_of(now_ms):  # the daily loss counts from the day's first mark
+        session.day = risk.day_of(now_ms)
+        session.day_equity = portfolio.equity(
+            session.cash, session.held, risk.exit_price(session.held, quote)
+        )
+    if now_ms >= seat.next_summary_ms:
+        seat.next_summary_ms = summaries.close_days(session, now_ms)
+
+
+def _is_over(session: LiveSession, now_ms: int) -> bool:
+    if session.duration_s is None or session.status == SessionStatus.STOPPING:
+        return False
+    return now_ms >= session.started_ms + session.duration_s * 1000
+
+
+def _must_leave(session: LiveSession) -> str:
+    """Return why the whole position is to be closed whatever the price does, or an empty string."""
+    if session.flatten_wanted:
+        return "flatten"
+    if session.risk_state == RiskState.REDUCING:
+        return session.note or "loss limit"
+    return ""
+
+
+def _move_risk_state(session: LiveSession, equity: Decimal, is_flat: bool) -> None:
+    state, reason = risk.next_state(session, equity, is_flat=is_flat)
+    if state == session.risk_state or not change_risk_state(session, state, reason or session.note):
+        return
+    follows = (
+        "It is halted until a person resumes it" if state == RiskState.HALTED else "It leaves its position"
+    )
+    text = f"{session}: {session.note}. {follows}."
+    alerts.raise_alert(session.owner, AlertLevel.CRITICAL, f"risk:{session.pk}", text, session)
+
+
+def _stop(session: LiveSession, now_ms: int) -> None:
+    """End a session whose orders are settled and, where that was asked for, whose position is closed."""
+    point(session, now_ms, risk.last_exit_price(session))
+    summaries.close_days(session, now_ms, is_end=True)
+    change_status(
+        session, SessionStatus.STOPPING, SessionStatus.STOPPED, stopped_ms=now_ms, flatten_wanted=False
+    )

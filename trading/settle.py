@@ -1,0 +1,169 @@
+"""What became of an order nobody answered (docs/decisions/003-order-settlement.md).
+
+Every turn begins here, so start-up, take-over and an ordinary bar are one path. Nothing is ever sent again:
+an order is matched on the venue, or proven absent, or stays uncertain while the pair waits.
+"""
+
+import logging
+from datetime import timedelta
+from decimal import Decimal
+
+from django.conf import settings
+from django.utils import timezone
+
+from trading import alerts, books, reconciliation
+from trading.exchanges.errors import ExchangeError
+from trading.exchanges.port import OPEN, OrderReport
+from trading.guard import LISTED, Leased
+from trading.models import Account, AlertLevel, LedgerEntry, LiveSession, Order, OrderStatus
+from trading.orders import move
+
+logger = logging.getLogger(__name__)
+
+BEFORE_MS = 120_000  # an order may carry a time this far before the last venue time we had read
+BOUND_MS = 15_000  # venue time after which an order that was sent must be visible
+TELL_AFTER_S = 60.0
+
+
+def settle(session: LiveSession, exchange: Leased) -> bool:
+    """Find out what became of the session's unsettled orders; True when none is left.
+
+    :raises ExchangeError: when a read fails: everything stands as it is, nothing may be planned.
+    """
+    for order in session.orders.unsettled().order_by("id"):
+        if order.status == OrderStatus.PLANNED:
+            move(order, OrderStatus.REFUSED, answer="never sent", settled_ms=exchange.now_ms())
+        elif order.status == OrderStatus.SENDING:
+            move(order, OrderStatus.UNCERTAIN, answer="the process ended while it was being sent")
+        if order.status == OrderStatus.UNCERTAIN:
+            resolve(order, exchange)
+        elif order.status == OrderStatus.OPEN:
+            follow(order, exchange)
+    return not session.orders.unsettled().exists()
+
+
+def accept(order: Order, report: OrderReport) -> None:
+    """Write down a report of the venue about our order, and book it once it is finished."""
+    if report.status == OPEN:
+        if order.status != OrderStatus.OPEN:
+            move(order, OrderStatus.OPEN, venue_order_id=report.venue_order_id)
+        return
+    books.book(order, report)
+
+
+def follow(order: Order, exchange: Leased) -> None:
+    """Look at a resting order."""
+    report = exchange.report(order.venue_order_id)
+    if report is not None:
+        accept(order, report)
+
+
+def resolve(order: Order, exchange: Leased) -> None:
+    """Match an uncertain order with the venue's, or prove that it is not there."""
+    reports = exchange.reports(order.pair)  # before the wallet: a fill in between then shows as a difference
+    asked_ms = exchange.now_ms()
+    found = matching(order, reports)
+    if found is not None:
+        logger.info("order %s found on the venue as %s", order.client_ref, found.venue_order_id)
+        accept(order, found)
+        alerts.close_alert(order.session.owner, _key(order))
+    elif is_over(order, asked_ms) and covers(order, reports) and _balances_agree(order, exchange, reports):
+        move(order, OrderStatus.ABSENT, answer="proven not to be on the venue", settled_ms=asked_ms)
+        logger.info("order %s is proven absent", order.client_ref)
+        alerts.close_alert(order.session.owner, _key(order))
+    elif timezone.now() - order.changed_at > timedelta(seconds=TELL_AFTER_S):
+        _tell(order)
+
+
+def matching(order: Order, reports: list[OrderReport]) -> OrderReport | None:
+    """Return the venue's order that is ours: same pair, side, type and quantity, made since the send.
+
+    Orders that already belong to one of our rows are nobody else's.
+    """
+    known = set(
+        Order.objects.filter(account=order.account_id, pair=order.pair)
+        .exclude(venue_order_id="")
+        .values_list("venue_order_id", flat=True)
+    )
+    alike = [report for report in reports if is_alike(order, report) and report.venue_order_id not in known]
+    return alike[-1] if alike else None
+
+
+def is_alike(order: Order, report: OrderReport) -> bool:
+    """Say whether a report can be this order; the quantity was made distinct for this question."""
+    return (
+        (report.pair, report.side, report.type) == (order.pair, order.side, order.type)
+        and report.quantity == order.quantity
+        and report.created_ms >= order.sent_ms - BEFORE_MS
+    )
+
+
+def covers(order: Order, reports: list[OrderReport]) -> bool:
+    """Say whether a newest-first list reaches back to before the send, or holds everything there is."""
+    if len(reports) < LISTED:
+        return True
+    return min(report.created_ms for report in reports) < order.sent_ms - BEFORE_MS
+
+
+def is_over(order: Order, asked_ms: int) -> bool:
+    """Say whether the request can no longer take effect: past its bound on the venue's clock and on ours.
+
+    Ours counts from when the order became uncertain, because a venue's clock may run faster than real time.
+    """
+    bound = timedelta(seconds=2 * settings.VENUE_TIMEOUT_S)
+    return asked_ms > order.sent_ms + BOUND_MS and timezone.now() - order.changed_at > bound
+
+
+def _balances_agree(order: Order, exchange: Leased, reports: list[OrderReport]) -> bool:
+    """Say whether the wallet is what our books say without this order.
+
+    A difference that somebody else's finished orders explain is adopted first. Two sessions may trade one
+    account at once, so the comparison only counts when nothing was booked or in flight meanwhile.
+    """
+    account: Account = order.account
+    before = _newest_entry(account)
+    theirs = reconciliation.totals(exchange.balances())
+    others = account.orders.unsettled().exclude(pk=order.pk).exists()
+    if others or _newest_entry(account) != before:
+        return False
+    names = books.coins(order.pair)
+    ours = reconciliation.holdings(account)
+    wrong = [
+        name
+        for name in names
+        if not reconciliation.is_equal(name, ours.get(name, Decimal(0)), theirs.get(name, Decimal(0)))
+    ]
+    if wrong:
+        logger.warning("order %s: %s differ from our books", order.client_ref, ", ".join(wrong))
+        return reconciliation.adopt_if_explained(account, names, theirs, reports)
+    return True
+
+
+def _newest_entry(account: Account) -> int:
+    ids = LedgerEntry.objects.filter(account=account).order_by("-id").values_list("id", flat=True)
+    return ids.first() or 0
+
+
+def _key(order: Order) -> str:
+    return f"uncertain:{order.pk}"
+
+
+def _tell(order: Order) -> None:
+    alerts.raise_alert(
+        order.session.owner,
+        AlertLevel.CRITICAL,
+        _key(order),
+        f"It is still not known what became of {order.side} {order.quantity.normalize():f} {order.pair}: the "
+        "venue shows no such order, but its balances are not what our books say. Nothing more is traded on "
+        "this pair. Look at the account by hand; trading goes on once the balances agree.",
+        order.session,
+    )
+
+
+def safely(session: LiveSession, exchange: Leased) -> bool:
+    """Settle; a read that fails leaves everything as it is and counts as unsettled."""
+    try:
+        return settle(session, exchange)
+    except ExchangeError as error:
+        logger.info("session %s: cannot settle yet: %s", session.pk, error)
+        return False

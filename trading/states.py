@@ -1,0 +1,91 @@
+"""What a session is, as people see it: its status, what is unknown, its equity. Each write is conditional."""
+
+import logging
+from decimal import Decimal
+
+from django.utils import timezone
+
+from market.kernel import portfolio
+from trading import alerts
+from trading.models import AlertLevel, EquityPoint, LiveSession, SessionStatus
+from trading.seat import Seat
+
+logger = logging.getLogger(__name__)
+
+DRIVEN = [SessionStatus.PENDING, SessionStatus.RUNNING, SessionStatus.PAUSED, SessionStatus.STOPPING]
+MARKS = [
+    "price", "bid", "ask", "price_ms", "start_price", "stop_price", "take_price", "high_water", "peak_equity",
+    "bars_held", "day", "day_equity", "last_bar_ms", "turn_at",
+]  # fmt: skip
+WITH_RELATED = LiveSession.objects.select_related("owner", "account__owner", "risk")
+
+
+def reload(session: LiveSession) -> None:
+    """Read the row again, limits and account included, in one query."""
+    session.refresh_from_db(from_queryset=WITH_RELATED.all())
+
+
+def change_status(session: LiveSession, before: str, after: str, **changes: object) -> bool:
+    """Change a session's status unless a person changed it meanwhile."""
+    changes["status"] = after
+    if not LiveSession.objects.filter(pk=session.pk, status=before).update(**changes):
+        return False
+    for name, value in changes.items():
+        setattr(session, name, value)
+    return True
+
+
+def change_risk_state(session: LiveSession, state: str, note: str) -> bool:
+    """Change the risk state unless a person changed it meanwhile."""
+    mine = LiveSession.objects.filter(pk=session.pk, risk_state=session.risk_state)
+    if not mine.update(risk_state=state, note=note):
+        return False
+    session.risk_state, session.note = state, note
+    return True
+
+
+def save_marks(session: LiveSession) -> None:
+    """Store prices, guards and peaks, unless a person has just resumed the session and reset them."""
+    session.turn_at = timezone.now()
+    marks = {name: getattr(session, name) for name in MARKS}
+    LiveSession.objects.filter(pk=session.pk, risk_state=session.risk_state).update(**marks)
+
+
+def point(session: LiveSession, at_ms: int, price: Decimal) -> None:
+    """Store marked equity at an instant of the venue's clock."""
+    equity = portfolio.equity(session.cash, session.held, price)
+    peak = max(session.peak_equity, equity)
+    drawdown = float(1 - equity / peak) if peak > 0 else 0.0
+    values = {"equity": equity, "cash": session.cash, "held": session.held, "price": price}
+    EquityPoint.objects.update_or_create(
+        session=session, at_ms=at_ms, defaults={**values, "drawdown": drawdown}
+    )
+
+
+def fail(session: LiveSession, sentence: str, now_ms: int) -> None:
+    """Stop driving a session that cannot go on without a person."""
+    LiveSession.objects.filter(pk=session.pk, status__in=DRIVEN).update(
+        status=SessionStatus.FAILED, note=sentence, stopped_ms=now_ms
+    )
+    reload(session)
+    logger.warning("session %s failed: %s", session.pk, sentence)
+    text = f"{session} failed: {sentence}"
+    alerts.raise_alert(session.owner, AlertLevel.CRITICAL, f"failed:{session.pk}", text, session)
+
+
+def unknown(seat: Seat, why: str) -> None:
+    """Decide nothing: a read failed, so the books stand as they are, and a person is told once."""
+    session = seat.session
+    if seat.unknown != why:
+        seat.unknown = why
+        logger.info("session %s: unknown: %s", session.pk, why)
+        text = f"{session}: {why}. Nothing is decided until that is known; its books stand."
+        alerts.raise_alert(session.owner, AlertLevel.WARNING, f"unknown:{session.pk}", text, session)
+    LiveSession.objects.filter(pk=session.pk).update(turn_at=timezone.now())
+
+
+def known(seat: Seat) -> None:
+    """Take back what `unknown` told."""
+    if seat.unknown:
+        seat.unknown = ""
+        alerts.close_alert(seat.session.owner, f"unknown:{seat.session.pk}")

@@ -1,0 +1,70 @@
+"""Every 24 hours of a session in one row, against buying and holding."""
+
+from typing import Any
+
+import numpy as np
+
+from market.kernel import metrics
+from trading.models import DailySummary, EquityPoint, LiveSession
+from trading.risk import DAY_MS
+
+
+def close_days(session: LiveSession, now_ms: int, *, is_end: bool = False) -> int:
+    """Write a row for every stretch of 24 h since the start that is over; return when the next one will be.
+
+    :param is_end: the session has ended: its last, shorter stretch is closed too.
+    """
+    if session.started_ms == 0:
+        return 0
+    last = session.days.order_by("-to_ms").values_list("to_ms", flat=True).first()
+    from_ms = last or session.started_ms
+    while from_ms + DAY_MS <= now_ms:
+        _close(session, from_ms, from_ms + DAY_MS)
+        from_ms += DAY_MS
+    if is_end and now_ms > from_ms:
+        _close(session, from_ms, now_ms)
+    return from_ms + DAY_MS
+
+
+def _close(session: LiveSession, from_ms: int, to_ms: int) -> None:
+    points = _points(session, from_ms, to_ms)
+    if len(points) < 2:
+        return
+    times, equity, price = (np.array(column, dtype=np.float64) for column in zip(*points, strict=True))
+    fills = session.fills.filter(filled_ms__gte=from_ms, filled_ms__lt=to_ms)
+    rows = list(fills.values_list("quantity", "price", "fee"))
+    DailySummary.objects.get_or_create(
+        session=session,
+        from_ms=from_ms,
+        defaults={
+            "to_ms": to_ms,
+            "pnl": points[-1][1] - points[0][1],
+            "fees": sum((row[2] for row in rows), start=points[0][1] * 0),
+            "trades": len(rows),
+            "metrics": _metrics(times.astype(np.int64), equity, price, session.interval_ms, rows),
+        },
+    )
+
+
+def _points(session: LiveSession, from_ms: int, to_ms: int) -> list[tuple]:
+    """Return (ms, equity, price) from the last point before the stretch to its end, at the bars' pace."""
+    names = ("at_ms", "equity", "price")
+    points = EquityPoint.objects.filter(session=session, price__gt=0)
+    inside = list(points.filter(at_ms__gt=from_ms, at_ms__lte=to_ms).order_by("at_ms").values_list(*names))
+    before = points.filter(at_ms__lte=from_ms).order_by("-at_ms").values_list(*names).first()
+    return [before, *inside] if before else inside
+
+
+def _metrics(
+    times: np.ndarray, equity: np.ndarray, price: np.ndarray, interval_ms: int, fills: list[tuple]
+) -> dict[str, Any]:
+    on_bars = np.flatnonzero(times % interval_ms == 0)
+    on_bars = on_bars if len(on_bars) > 1 else np.arange(len(times))
+    columns = [np.array([float(row[k]) for row in fills]) for k in range(3)]
+    done = dict(zip(("quantity", "price", "fee"), columns, strict=True))
+    found = metrics.summary(equity[on_bars], times[on_bars] - interval_ms, interval_ms, done)
+    return {
+        **found,
+        "return": float(equity[-1] / equity[0] - 1),
+        "buy_and_hold_return": float(price[-1] / price[0] - 1),
+    }
