@@ -21,7 +21,7 @@ class Collected:
 
 
 def record_ticks(market: str, quotes: Iterable[Quote]) -> int:
-    """Store quotes of `market` and return how many were new; those stored for their instant stay as they are."""
+    """Store quotes of `market` and return how many were new; stored ones stay as they are."""
     fresh = {(quote.pair, quote.at_ms): quote for quote in quotes}
     instants = {at_ms for _pair, at_ms in fresh}
     known = Tick.objects.filter(market=market, at_ms__in=instants).values_list("pair", "at_ms")

@@ -1,4 +1,4 @@
-"""What every venue does, whichever it is: one suite, run against each adapter on real prices of the sandbox."""
+"""What every venue does, whichever it is: one suite for each adapter, on the sandbox."""
 
 from decimal import Decimal
 
@@ -9,7 +9,7 @@ from trading.exchanges.port import Proposal
 
 from .conftest import PAIR, T0
 
-# Named here because pytest-django only looks for `db` in fixtures that are named, not in those asked for later.
+# pytest-django makes a database only for tests that name one; `venue` asks for it too late.
 pytestmark = pytest.mark.django_db
 
 D = Decimal
