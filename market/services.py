@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from market.synthetic import MARKETS
 from market.web.audit import record
 
 logger = logging.getLogger(__name__)
+ABANDONED = timedelta(hours=6)
 DISK_FULL = "the disk is full: nothing was imported; free some space and import again"
 
 
@@ -50,6 +52,7 @@ def import_file(
     :raises BadInput: with the report already saved as failed.
     """
     options = _options(format, pair, interval, source, replace)
+    _close_abandoned()
     report = ImportReport.objects.create(
         owner=owner,
         file_name=Path(path).name[:300],
@@ -125,6 +128,7 @@ def download(
     if from_ms >= to_ms:
         raise BadInput("the download must start before it ends", field="from")
     provider = registry.connect(source, base_url)
+    _close_abandoned()
     name = f"{source} {options['pair']} {interval}"
     report = ImportReport.objects.create(
         owner=owner, file_name=name, format=source, status=ImportStatus.RUNNING, options=options
@@ -215,6 +219,14 @@ def _options(
         raise BadInput("the source's name is longer than 60 characters", field="source")
     checked = checked_pair(pair) if pair else None
     return {"pair": checked, "interval": interval or None, "source": name or None, "replace": replace}
+
+
+def _close_abandoned() -> None:
+    """Say so in reports whose process is long dead; uploads are taken up again by `market.tasks`."""
+    running = ImportReport.objects.filter(status=ImportStatus.RUNNING, options__upload__isnull=True)
+    running.filter(created_at__lt=timezone.now() - ABANDONED).update(
+        status=ImportStatus.FAILED, error="the process that imported this ended; nothing was imported"
+    )
 
 
 def _keep(upload: UploadedFile) -> Path:

@@ -46,6 +46,8 @@ class Binance:
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise BadInput(f"{self.base_url!r} is not an address like {BASE_URL}", field="base_url")
         self.base_url = self.base_url.rstrip("/")
+        if parts.hostname in ("127.0.0.1", "localhost", "::1"):
+            self.session.trust_env = False  # a proxy of the environment would not find our own sandbox
 
     def candles(self, pair: str, interval_ms: int, from_ms: int, to_ms: int, *, now_ms: int) -> Candles:
         """Return the closed bars that start in [from_ms, to_ms), page by page; see `DataSource`.

@@ -122,7 +122,8 @@ def test_a_ticker_ranks_by_the_days_change_and_volume():
 @pytest.mark.parametrize(
     ("pair", "words"),
     [("USDC/USD", "stablecoin"), ("PEG/USD", "stablecoin"), ("WIDE/USD", "spread of 200.0 bp"),
-     ("DRY/USD", "thin"), ("CROSSED/USD", "no usable quote"), ("SILENT/USD", "no usable quote"), ("NAN/USD", "no usable quote")],
+     ("DRY/USD", "thin"), ("CROSSED/USD", "no usable quote"),
+     ("SILENT/USD", "no usable quote"), ("NAN/USD", "no usable quote")],
 )  # fmt: skip
 def test_unfit_quotes_are_left_out_with_the_reason(pair, words):
     assert words in reason(pair, rank_from_ticker(TICKER))

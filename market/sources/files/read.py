@@ -18,7 +18,7 @@ from market.sources.files.rows import NO_TIME, Rows
 
 FORMATS = ("auto", "binance-vision", "cryptodatadownload", "kaggle-bitstamp", "freqtrade-json",
            "binance-klines-json", "freqtrade-feather", "parquet", "csv")  # fmt: skip
-LARGEST = 4_000_000_000  # bytes after unpacking
+LARGEST = 2_000_000_000  # bytes after unpacking
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def _unzipped(path: Path) -> tuple[pa.Buffer, str]:
 
 def _limited(data: bytes) -> pa.Buffer:
     if len(data) > LARGEST:
-        raise BadInput("the file is larger than 4 GB unpacked; split it", field="file")
+        raise BadInput("the file is larger than 2 GB unpacked; split it", field="file")
     if not data:
         raise BadInput("the archive holds an empty file", field="file")
     return pa.py_buffer(data)

@@ -2,10 +2,12 @@
 
 import errno
 import shutil
+from datetime import timedelta
 
 import numpy as np
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 from django_q.models import OrmQ
 
 from market import archive, leases, services, tasks
@@ -115,6 +117,13 @@ def test_a_full_disk_changes_nothing_and_is_said_in_one_sentence(candle_file, mo
     assert [s.as_dict() for s in Series.objects.all()] == ([before] if existing else [])
     left = list((archive.root()).rglob("*.parquet")) + list(archive.root().rglob("*.tmp"))
     assert len(left) == (1 if existing else 0)
+
+
+def test_a_report_whose_process_died_long_ago_is_closed(candle_file):
+    ImportReport.objects.create(file_name="dead", status="running", options={"pair": None})
+    ImportReport.objects.update(created_at=timezone.now() - timedelta(days=1))
+    services.import_file(path=candle_file())
+    assert ImportReport.objects.get(file_name="dead").error.startswith("the process that imported this ended")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from market.errors import BadInput
 from market.sources.binance import Binance, symbol_of
 from market.sources.port import SourceUnavailable
+from tests.sandbox_server import START_MS, start_sandbox
 
 MINUTE = 60_000
 START = 1_704_067_200_000
@@ -178,6 +179,16 @@ def test_a_page_that_fails_spoils_the_whole_read(source, server):
     server.answers = [(200, [kline(START + k * MINUTE) for k in range(10)]), (500, {})]
     with pytest.raises(SourceUnavailable):
         fetch(source, 20)
+
+
+def test_the_sandbox_speaks_the_same_language():
+    with start_sandbox() as venue:
+        source, now = Binance(venue.url), START_MS + 90_000
+        candles = source.candles("SIM/USD", MINUTE, START_MS - 1500 * MINUTE, now, now_ms=START_MS)
+        with pytest.raises(BadInput, match="has no pair"):
+            source.candles("NOPE/USD", MINUTE, START_MS - MINUTE, now, now_ms=START_MS)
+        source.session.close()
+    assert (len(candles), candles.open_ms[-1]) == (1500, START_MS - MINUTE)
 
 
 @pytest.mark.parametrize("url", ["", "api.binance.com", "ftp://x", "http://"])
