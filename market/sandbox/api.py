@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 from typing import Any
 
 from market.sandbox import rows, shorts, texts
@@ -97,13 +98,11 @@ class Api:
             raise Refused(texts.PARAMETER)
         found = self.engine.of_account(call.account)
         if "pair" in asked:
-            found = [order for order in found if order.pair == asked["pair"]]
-        if asked.get("pending_only") in ("TRUE", "FALSE"):  # other spellings are not recognised
-            found = [
-                order for order in found if order.status == "PENDING" or asked["pending_only"] == "FALSE"
-            ]
+            found = (order for order in found if order.pair == asked["pair"])
+        if asked.get("pending_only") == "TRUE":  # other spellings are not recognised
+            found = (order for order in found if order.status == "PENDING")
         first = whole(asked.get("offset", "0"))
-        return found[first : first + whole(asked.get("limit", "100"))]
+        return list(islice(found, first, first + whole(asked.get("limit", "100"))))
 
     def cancel_order(self, call: Call) -> Answer:
         canceled = self.engine.cancel(call.account, call.parameters, call.now_ms)

@@ -1,6 +1,7 @@
 """The exchange itself: orders, fills, cancellations on exact ledgers. No I/O, no clock: time is passed in."""
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +30,7 @@ class Engine:
         self.accounts: dict[str, Account] = {}
         self.orders: dict[int, Order] = {}
         self.resting: dict[int, Order] = {}
+        self._order_ids: defaultdict[str, list[int]] = defaultdict(list)  # by account, oldest first
         self.next_order_id, self.next_position_id = FIRST_ORDER_ID, FIRST_POSITION_ID
         self._matched_ms = self._next_step_ms = 0
 
@@ -60,8 +62,7 @@ class Engine:
         if event["order"] is None:
             return
         order = Order.from_dict(event["order"])
-        self.orders[order.order_id] = order
-        self.next_order_id = max(self.next_order_id, order.order_id + 1)
+        self.book(order)
         self.resting.pop(order.order_id, None)
         if order.status == "PENDING":
             self.resting[order.order_id] = order
@@ -154,8 +155,7 @@ class Engine:
             )
         else:
             self._rest(account, order, now_ms)
-        self.next_order_id += 1
-        self.orders[order.order_id] = order
+        self.book(order)
         self.emit("order_filled" if marketable else "order_placed", account, now_ms, order)
         return order
 
@@ -220,9 +220,16 @@ class Engine:
             raise Refused(texts.NONE_CANCELED)
         return [order.order_id for order in canceled]
 
-    def of_account(self, account: Account) -> list[Order]:
-        """Return the account's orders, newest first."""
-        return [order for order in reversed(self.orders.values()) if order.account == account.key]
+    def book(self, order: Order) -> None:
+        """Enter an order, or what became of it, under its id."""
+        if order.order_id not in self.orders:
+            self._order_ids[order.account].append(order.order_id)
+        self.orders[order.order_id] = order
+        self.next_order_id = max(self.next_order_id, order.order_id + 1)
+
+    def of_account(self, account: Account) -> Iterator[Order]:
+        """Yield the account's orders, newest first."""
+        return (self.orders[order_id] for order_id in reversed(self._order_ids[account.key]))
 
 
 def stepped(value: str | None, precision: int, error: str, step_error: str) -> Decimal:

@@ -20,6 +20,7 @@ NAMES = (
     "missing_pair",  # value: pair or list of pairs; anything else: all
     "stale_ticker",  # quotes stand still from the moment it is set
     "clock_skew_ms",  # ServerTime and the check of timestamps are off by so much
+    "frozen_clock",  # the same two stand still from the moment it is set
     "is_running",  # value false: the exchange is closed
     "can_trade",  # value false, or a pair or list of pairs that are closed
     "no_permission",
@@ -108,7 +109,7 @@ def fault_of(name: str, given: Any, now_ms: int) -> Fault | None:
             return None
     elif value is None or value is False or (value == 0 and name in MILLISECONDS):
         return None
-    if name == "stale_ticker" and value is True:
+    if name in ("stale_ticker", "frozen_clock") and value is True:
         value = now_ms
     unknown = set(options) - {"times", "paths", "probability", "seed"}
     if unknown:

@@ -72,7 +72,8 @@ def prices_of(specs: list[str], now_ms: int | None, series: SeriesReader | None)
             prices.candles[name] = candles
             if kind != "synthetic":
                 first, last = int(candles.open_ms[0]), int(candles.open_ms[-1])
-                starts.append(first + min(DAY_MS, (last - first) // 5))
+                history = min(DAY_MS, (last - first) // 5)
+                starts.append(first + history // candles.interval_ms * candles.interval_ms)
     prices.start_ms = max(starts)
     return prices
 

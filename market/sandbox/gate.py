@@ -77,7 +77,7 @@ class Gate:
         counts = endpoint.level is Level.SIGNED or (known and self.api.engine.quirks.count_unsigned)
         if "http_429" in struck or (counts and not self.limiter.allows(key, now_ms)):
             return refusal(texts.TOO_MANY, 429)
-        shown_ms = now_ms + int(struck.get("clock_skew_ms", 0))
+        shown_ms = int(struck.get("frozen_clock", now_ms) + struck.get("clock_skew_ms", 0))
         is_timely = auth.is_timely(parameters.get("timestamp"), shown_ms, self.window_ms)
         if not (is_timely or endpoint.level is Level.OPEN):
             return refusal(texts.TIMESTAMP)

@@ -68,8 +68,7 @@ def open_short(engine: "Engine", account: Account, parameters: Mapping[str, str]
     usd = account.purse("USD")
     if usd.free < order.locked + order.fee:
         raise Refused(texts.BALANCE)
-    engine.next_order_id += 1
-    engine.orders[order.order_id] = order
+    engine.book(order)
     usd.free -= order.fee  # taken when the request is accepted, also for one that waits
     if not is_limit:
         fill_open(engine, account, order, now_ms)
@@ -138,8 +137,7 @@ def close_short(engine: "Engine", account: Account, parameters: Mapping[str, str
     order = Order(engine.next_order_id, account.key, pair.name, "SHORT_CLOSE", "MARKET", price, quantity,
                   now_ms, fee=fee, fee_rate=FEE)  # fmt: skip
     order.fill(price, now_ms)
-    engine.next_order_id += 1
-    engine.orders[order.order_id] = order
+    engine.book(order)
     engine.emit("short_closed", account, now_ms, order, pair.name)
     remaining = position if left else None
     return Closed(

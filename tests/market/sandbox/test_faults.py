@@ -89,6 +89,14 @@ def test_a_skewed_clock_lies_and_checks_by_its_lie(moving):
     assert venue.signed("GET", "/v3/balance")["Success"] is True
 
 
+def test_a_frozen_clock_shows_the_same_time_while_orders_go_on(moving):
+    venue = moving(("100.00", "100.01"), ("90.00", "90.01"))
+    venue.faults(frozen_clock=True)
+    venue.advance(1000)
+    assert venue.now_ms() == T0
+    assert place(venue).json()["OrderDetail"]["CreateTimestamp"] == T0 + 1000
+
+
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
