@@ -78,9 +78,7 @@ class BinancePrices:
         except Refused as refused:
             if refused.status == 400:
                 raise BadAnswer(f"Binance refused: {refused.words}") from None
-            raise Unreachable(
-                f"Binance does not serve this address or country (HTTP {refused.status})"
-            ) from None
+            raise Unreachable(f"Binance does not let this machine in (HTTP {refused.status})") from None
 
 
 def rules_of(symbols: list[dict[str, Any]]) -> tuple[dict[str, Instrument], frozenset[str]]:

@@ -110,6 +110,8 @@ class JsonHttp:
             raise Throttled(_wait_s(response.headers.get("Retry-After")), "the venue says too many requests")
         if status in (401, 403) or (status == 400 and not moves_money):
             raise Refused(status, body[:WORDS_SHOWN].decode("utf-8", "replace").strip())
+        if status == 451:
+            raise Unreachable(f"{self.base_url} does not serve this country (HTTP 451)")
         if moves_money:
             raise OutcomeUnknown(f"the venue answered an order with HTTP {status}")
         if status >= 500:

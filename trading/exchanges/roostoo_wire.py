@@ -15,6 +15,7 @@ from trading.exchanges.errors import (
     ExchangeError,
     OrderRejected,
     Throttled,
+    Unreachable,
     VenueClosed,
 )
 from trading.exchanges.http import THROTTLED_WAIT_S, WORDS_SHOWN, JsonHttp, Refused
@@ -149,12 +150,17 @@ class RoostooWire:
         try:
             answer = self._http.exchange(method, path, sent, headers, moves_money=moves_money)
         except Refused as refused:
-            if refused.status == 400:
-                raise meaning_of(refused.words, self._http.not_understood()) from None
-            raise meaning_of(refused.words, bad_credentials(refused.words)) from None
+            raise meaning_of(refused.words, self._refusal(refused)) from None
         if not isinstance(answer, dict):
             raise self._http.not_understood(moves_money=moves_money)
         return answer
+
+    def _refusal(self, refused: Refused) -> ExchangeError:
+        if refused.status == 401:
+            return bad_credentials(refused.words)
+        if refused.status == 403:  # a firewall before the venue, not the venue
+            return Unreachable(f"{self.base_url} does not let this machine in (HTTP 403)")
+        return self._http.not_understood()
 
     def _require_success(self, answer: dict[str, Any], *, moves_money: bool) -> None:
         if answer.get("Success") is False:
