@@ -1,0 +1,67 @@
+"""The compiled functions against the plain ones, at the venue's real steps."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from numba import njit
+
+from market.kernel import batch
+from market.kernel.portfolio import portfolio_row
+from market.kernel.step import Book, Fill, Rules, open_book, step_bar
+from tests.market.kernel.instruments import as_floats
+from tests.market.kernel.test_step import markets, walk
+
+
+@njit
+def compiled_walk(bars, vector, cash, books, fills):
+    rules = batch._rules(vector)
+    book = open_book(cash)
+    for i in range(len(bars)):
+        target, is_order = bars[i, 0], not np.isnan(bars[i, 0])
+        book, order, exit = step_bar(
+            book, is_order, target, bars[i, 1], bars[i, 2], bars[i, 3], bars[i, 4], rules
+        )
+        books[i, 0], books[i, 1], books[i, 2], books[i, 3] = book.cash, book.held, book.entry, book.bars_held
+        books[i, 4], books[i, 5] = book.peak, book.water
+        fills[i, 0], fills[i, 1], fills[i, 2], fills[i, 3] = (
+            order.quantity,
+            order.price,
+            exit.quantity,
+            exit.reason,
+        )
+
+
+@settings(max_examples=150, deadline=None)
+@given(markets())
+def test_compiled_steps_equal_plain_float_steps(market):
+    chosen, bars = market
+    rules = as_floats(chosen)
+    rows = np.array([[np.nan if value is None else float(value) for value in bar] for bar in bars])
+    books, fills = np.zeros((len(bars), 6)), np.zeros((len(bars), 4))
+    compiled_walk(rows, np.array(rules), 10_000.0, books, fills)
+    floats = [tuple(None if value is None else float(value) for value in bar) for bar in bars]
+    for i, (book, order, exit, _) in enumerate(walk(open_book(10_000.0), floats, rules)):
+        assert books[i] == pytest.approx(list(book), rel=1e-12, abs=1e-9)
+        expected = order.quantity, order.price, exit.quantity, exit.reason
+        assert fills[i] == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_named_tuples_keep_their_order():
+    assert Book._fields == ("cash", "held", "entry", "bars_held", "peak", "water")
+    assert Fill._fields == ("quantity", "price", "fee", "reason")
+    assert Rules._fields[-1] == "guard"
+
+
+def test_packed_rows_hold_prices_and_features_on_cache_lines():
+    prices, features = np.arange(12.0).reshape(3, 4), np.arange(63, dtype=np.float32).reshape(3, 21)
+    rows = batch.pack(prices, features)
+    assert rows.ctypes.data % batch.LINE == 0
+    assert rows.strides[0] % batch.LINE == 0
+    assert (rows.view(np.float64)[:, :4] == prices).all()
+    assert (rows[:, batch.PRICES : batch.PRICES + 21] == features).all()
+
+
+def test_the_compiled_portfolio_row_is_the_plain_one():
+    compiled = njit(lambda *values: portfolio_row(*values))
+    values = 5_000.0, 0.1, 60_000.0, 77, 12_000.0, 61_000.0, 1_440.0
+    assert compiled(*values) == pytest.approx(portfolio_row(*values), rel=1e-14)
