@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from market.errors import BadInput
@@ -43,7 +43,7 @@ class ProductCommand(BaseCommand):
             self.stdout.write(json.dumps(result, default=str))
 
 
-def user_named(name: str | None) -> AbstractBaseUser | None:
+def user_named(name: str | None) -> User | None:
     """Return the user called `name`; None stays None.
 
     :raises BadInput: when nobody has that name.

@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from market.errors import BadInput, Conflict
@@ -44,7 +44,7 @@ class CheckResult:
 @transaction.atomic
 def create_account(
     *,
-    owner: AbstractBaseUser,
+    owner: User,
     name: str,
     venue: str,
     base_url: str,
@@ -54,7 +54,7 @@ def create_account(
     calls_per_minute: int = 28,
     poll_s: float = 5.0,
     paper_usd: Decimal | None = None,
-    by: AbstractBaseUser | None = None,
+    by: User | None = None,
 ) -> Account:
     """Add an account. Nothing is asked of the venue: see `check_account`.
 
@@ -93,7 +93,7 @@ def create_account(
 
 @transaction.atomic
 def rotate_secret(
-    *, account: Account, secret: str, key: str | None = None, by: AbstractBaseUser | None = None
+    *, account: Account, secret: str, key: str | None = None, by: User | None = None
 ) -> Account:
     """Store a new secret, and a new key if one is given.
 
@@ -146,7 +146,7 @@ def account_named(name: str, *, user: str | None = None) -> Account:
     return matches[0]
 
 
-def check_account(*, account: Account, by: AbstractBaseUser | None = None) -> CheckResult:
+def check_account(*, account: Account, by: User | None = None) -> CheckResult:
     """Test the connection: is the venue there, does it take our clock, the key and the secret?"""
     result = _checked(account)
     account.last_error = "" if result.ok else result.sentence
@@ -264,7 +264,7 @@ def _opening_money(paper_usd: Decimal | None) -> Decimal:
     return amount
 
 
-def _audit(account: Account, action: str, actor: AbstractBaseUser, **detail: Any) -> None:
+def _audit(account: Account, action: str, actor: User, **detail: Any) -> None:
     AuditEvent.objects.create(
         actor=actor, owner=account.owner, action=action, object_type="account", object_id=str(account.pk),
         detail=detail,

@@ -155,7 +155,7 @@ def cents(value: Decimal) -> Decimal:
 
 
 def _rate(report: OrderReport, rules: Instrument) -> Decimal:
-    return rules.maker_fee if report.role == "MAKER" else rules.taker_fee
+    return Decimal(rules.maker_fee if report.role == "MAKER" else rules.taker_fee)
 
 
 def _cost(report: OrderReport, rules: Instrument, price: Decimal) -> tuple[str, Decimal]:
