@@ -47,6 +47,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "market.web.policy.LooserPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -69,7 +70,9 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-            ]
+                "market.web.context.chrome",
+            ],
+            "builtins": ["market.web.tags"],
         },
     }
 ]
@@ -142,9 +145,8 @@ STORAGES = {
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5_000_000
 
-# unfold and Swagger UI carry inline scripts and styles; the product's own pages allow only our static files.
+# Only our static files. unfold and Swagger UI carry inline code: market.web.policy loosens it for them.
 CONTENT_SECURITY_POLICY = {
-    "EXCLUDE_URL_PREFIXES": ("/admin/", "/api/docs/"),
     "DIRECTIVES": {
         "default-src": [SELF],
         "script-src": [SELF],
@@ -184,7 +186,17 @@ REST_FRAMEWORK = {
 REST_KNOX = {"TOKEN_TTL": timedelta(hours=ENV.token_hours), "AUTO_REFRESH": False}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Tradebot API",
+    "DESCRIPTION": "Amounts are exact decimal strings, instants epoch milliseconds or ISO 8601 UTC, shares "
+    "fractions. Errors are RFC 9457 problem documents. Every object belongs to a user; others answer 404.",
     "VERSION": "1",
+    "ENUM_NAME_OVERRIDES": {
+        "DesiredEnum": "agents.models.run.Desired",
+        "JobStatusEnum": "agents.models.JobStatus",
+        "ModelStatusEnum": "agents.models.ModelStatus",
+        "SessionStatusEnum": "trading.models.SessionStatus",
+        "OrderStatusEnum": "trading.models.OrderStatus",
+        "ImportStatusEnum": "market.models.ImportStatus",
+    },
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

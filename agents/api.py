@@ -1,0 +1,193 @@
+"""REST about learning: models, training runs, backtests."""
+
+from typing import Any
+
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from agents import services
+from agents.models import Backtest, TrainedModel, TrainingMetric, TrainingRun
+from agents.policies import BASELINES
+from agents.spec import PRESETS
+from market.models import Series
+from market.web.idempotency import HEADER, idempotent
+from market.web.ownership import ReadOnly, visible
+from market.web.schema import answers, example
+
+BIGGEST = 2**53
+
+
+class ModelSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = TrainedModel
+        fields = ("id", "name", "run", "algorithm", "status", "series", "train_from_ms", "train_to_ms",
+                  "valid_to_ms", "metrics", "feature_set_hash", "data_fingerprint", "file_hash",
+                  "code_version", "created_at")  # fmt: skip
+
+
+class ModelDetailSerializer(ModelSerializer):
+    class Meta(ModelSerializer.Meta):
+        fields = (*ModelSerializer.Meta.fields, "spec", "feature_set", "versions")  # type: ignore[assignment]
+
+
+class ModelViewSet(ReadOnly):
+    queryset = TrainedModel.objects.all()
+    filterset_fields = ("status", "algorithm", "series", "name")
+
+    def get_serializer_class(self) -> type[serializers.Serializer]:
+        return ModelSerializer if self.action == "list" else ModelDetailSerializer
+
+    @extend_schema(request=None, responses=answers(200, ModelDetailSerializer))
+    @action(detail=True, methods=["post"])
+    def promote(self, request: Request, pk: str) -> Response:
+        """Choose the model for live trading; recorded with your name."""
+        services.promote(model=self.get_object(), by=request.user)
+        return Response(ModelDetailSerializer(self.get_object()).data)
+
+
+class RunSerializer(serializers.ModelSerializer):
+    model = serializers.PrimaryKeyRelatedField(read_only=True, allow_null=True)
+    error = serializers.SerializerMethodField(help_text="What went wrong, in one sentence")
+
+    class Meta:
+        model = TrainingRun
+        fields = ("id", "name", "status", "desired", "series", "steps_total", "steps_done", "fps", "eta_s",
+                  "latest", "error", "attempts", "spec", "data_fingerprint", "code_version", "versions",
+                  "model", "created_at", "started_at", "heartbeat_at", "finished_at")  # fmt: skip
+
+    def get_error(self, run: TrainingRun) -> str:
+        return run.error.partition("\n")[0]
+
+
+class RunRequest(serializers.Serializer):
+    name = serializers.CharField(max_length=120)
+    preset = serializers.ChoiceField(choices=list(PRESETS), required=False)
+    spec = serializers.DictField(
+        required=False, help_text="Settings over the preset: series, steps, seed, from, to, ppo, reward …"
+    )
+
+
+class MetricSerializer(serializers.ModelSerializer):
+    values = serializers.DictField(child=serializers.FloatField(allow_null=True))
+
+    class Meta:
+        model = TrainingMetric
+        fields = ("step", "values", "at")
+
+
+class RunViewSet(ReadOnly):
+    queryset = TrainingRun.objects.select_related("model")
+    serializer_class = RunSerializer
+    filterset_fields = ("status", "series", "name")
+
+    @extend_schema(
+        request=RunRequest,
+        responses=answers(201, RunSerializer),
+        parameters=[HEADER],
+        examples=[
+            example(
+                "Start",
+                {"name": "first", "preset": "demo", "spec": {"series": 1, "steps": 300000, "seed": 1}},
+            )
+        ],
+    )
+    @idempotent
+    def create(self, request: Request) -> Response:
+        """Start a training run."""
+        body = RunRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        given = body.validated_data
+        spec = {**PRESETS.get(given.get("preset", ""), {}), **given.get("spec", {})}
+        run = services.start_training(owner=request.user, name=given["name"], spec=spec, by=request.user)
+        return Response(RunSerializer(run).data, status=201)
+
+    @extend_schema(request=None, responses=answers(200, RunSerializer))
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str) -> Response:
+        """Stop the run at its next step; its checkpoint stays."""
+        return self._act(services.cancel_training, request)
+
+    @extend_schema(request=None, responses=answers(200, RunSerializer))
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: str) -> Response:
+        """Go on from the last checkpoint."""
+        return self._act(services.resume_training, request)
+
+    @extend_schema(responses=answers(200, MetricSerializer(many=True)), filters=False)
+    @action(detail=True, pagination_class=None, filter_backends=[])
+    def metrics(self, request: Request, pk: str) -> Response:
+        """Return what the run reported, by step."""
+        return Response(MetricSerializer(self.get_object().metrics.all(), many=True).data)
+
+    def _act(self, service: Any, request: Request) -> Response:
+        service(run=self.get_object(), by=request.user)
+        return Response(RunSerializer(self.get_object()).data)
+
+
+class BacktestSerializer(serializers.ModelSerializer):
+    error = serializers.SerializerMethodField(help_text="What went wrong, in one sentence")
+
+    class Meta:
+        model = Backtest
+        fields = ("id", "model", "baseline", "series", "from_ms", "to_ms", "settings", "status", "metrics",
+                  "assumptions", "policy_hash", "data_fingerprint", "code_version", "error", "seconds",
+                  "created_at", "finished_at")  # fmt: skip
+
+    def get_error(self, backtest: Backtest) -> str:
+        return backtest.error.partition("\n")[0]
+
+
+class BacktestDetailSerializer(BacktestSerializer):
+    class Meta(BacktestSerializer.Meta):
+        fields = (*BacktestSerializer.Meta.fields, "curve", "trades")  # type: ignore[assignment]
+
+
+class BacktestRequest(serializers.Serializer):
+    model = serializers.IntegerField(required=False, min_value=1, max_value=BIGGEST)
+    baseline = serializers.ChoiceField(required=False, choices=sorted(BASELINES))
+    series = serializers.IntegerField(min_value=1, max_value=BIGGEST)
+    from_ms = serializers.IntegerField(required=False, min_value=0, max_value=BIGGEST)
+    to_ms = serializers.IntegerField(required=False, min_value=0, max_value=BIGGEST)
+    settings = serializers.DictField(required=False)
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        if ("model" in given) == ("baseline" in given):
+            raise serializers.ValidationError({"model": "Give either a model or a baseline."})
+        return given
+
+
+@extend_schema_view(retrieve=extend_schema(responses=BacktestDetailSerializer))
+class BacktestViewSet(ReadOnly):
+    queryset = Backtest.objects.all()
+    filterset_fields = ("status", "model", "baseline", "series")
+
+    def get_serializer_class(self) -> type[serializers.Serializer]:
+        return BacktestDetailSerializer if self.action == "retrieve" else BacktestSerializer
+
+    @extend_schema(
+        request=BacktestRequest,
+        responses=answers(201, BacktestSerializer),
+        parameters=[HEADER],
+        examples=[example("A fixed rule", {"baseline": "sma_crossover", "series": 1})],
+    )
+    @idempotent
+    def create(self, request: Request) -> Response:
+        """Start a backtest."""
+        body = BacktestRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        given = body.validated_data
+        model = given.get("model")
+        backtest = services.start_backtest(
+            owner=request.user,
+            model=get_object_or_404(visible(TrainedModel, request.user), pk=model) if model else None,
+            baseline=given.get("baseline", ""),
+            series=get_object_or_404(visible(Series, request.user), pk=given["series"]),
+            from_ms=given.get("from_ms"),
+            to_ms=given.get("to_ms"),
+            settings=given.get("settings", {}),
+        )
+        return Response(BacktestSerializer(backtest).data, status=201)

@@ -1,0 +1,21 @@
+"""Addresses of the pages about learning."""
+
+from django.urls import path, re_path
+
+from agents import views
+
+urlpatterns = [
+    path("training/", views.runs, name="runs"),
+    path("training/start/", views.run_start, name="run-start"),
+    path("training/<int:pk>/", views.run, name="run"),
+    path("training/<int:pk>/curves/", views.run_curves, name="run-curves"),
+    path("training/<int:pk>/stream/", views.run_stream, name="run-stream"),
+    re_path(r"^training/(?P<pk>\d+)/(?P<act>cancel|resume)/$", views.run_act, name="run-act"),
+    path("models/", views.models, name="models"),
+    path("models/<int:pk>/", views.model, name="model"),
+    path("models/<int:pk>/promote/", views.model_promote, name="model-promote"),
+    path("backtests/", views.backtests, name="backtests"),
+    path("backtests/start/", views.backtest_start, name="backtest-start"),
+    path("backtests/<int:pk>/", views.backtest, name="backtest"),
+    path("backtests/<int:pk>/curve/", views.backtest_curve, name="backtest-curve"),
+]

@@ -1,0 +1,189 @@
+"""Pages about learning: training runs, models, backtests."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from agents import services
+from agents.forms import BacktestForm, TrainingForm
+from agents.models import Backtest, JobStatus, ModelStatus, TrainedModel, TrainingRun
+from market.web import metrics, sse
+from market.web.definitions import definition
+from market.web.ownership import visible
+from market.web.pages import attempt, do, page_of, unbound_or_posted
+from market.web.roles import Role, page
+
+UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
+
+
+@require_GET
+@page()
+def runs(request: HttpRequest) -> HttpResponse:
+    rows = visible(TrainingRun, request.user).select_related("series", "model")
+    is_partial = request.headers.get("HX-Request") == "true"
+    template = "agents/_runs.html" if is_partial else "agents/runs.html"
+    return render(request, template, {"page": page_of(request, rows)})
+
+
+@page(Role.OPERATOR)
+def run_start(request: HttpRequest) -> HttpResponse:
+    form = unbound_or_posted(request, TrainingForm, user=request.user)
+    if request.method == "POST":
+        run = attempt(form, lambda **_: _start(request.user, form))
+        if run is not None:
+            return redirect("run", run.pk)
+    return render(request, "agents/run_start.html", {"form": form}, status=422 if form.errors else 200)
+
+
+def _start(user: Any, form: TrainingForm) -> TrainingRun:
+    return services.start_training(owner=user, name=form.cleaned_data["name"], spec=form.spec(), by=user)
+
+
+@require_GET
+@page()
+def run(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _run(request, pk)
+    context = {
+        "run": found,
+        "is_open": found.status in UNFINISHED,
+        "latest": metrics.rows(found.latest),
+        "made": getattr(found, "model", None),
+        "summary": found.error.partition("\n")[0],
+    }
+    is_partial = request.headers.get("HX-Request") == "true"
+    return render(request, "agents/_run.html" if is_partial else "agents/run.html", context)
+
+
+@require_GET
+@page()
+def run_curves(request: HttpRequest, pk: int) -> JsonResponse:
+    """Answer one curve per reported value."""
+    curves: dict[str, dict[str, Any]] = {}
+    for step, values in _run(request, pk).metrics.values_list("step", "values"):
+        for name, value in values.items():
+            if isinstance(value, int | float):
+                curve = curves.setdefault(name, _curve(name))
+                curve["steps"].append(step)
+                curve["values"].append(value)
+    return JsonResponse({"curves": list(curves.values())})
+
+
+@require_GET
+@page()
+def run_stream(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Tell the page when the run has moved on."""
+    _run(request, pk)
+    rows = TrainingRun.objects.filter(pk=pk).values("status", "steps_done", "heartbeat_at", "desired")
+    return sse.stream(lambda: rows.all().first() or {})
+
+
+@require_POST
+@page(Role.OPERATOR)
+def run_act(request: HttpRequest, pk: int, act: str) -> HttpResponse:
+    found = _run(request, pk)
+    acts = {
+        "cancel": (services.cancel_training, "It stops at the next step and keeps its checkpoint."),
+        "resume": (services.resume_training, "It goes on from its checkpoint."),
+    }
+    service, done = acts[act]
+    do(request, service, done, run=found, by=request.user)
+    return redirect("run", pk)
+
+
+@require_GET
+@page()
+def models(request: HttpRequest) -> HttpResponse:
+    rows = visible(TrainedModel, request.user).select_related("series", "run")
+    return render(request, "agents/models.html", {"page": page_of(request, rows)})
+
+
+@require_GET
+@page()
+def model(request: HttpRequest, pk: int) -> HttpResponse:
+    rows = visible(TrainedModel, request.user).select_related("series", "run")
+    found = get_object_or_404(rows, pk=pk)
+    context = {
+        "model": found,
+        "metrics": metrics.rows(found.metrics),
+        "backtests": found.backtests.select_related("series")[:10],
+        "features": _feature_names(found.feature_set),
+        "is_promoted": found.status == ModelStatus.PROMOTED,
+    }
+    return render(request, "agents/model.html", context)
+
+
+@require_POST
+@page(Role.OPERATOR)
+def model_promote(request: HttpRequest, pk: int) -> HttpResponse:
+    found = get_object_or_404(visible(TrainedModel, request.user), pk=pk)
+    do(request, services.promote, f"{found.name} is promoted for live trading.", model=found, by=request.user)
+    return redirect("model", pk)
+
+
+@require_GET
+@page()
+def backtests(request: HttpRequest) -> HttpResponse:
+    rows = visible(Backtest, request.user).select_related("series", "model").defer("curve", "trades")
+    is_partial = request.headers.get("HX-Request") == "true"
+    template = "agents/_backtests.html" if is_partial else "agents/backtests.html"
+    return render(request, template, {"page": page_of(request, rows)})
+
+
+@page(Role.OPERATOR)
+def backtest_start(request: HttpRequest) -> HttpResponse:
+    form = unbound_or_posted(request, BacktestForm, user=request.user)
+    if request.method == "POST":
+        made = attempt(form, lambda **given: _start_backtest(request.user, given))
+        if made is not None:
+            return redirect("backtest", made.pk)
+    return render(request, "agents/backtest_start.html", {"form": form}, status=422 if form.errors else 200)
+
+
+def _start_backtest(user: Any, given: dict[str, Any]) -> Backtest:
+    return services.start_backtest(owner=user, settings={}, **given.pop("policy"), **given)
+
+
+@require_GET
+@page()
+def backtest(request: HttpRequest, pk: int) -> HttpResponse:
+    rows = visible(Backtest, request.user).select_related("series", "model").defer("curve")
+    found = get_object_or_404(rows, pk=pk)
+    context = {
+        "backtest": found,
+        "is_open": found.status in UNFINISHED,
+        "metrics": metrics.rows(found.metrics),
+        "headline": {row["name"]: row for row in metrics.rows(found.metrics)},
+        "trades": found.trades[-200:][::-1],
+        "trade_count": len(found.trades),
+        "summary": found.error.partition("\n")[0],
+    }
+    is_partial = request.headers.get("HX-Request") == "true"
+    return render(request, "agents/_backtest.html" if is_partial else "agents/backtest.html", context)
+
+
+@require_GET
+@page()
+def backtest_curve(request: HttpRequest, pk: int) -> JsonResponse:
+    found = get_object_or_404(visible(Backtest, request.user).only("curve"), pk=pk)
+    return JsonResponse(found.curve)
+
+
+def _run(request: HttpRequest, pk: int) -> TrainingRun:
+    return get_object_or_404(visible(TrainingRun, request.user).select_related("series", "model"), pk=pk)
+
+
+def _curve(name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "label": metrics.label(name),
+        "definition": definition(name),
+        "steps": [],
+        "values": [],
+    }
+
+
+def _feature_names(feature_set: Any) -> list[str]:
+    rows = feature_set.get("features", []) if isinstance(feature_set, dict) else feature_set
+    return [row.get("name", str(row)) if isinstance(row, dict) else str(row) for row in rows]

@@ -1,0 +1,30 @@
+"""Viewsets over rows that belong to people: what is not yours does not exist for you (404)."""
+
+from typing import Any
+
+from django.db.models import Model, QuerySet
+from rest_framework import mixins
+from rest_framework.viewsets import GenericViewSet
+
+from market.web.roles import HasRole
+
+
+class OwnedViewSet(GenericViewSet):
+    """`queryset` limited to what the caller may see."""
+
+    permission_classes = [HasRole]
+
+    def get_queryset(self) -> QuerySet:
+        queryset = super().get_queryset()
+        if getattr(self, "swagger_fake_view", False):
+            return queryset.none()
+        return queryset.visible_to(self.request.user)
+
+
+class ReadOnly(mixins.ListModelMixin, mixins.RetrieveModelMixin, OwnedViewSet):
+    """List and detail."""
+
+
+def visible(model: type[Model], user: Any) -> QuerySet:
+    """Return the rows of `model` that `user` may see."""
+    return model._default_manager.visible_to(user)  # type: ignore[attr-defined]

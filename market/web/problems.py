@@ -1,0 +1,110 @@
+"""Every API error as an RFC 9457 problem document; never a traceback."""
+
+import logging
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.core.signals import got_request_exception
+from django.db.models import ProtectedError
+from django.http import Http404, HttpRequest, JsonResponse
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+from rest_framework.views import exception_handler, set_rollback
+
+from market.errors import BadInput, Conflict
+
+logger = logging.getLogger(__name__)
+CONTENT_TYPE = "application/problem+json"
+TITLES = {
+    400: "The request cannot be used",
+    401: "Sign in or send a token",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    406: "No such format",
+    409: "In conflict with the present state",
+    415: "Unsupported media type",
+    422: "Idempotency key used for another request",
+    429: "Too many requests",
+    500: "Something failed on our side",
+}
+
+
+class KeyReused(exceptions.APIException):
+    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+
+
+def problem(
+    code: int, detail: str, *, path: str, errors: dict[str, list[str]] | None = None
+) -> dict[str, Any]:
+    """Return the members of a problem document; `errors` maps a field to its sentences."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": TITLES.get(code, "Error"),
+        "status": code,
+        "detail": detail,
+        "instance": path,
+    }
+    return {**body, "errors": errors} if errors else body
+
+
+def as_problem(error: Exception, context: dict[str, Any]) -> Response:
+    """Turn whatever a view raised into a problem document (REST_FRAMEWORK's EXCEPTION_HANDLER)."""
+    request = context["request"]
+    error = _translated(error)
+    response = exception_handler(error, context)
+    if response is None:
+        logger.exception("unhandled error path=%s", request.path, exc_info=error)
+        got_request_exception.send(sender=None, request=request)
+        set_rollback()
+        response = Response(status=status.HTTP_500_INTERNAL_SERVER_ERROR)
+        detail, fields = "An unexpected error was recorded in the server's log.", None
+    else:
+        detail, fields = _sentences(response.data)
+    response.data = problem(response.status_code, detail, path=request.path, errors=fields)
+    response.content_type = CONTENT_TYPE
+    return response
+
+
+def unknown_address(request: HttpRequest, *args: Any, **kwargs: Any) -> JsonResponse:
+    """Answer 404 as a problem document for addresses under /api/ that do not exist."""
+    body = problem(404, "There is nothing at this address; see /api/docs/.", path=request.path)
+    return JsonResponse(body, status=404, content_type=CONTENT_TYPE)
+
+
+def _translated(error: Exception) -> Exception:
+    if isinstance(error, Conflict):
+        conflict = exceptions.APIException({error.field: [error.message]} if error.field else error.message)
+        conflict.status_code = status.HTTP_409_CONFLICT
+        return conflict
+    if isinstance(error, BadInput):
+        return exceptions.ValidationError({error.field or "non_field_errors": [error.message]})
+    if isinstance(error, ProtectedError):
+        conflict = exceptions.APIException("Other objects still refer to it, so it cannot be deleted.")
+        conflict.status_code = status.HTTP_409_CONFLICT
+        return conflict
+    if isinstance(error, Http404):
+        return exceptions.NotFound("There is no such object, or it is not yours.")
+    if isinstance(error, PermissionDenied):
+        return exceptions.PermissionDenied(str(error) or None)
+    return error
+
+
+def _sentences(data: Any) -> tuple[str, dict[str, list[str]] | None]:
+    """Return (detail, errors by field) of what DRF would have answered."""
+    if isinstance(data, dict) and set(data) == {"detail"}:
+        return str(data["detail"]), None
+    if isinstance(data, list):
+        return " ".join(map(str, data)), None
+    fields = {str(name): _flat(value) for name, value in dict(data).items()}
+    general = fields.pop("non_field_errors", [])
+    named = [f"{name}: {' '.join(lines)}" for name, lines in fields.items()]
+    return " ".join([*general, *named]), fields or None
+
+
+def _flat(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [f"{name}: {line}" for name, lines in value.items() for line in _flat(lines)]
+    if isinstance(value, list | tuple):
+        return [line for item in value for line in _flat(item)]
+    return [str(value)]

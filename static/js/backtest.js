@@ -1,0 +1,41 @@
+// The backtest page: equity against buy and hold, drawdown, exposure.
+import { colours, draw, load, percent, points } from "./charts.js";
+
+let holder = null;
+
+async function show() {
+  const data = await load(holder.dataset.url);
+  const at = (values) => points(data.t_ms ?? [], values ?? []);
+  const marks = (side) => (data.marks ?? []).filter((m) => m.side === side).map((m) => ({ x: m.t_ms, y: m.equity, text: m.text }));
+  draw(document.querySelector("#equity"), () => {
+    const c = colours();
+    return {
+      series: [
+        { label: "Agent", data: at(data.equity), colour: c.first },
+        { label: "Buy and hold", data: at(data.benchmark), colour: c.second, dashed: true },
+      ],
+      marks: [{ label: "Bought", data: marks("BUY"), colour: c.gain }, { label: "Sold", data: marks("SELL"), colour: c.loss, down: true }],
+      legend: true,
+    };
+  });
+  draw(document.querySelector("#drawdown"), () => {
+    const c = colours();
+    const below = (data.drawdown ?? []).map((value) => -Math.abs(value));
+    return { series: [{ label: "Drawdown", data: at(below), colour: c.loss, fill: `${c.loss}22`, toZero: true }], format: percent, max: 0 };
+  });
+  draw(document.querySelector("#exposure"), () => {
+    const c = colours();
+    return { series: [{ label: "Exposure", data: at(data.exposure), colour: c.fourth, fill: `${c.fourth}22`, toZero: true, stepped: true }], format: percent };
+  });
+}
+
+// The result arrives by a swap when the page was open before the backtest was done.
+function start() {
+  const found = document.querySelector("#backtest-charts");
+  if (!found || found === holder) return;
+  holder = found;
+  show().catch((error) => console.warn(error.message));
+}
+
+document.body.addEventListener("htmx:afterSwap", start);
+start();

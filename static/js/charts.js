@@ -1,0 +1,136 @@
+// The only module that knows Chart.js. Time axes are linear epoch milliseconds with our own tick text.
+import { stamp, tick } from "./times.js";
+
+const { Chart } = window;
+const drawn = new Map(); // canvas -> redraw
+
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const short = new Intl.NumberFormat("en-GB", { maximumSignificantDigits: 7 });
+
+export const colours = () => ({
+  first: css("--series-1"), second: css("--series-2"), third: css("--series-3"), fourth: css("--series-4"),
+  gain: css("--gain"), loss: css("--loss"), text: css("--muted"), grid: css("--grid"), surface: css("--surface"),
+});
+
+export const points = (times, values) => times.map((x, index) => ({ x, y: values[index] }));
+
+function timeAxis(colour) {
+  return {
+    type: "linear",
+    grid: { display: false },
+    border: { color: colour.grid },
+    ticks: {
+      color: colour.text, maxRotation: 0, autoSkip: true, maxTicksLimit: 7,
+      callback(value) { return tick(value, this.max - this.min); },
+    },
+  };
+}
+
+function valueAxis(colour, format, position = "right") {
+  return {
+    position, grid: { color: colour.grid }, border: { display: false },
+    ticks: { color: colour.text, maxTicksLimit: 6, callback: format },
+  };
+}
+
+const line = (set) => ({
+  borderWidth: 1.6, pointRadius: 0, pointHitRadius: 6, tension: 0, spanGaps: true, ...set,
+});
+
+// spec: {series: [{label, data, colour, fill, stepped, dashed}], marks: [...], x: "time"|"number", format, legend}
+function config(spec) {
+  const colour = colours();
+  const format = spec.format ?? ((value) => short.format(value));
+  const isTime = spec.x !== "number";
+  const sets = spec.series.map((one) => line({
+    label: one.label, data: one.data, borderColor: one.colour, backgroundColor: one.fill ?? one.colour,
+    fill: one.fill ? (one.toZero ? "origin" : "start") : false, stepped: one.stepped ?? false,
+    borderDash: one.dashed ? [4, 4] : [], borderWidth: one.width ?? 1.6,
+  }));
+  for (const mark of spec.marks ?? []) {
+    sets.unshift({
+      label: mark.label, data: mark.data, type: "scatter", backgroundColor: mark.colour, borderColor: colour.surface,
+      borderWidth: 1, pointStyle: "triangle", rotation: mark.down ? 180 : 0, pointRadius: 6, pointHoverRadius: 8,
+    });
+  }
+  const x = isTime ? timeAxis(colour) : { ...timeAxis(colour), ticks: { color: colour.text, maxTicksLimit: 7, maxRotation: 0, callback: (v) => short.format(v) } };
+  return {
+    type: "line",
+    data: { datasets: sets },
+    options: {
+      responsive: true, maintainAspectRatio: false, animation: false, normalized: true, parsing: false,
+      interaction: { mode: "nearest", axis: "x", intersect: false },
+      layout: { padding: { top: 4 } },
+      plugins: {
+        legend: {
+          display: spec.legend ?? sets.length > 1, align: "start",
+          labels: { color: colour.text, boxWidth: 12, boxHeight: 2, usePointStyle: false },
+        },
+        tooltip: {
+          callbacks: {
+            title: (items) => (isTime ? stamp(items[0].parsed.x) : `${spec.xLabel ?? ""} ${short.format(items[0].parsed.x)}`),
+            label: (item) => (item.raw.text ? item.raw.text : `${item.dataset.label}: ${format(item.parsed.y)}`),
+          },
+        },
+      },
+      scales: { x, y: { ...valueAxis(colour, format), suggestedMax: spec.max, suggestedMin: spec.min } },
+    },
+  };
+}
+
+function showNone(canvas, text) {
+  let none = canvas.parentElement.querySelector(".none");
+  if (!text) return none?.remove();
+  if (!none) {
+    none = document.createElement("div");
+    none.className = "none";
+    canvas.parentElement.append(none);
+  }
+  none.textContent = text;
+}
+
+// Draw, or redraw with new data. `build` is called again when theme or time zone change.
+export function draw(canvas, build) {
+  if (!canvas) return;
+  const spec = build();
+  const isEmpty = !spec.series.some((one) => one.data.length);
+  showNone(canvas, isEmpty ? (canvas.dataset.none ?? "Nothing to show yet.") : "");
+  const chart = Chart.getChart(canvas);
+  const next = config(spec);
+  if (chart) {
+    chart.data = next.data;
+    chart.options = next.options;
+    chart.update("none");
+  } else {
+    new Chart(canvas, next);
+  }
+  drawn.set(canvas, build);
+}
+
+export async function load(url) {
+  const answer = await fetch(url, { headers: { Accept: "application/json" } });
+  if (!answer.ok) throw new Error(`${url} answered ${answer.status}`);
+  return answer.json();
+}
+
+// Load now and after every "changed" event, at most every `everyMs`.
+export function follow(url, show, everyMs = 3000) {
+  let last = 0;
+  let waiting = 0;
+  const refresh = async () => {
+    waiting = 0;
+    last = Date.now();
+    try { show(await load(url())); } catch (error) { console.warn(error.message); }
+  };
+  document.body.addEventListener("changed", () => {
+    if (!waiting) waiting = setTimeout(refresh, Math.max(0, last + everyMs - Date.now()));
+  });
+  refresh();
+  return refresh;
+}
+
+const redraw = () => { for (const [canvas, build] of drawn) draw(canvas, build); };
+document.addEventListener("theme-changed", redraw);
+document.addEventListener("zone-changed", redraw);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+export const percent = (value) => `${(value * 100).toFixed(Math.abs(value) < 0.1 ? 2 : 1)} %`;

@@ -1,0 +1,1 @@
+"""REST about trading."""

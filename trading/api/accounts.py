@@ -1,0 +1,148 @@
+"""REST: accounts (the secret goes in and never comes out), risk profiles, alerts."""
+
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from market.errors import BadInput
+from market.web import audit
+from market.web.amounts import AmountField
+from market.web.idempotency import HEADER, idempotent
+from market.web.ownership import ReadOnly
+from market.web.roles import Role
+from market.web.schema import answers, example
+from trading import accounts
+from trading.models import Account, Alert, Holding, RiskProfile
+
+
+class HoldingSerializer(serializers.ModelSerializer):
+    quantity = AmountField()
+
+    class Meta:
+        model = Holding
+        fields = ("coin", "quantity")
+
+
+class AccountSerializer(serializers.ModelSerializer):
+    key = serializers.SerializerMethodField(help_text="The API key, masked")
+    holdings = HoldingSerializer(many=True, read_only=True, help_text="What our books say the account holds")
+
+    class Meta:
+        model = Account
+        fields = ("id", "name", "venue", "base_url", "candles_url", "key", "calls_per_minute", "poll_s",
+                  "is_active", "opened_at", "proven_equal_at", "last_error",
+                  "holdings", "created_at")  # fmt: skip
+
+    def get_key(self, account: Account) -> str:
+        return accounts.masked_key(account)
+
+
+class AccountRequest(serializers.Serializer):
+    name = serializers.CharField(max_length=80)
+    venue = serializers.ChoiceField(choices=["roostoo", "paper"])
+    base_url = serializers.URLField(max_length=200)
+    candles_url = serializers.URLField(max_length=200, required=False, allow_blank=True)
+    key = serializers.CharField(max_length=200, required=False, allow_blank=True, write_only=True)
+    secret = serializers.CharField(max_length=400, required=False, allow_blank=True, write_only=True)
+    calls_per_minute = serializers.IntegerField(required=False, min_value=1, max_value=100_000)
+    poll_s = serializers.FloatField(required=False, min_value=0.05, max_value=3600)
+
+
+class CheckSerializer(serializers.Serializer):
+    ok = serializers.BooleanField()
+    sentence = serializers.CharField()
+    clock_offset_ms = serializers.IntegerField(allow_null=True)
+
+
+class AccountViewSet(ReadOnly):
+    role = Role.ADMIN
+    queryset = Account.objects.prefetch_related("holdings")
+    serializer_class = AccountSerializer
+    filterset_fields = ("venue", "name", "is_active")
+
+    @extend_schema(
+        request=AccountRequest,
+        responses=answers(201, AccountSerializer),
+        parameters=[HEADER],
+        examples=[
+            example(
+                "Roostoo",
+                {
+                    "name": "contest",
+                    "venue": "roostoo",
+                    "base_url": "https://mock-api.roostoo.com",
+                    "candles_url": "https://api.binance.com",
+                    "key": "your key",
+                    "secret": "your secret",
+                },
+            )
+        ],
+    )
+    @idempotent
+    def create(self, request: Request) -> Response:
+        """Add an account. The secret is stored encrypted and never returned."""
+        body = AccountRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        account = accounts.create_account(owner=request.user, by=request.user, **body.validated_data)
+        return Response(AccountSerializer(account).data, status=201)
+
+    @extend_schema(request=None, responses=answers(200, CheckSerializer))
+    @action(detail=True, methods=["post"])
+    def check(self, request: Request, pk: str) -> Response:
+        """Test the connection."""
+        result = accounts.check_account(account=self.get_object(), by=request.user)
+        return Response(CheckSerializer(result).data)
+
+
+class RiskSerializer(serializers.ModelSerializer):
+    is_shared = serializers.SerializerMethodField()
+
+    class Meta:
+        model = RiskProfile
+        exclude = ("owner",)
+
+    def get_is_shared(self, profile: RiskProfile) -> bool:
+        return profile.owner_id is None
+
+
+class RiskViewSet(mixins.CreateModelMixin, mixins.UpdateModelMixin, ReadOnly):
+    role = Role.ADMIN
+    queryset = RiskProfile.objects.all()
+    serializer_class = RiskSerializer
+    filterset_fields = ("name",)
+    http_method_names = ["get", "post", "patch", "head", "options"]
+
+    def perform_create(self, serializer: Any) -> None:
+        self._save(serializer, owner=self.request.user)
+
+    def perform_update(self, serializer: Any) -> None:
+        if serializer.instance.owner_id is None and not self.request.user.is_superuser:
+            raise BadInput("This profile is shared by everybody; make one of your own.")
+        self._save(serializer)
+
+    def _save(self, serializer: Any, **given: Any) -> None:
+        try:
+            with transaction.atomic():
+                profile = serializer.save(**given)
+        except IntegrityError:
+            raise BadInput(
+                "A limit is out of its range, or you have a profile of that name already."
+            ) from None
+        audit.record(self.request.user, "risk.change", profile, **serializer.validated_data)
+
+
+class AlertSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Alert
+        fields = ("id", "session", "level", "key", "text", "count", "first_at", "last_at", "closed_at")
+
+
+class AlertViewSet(ReadOnly):
+    queryset = Alert.objects.all()
+    serializer_class = AlertSerializer
+    filterset_fields = {"level": ["exact"], "session": ["exact"], "closed_at": ["isnull"]}

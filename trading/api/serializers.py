@@ -1,0 +1,161 @@
+"""Shapes of sessions and of what they did."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from agents.policies import BASELINES
+from market.candles import MS, interval_name
+from market.web.amounts import AmountField
+from trading import selectors
+from trading.models import DailySummary, Decision, Fill, LiveSession, Order
+
+BIGGEST = 2**53
+
+
+class SessionSerializer(serializers.ModelSerializer):
+    interval = serializers.SerializerMethodField()
+    equity = AmountField(
+        source="latest_equity", help_text="Of the latest equity point; null before the first", allow_null=True
+    )
+    capital = AmountField(allow_null=True)
+    cash = AmountField()
+    held = AmountField()
+    entry_price = AmountField()
+    fees = AmountField()
+    realised = AmountField()
+    price = AmountField()
+    peak_equity = AmountField()
+    day_equity = AmountField()
+    stop_price = AmountField()
+    take_price = AmountField()
+
+    class Meta:
+        model = LiveSession
+        fields = ("id", "name", "status", "risk_state", "note", "model", "baseline", "account", "pair",
+                  "interval", "risk", "settings", "duration_s", "equity", "capital", "cash", "held",
+                  "entry_price", "fees", "realised", "price", "price_ms", "peak_equity", "day_equity",
+                  "stop_price", "take_price", "last_bar_ms", "flatten_wanted", "created_at", "started_ms",
+                  "stopped_ms", "turn_at")  # fmt: skip
+
+    def get_interval(self, session: LiveSession) -> str:
+        return interval_name(session.interval_ms)
+
+
+class LimitSerializer(serializers.Serializer):
+    """How far a limit is; shares as fractions, null when not known."""
+
+    name = serializers.CharField()
+    limit = serializers.FloatField()
+    left = serializers.FloatField(allow_null=True)
+    used = serializers.FloatField(allow_null=True)
+
+
+class SessionDetailSerializer(SessionSerializer):
+    pnl_today = serializers.SerializerMethodField(allow_null=True)
+    pnl_total = serializers.SerializerMethodField(allow_null=True)
+    exposure = serializers.SerializerMethodField(allow_null=True)
+    drawdown = serializers.SerializerMethodField(allow_null=True)
+    is_stale = serializers.SerializerMethodField(help_text="No runner has reported lately, or prices are old")
+    limits = serializers.SerializerMethodField()
+
+    class Meta(SessionSerializer.Meta):
+        fields = (*SessionSerializer.Meta.fields, "pnl_today", "pnl_total", "exposure", "drawdown",
+                  "is_stale", "limits")  # type: ignore[assignment]  # fmt: skip
+
+    def to_representation(self, session: LiveSession) -> dict[str, Any]:
+        self.figures = selectors.session_figures(session)
+        return super().to_representation(session)
+
+    def get_pnl_today(self, session: LiveSession) -> str | None:
+        return AmountField().to_representation(self.figures.pnl_today)
+
+    def get_pnl_total(self, session: LiveSession) -> str | None:
+        return AmountField().to_representation(self.figures.pnl_total)
+
+    def get_exposure(self, session: LiveSession) -> float | None:
+        return None if self.figures.exposure is None else float(self.figures.exposure)
+
+    def get_drawdown(self, session: LiveSession) -> float | None:
+        return None if self.figures.drawdown is None else float(self.figures.drawdown)
+
+    def get_is_stale(self, session: LiveSession) -> bool:
+        return self.figures.is_stale
+
+    def get_limits(self, session: LiveSession) -> list[dict[str, Any]]:
+        return LimitSerializer(selectors.distances(self.figures), many=True).data
+
+
+class SessionRequest(serializers.Serializer):
+    model = serializers.IntegerField(required=False, min_value=1, max_value=BIGGEST)
+    baseline = serializers.ChoiceField(required=False, choices=sorted(BASELINES))
+    account = serializers.IntegerField(min_value=1, max_value=BIGGEST)
+    pair = serializers.CharField(max_length=30)
+    interval = serializers.ChoiceField(choices=list(MS))
+    risk = serializers.IntegerField(required=False, min_value=1, max_value=BIGGEST)
+    capital = serializers.DecimalField(20, 8, required=False, min_value=0)
+    duration_s = serializers.IntegerField(required=False, min_value=1, max_value=10 * 365 * 86400)
+    name = serializers.CharField(required=False, max_length=120)
+    settings = serializers.DictField(required=False)
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        if ("model" in given) == ("baseline" in given):
+            raise serializers.ValidationError({"model": "Give either a model or a baseline."})
+        return given
+
+
+class StopRequest(serializers.Serializer):
+    flatten = serializers.BooleanField(default=False, help_text="Also sell what is held")
+
+
+class DecisionSerializer(serializers.ModelSerializer):
+    price = AmountField()
+    probabilities = serializers.ListField(child=serializers.FloatField(), read_only=True)
+    portfolio = serializers.ListField(child=serializers.FloatField(), read_only=True)
+
+    class Meta:
+        model = Decision
+        fields = ("id", "bar_ms", "decided_ms", "price", "action", "target", "probabilities", "value",
+                  "confidence", "gate_reason", "risk_reason", "portfolio", "observation_hash", "model_hash",
+                  "latency_us")  # fmt: skip
+
+
+class OrderSerializer(serializers.ModelSerializer):
+    quantity = AmountField()
+    price = AmountField(allow_null=True)
+    expected_price = AmountField()
+
+    class Meta:
+        model = Order
+        fields = ("id", "client_ref", "decision", "pair", "side", "type", "quantity", "price",
+                  "expected_price", "reason", "status", "venue_order_id", "answer", "planned_ms", "sent_ms",
+                  "settled_ms")  # fmt: skip
+
+
+class FillSerializer(serializers.ModelSerializer):
+    quantity = AmountField()
+    price = AmountField()
+    fee = AmountField()
+    realised = AmountField()
+
+    class Meta:
+        model = Fill
+        fields = ("id", "order", "quantity", "price", "fee", "role", "realised", "filled_ms")
+
+
+class DaySerializer(serializers.ModelSerializer):
+    pnl = AmountField()
+    fees = AmountField()
+
+    class Meta:
+        model = DailySummary
+        fields = ("from_ms", "to_ms", "pnl", "fees", "trades", "metrics")
+
+
+class EquitySerializer(serializers.Serializer):
+    at_ms = serializers.IntegerField()
+    equity = serializers.CharField()
+    cash = serializers.CharField()
+    held = serializers.CharField()
+    price = serializers.CharField()
+    drawdown = serializers.FloatField()

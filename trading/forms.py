@@ -1,0 +1,127 @@
+"""Forms about trading. The secret goes in and never comes out."""
+
+from typing import Any
+
+from django import forms
+
+from agents.forms import PolicyField, policy_choices
+from market.web.fields import interval_field
+from market.web.ownership import visible
+from trading.models import Account, RiskProfile
+
+DURATIONS = [("", "until stopped"), ("86400", "24 hours"), ("604800", "7 days")]
+
+
+class SessionForm(forms.Form):
+    policy = PolicyField(label="Model or fixed rule")
+    account = forms.ModelChoiceField(queryset=Account.objects.none())
+    pair = forms.CharField(max_length=30, help_text="As the venue spells it, like BTC/USD.")
+    interval = interval_field(initial="1m", help_text="Must be the interval the model has learned on.")
+    risk = forms.ModelChoiceField(
+        queryset=RiskProfile.objects.none(),
+        required=False,
+        label="Risk profile",
+        help_text="Empty: the default limits.",
+    )
+    capital = forms.DecimalField(
+        min_value=0,
+        max_digits=20,
+        decimal_places=8,
+        required=False,
+        help_text="Quote currency to trade with. Empty: what is free in the account.",
+    )
+    duration_s = forms.TypedChoiceField(
+        choices=DURATIONS, coerce=int, empty_value=None, required=False, label="Duration"
+    )
+    name = forms.CharField(max_length=120, required=False)
+
+    def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["policy"].choices = policy_choices(user)  # type: ignore[attr-defined]
+        accounts = visible(Account, user).filter(is_active=True)
+        self.fields["account"].queryset = accounts  # type: ignore[attr-defined]
+        self.fields["risk"].queryset = visible(RiskProfile, user)  # type: ignore[attr-defined]
+
+    def clean_capital(self) -> Any:
+        capital = self.cleaned_data["capital"]
+        if capital == 0:
+            raise forms.ValidationError("Capital must be above 0, or empty for all that is free.")
+        return capital
+
+
+class AccountForm(forms.Form):
+    name = forms.CharField(max_length=80)
+    venue = forms.ChoiceField(choices=[("roostoo", "Roostoo"), ("paper", "Paper (simulated fills)")])
+    base_url = forms.URLField(
+        max_length=200, label="Address", initial="https://mock-api.roostoo.com", assume_scheme="https"
+    )
+    candles_url = forms.URLField(
+        max_length=200,
+        required=False,
+        label="Candles from",
+        initial="https://api.binance.com",
+        assume_scheme="https",
+        help_text="A Binance-compatible address for warm-up and closed bars.",
+    )
+    key = forms.CharField(max_length=200, required=False, label="API key")
+    secret = forms.CharField(
+        max_length=400,
+        required=False,
+        label="API secret",
+        strip=True,
+        widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "off"}),
+        help_text="Stored encrypted; never shown again.",
+    )
+    calls_per_minute = forms.IntegerField(min_value=1, max_value=100_000, initial=28)
+    poll_s = forms.FloatField(min_value=0.05, max_value=3600, initial=5, label="Seconds between prices")
+
+
+class SecretForm(forms.Form):
+    key = forms.CharField(max_length=200, label="New API key")
+    secret = forms.CharField(
+        max_length=400,
+        label="New API secret",
+        widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "off"}),
+    )
+
+
+class TokenForm(forms.Form):
+    hours = forms.IntegerField(
+        min_value=1, max_value=24 * 365, initial=24 * 30, label="Valid for hours", help_text="At most a year."
+    )
+
+
+class RiskForm(forms.ModelForm):
+    class Meta:
+        model = RiskProfile
+        fields = (
+            "name",
+            "max_exposure",
+            "max_order_share",
+            "stop_loss",
+            "take_profit",
+            "trailing_stop",
+            "min_confidence",
+            "min_move",
+            "min_move_bars",
+            "daily_loss",
+            "max_drawdown",
+            "max_stale_s",
+            "max_spread",
+            "max_trades_per_day",
+        )
+        labels = {"max_stale_s": "Max stale (seconds)", "min_move_bars": "Min move over (bars)"}
+        help_texts = {
+            "max_exposure": "Share of equity that may be invested, 0.5 = half.",
+            "max_order_share": "Share of equity that one order may move.",
+            "stop_loss": "0.02 sells 2 % below the entry; 0 is off.",
+            "take_profit": "0.03 sells 3 % above the entry; 0 is off.",
+            "trailing_stop": "Follows the highest price since entry; 0 is off.",
+            "min_confidence": "Below this probability of the chosen action the agent holds.",
+            "min_move": "If the price moved less than this share, the agent holds; 0 is off.",
+            "daily_loss": "Share of the day's first equity that may be lost before entries stop; 0 is off.",
+            "max_drawdown": "Fall from the peak of equity at which entries stop; 0 is off.",
+            "max_stale_s": "An older price is unknown: nothing is decided on it.",
+            "max_spread": "Share of price; wider spreads are not traded.",
+            "max_trades_per_day": "0 is unlimited.",
+        }

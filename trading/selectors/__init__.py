@@ -1,0 +1,18 @@
+"""What pages and API show about sessions. One selector per figure: both show the same number."""
+
+from trading.selectors.charts import chart, equity_series
+from trading.selectors.figures import Figures, figures_of
+from trading.selectors.home import home, open_alerts
+from trading.selectors.session import (
+    decision_facts,
+    distances,
+    live_state,
+    session_facts,
+    session_figures,
+    sessions_of,
+    version,
+)
+
+__all__ = ["Figures", "chart", "decision_facts", "distances", "equity_series", "figures_of", "home",
+           "live_state", "open_alerts", "session_facts", "session_figures",
+           "sessions_of", "version"]  # fmt: skip

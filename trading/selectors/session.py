@@ -1,0 +1,141 @@
+"""One session in detail, and lists of sessions."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Max, OuterRef, QuerySet, Subquery
+from django.utils import timezone
+
+from agents.observation import PORTFOLIO
+from agents.spaces import ActionSpec
+from market.web.numbers import plain
+from market.web.ownership import visible
+from trading.models import Decision, EquityPoint, LiveSession
+from trading.selectors.figures import Figures, figures_of
+
+SHOWN = 20
+
+
+def with_latest(sessions: QuerySet[LiveSession]) -> QuerySet[LiveSession]:
+    """Annotate `latest_equity` and `decided_ms`; no query per row."""
+    points = EquityPoint.objects.filter(session=OuterRef("pk")).order_by("-at_ms")
+    decisions = Decision.objects.filter(session=OuterRef("pk")).order_by("-bar_ms")
+    return sessions.select_related("account", "model", "risk").annotate(
+        latest_equity=Subquery(points.values("equity")[:1]),
+        decided_ms=Subquery(decisions.values("decided_ms")[:1]),
+    )
+
+
+def sessions_of(user: Any) -> QuerySet[LiveSession]:
+    """Return the sessions `user` may see, newest first, ready to be listed."""
+    return with_latest(visible(LiveSession, user))
+
+
+def session_figures(session: LiveSession, *, now: datetime | None = None) -> Figures:
+    """Return the figures of one session; its row should come from `sessions_of`."""
+    if not hasattr(session, "latest_equity"):
+        session = with_latest(LiveSession.objects.filter(pk=session.pk)).get()
+    return figures_of(
+        session,
+        equity=session.latest_equity,  # type: ignore[attr-defined]
+        decided_ms=session.decided_ms,  # type: ignore[attr-defined]
+        now=now or timezone.now(),
+    )
+
+
+def live_state(session: LiveSession) -> dict[str, Any]:
+    """Return the context of the part of the session page that is refreshed."""
+    figures = session_figures(session)
+    decisions = list(session.decisions.all()[:SHOWN])
+    return {
+        "session": figures.session,
+        "figures": figures,
+        "equity": plain(figures.equity),
+        "distances": distances(figures),
+        "decisions": decisions,
+        "names": action_names(figures.session),
+        "orders": session.orders.select_related("decision")[:SHOWN],
+        "fills": session.fills.select_related("order").order_by("-id")[:SHOWN],
+        "days": session.days.all()[:14],
+        "alerts": session.alerts.filter(closed_at=None)[:5],
+    }
+
+
+def session_facts(session: LiveSession) -> dict[str, Any]:
+    """Return what does not change while the page is open."""
+    return {"policy": session.model.name if session.model else f"baseline: {session.baseline}"}
+
+
+def distances(figures: Figures) -> list[dict[str, Any]]:
+    """Return how far every limit is: `left` and `limit` as fractions, `used` 0..1 for a meter."""
+    session, risk = figures.session, figures.session.risk
+    rows = [
+        _distance("Stop-loss", "stop_distance", _gap(session, session.stop_price), risk.stop_loss),
+        _distance("Take-profit", "take_distance", _gap(session, session.take_price), risk.take_profit),
+    ]
+    lost_today = None
+    if figures.pnl_today is not None:
+        lost_today = max(Decimal(0), -figures.pnl_today / session.day_equity)
+    rows.append(_limit("Daily loss", "day_loss_distance", lost_today, risk.daily_loss))
+    rows.append(_limit("Drawdown", "drawdown_distance", figures.drawdown, risk.max_drawdown))
+    return rows
+
+
+def _gap(session: LiveSession, trigger: Decimal) -> Decimal | None:
+    return (
+        abs(session.price - trigger) / session.price if session.held and trigger and session.price else None
+    )
+
+
+def _distance(label: str, name: str, left: Decimal | None, limit: float) -> dict[str, Any]:
+    used = (
+        None
+        if left is None or not limit
+        else float(min(Decimal(1), max(Decimal(0), 1 - left / Decimal(limit))))
+    )
+    return {"label": label, "name": name, "left": left, "limit": limit, "used": used, "is_on": limit > 0}
+
+
+def _limit(label: str, name: str, spent: Decimal | None, limit: float) -> dict[str, Any]:
+    left = None if spent is None else max(Decimal(0), Decimal(str(limit)) - spent)
+    used = (
+        None
+        if spent is None or not limit
+        else float(min(Decimal(1), max(Decimal(0), spent / Decimal(limit))))
+    )
+    return {"label": label, "name": name, "left": left, "limit": limit, "used": used, "is_on": limit > 0}
+
+
+def decision_facts(decision: Decision) -> dict[str, Any]:
+    """Return the context of the decision page."""
+    return {
+        "decision": decision,
+        "session": decision.session,
+        "names": action_names(decision.session),
+        "orders": decision.orders.all(),
+        "portfolio": list(zip(PORTFOLIO, decision.portfolio, strict=False)),
+    }
+
+
+def action_names(session: LiveSession) -> tuple[str, ...]:
+    """Return the names of the actions that probabilities belong to."""
+    stated = session.model.spec.get("action") if session.model else None
+    if not isinstance(stated, dict):
+        return ActionSpec().names
+    return ActionSpec(stated.get("kind", "hold_buy_sell"), tuple(stated.get("levels", (0.0, 1.0)))).names
+
+
+def version(session_id: int) -> dict[str, Any]:
+    """Return a small fact that differs whenever the page should be refreshed."""
+    row = (
+        LiveSession.objects.filter(pk=session_id)
+        .annotate(decision=Max("decisions__id"))
+        .values("status", "risk_state", "turn_at", "price_ms", "note", "decision")
+        .first()
+    )
+    if row is None:
+        return {}
+    session = LiveSession(pk=session_id)
+    changed = session.orders.aggregate(at=Max("changed_at"))["at"]
+    return {**row, "orders": changed}
