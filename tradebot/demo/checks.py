@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import requests
 from knox.models import AuthToken
@@ -70,17 +70,18 @@ def _status(show: "Show") -> str:
 def _compare_books(show: "Show") -> dict[str, str]:
     """Compare our ledger with the sandbox's, to the last digit."""
     url = f"{show.account.base_url}/sandbox/state"
-    state = json.loads(requests.get(url, timeout=10).text, parse_float=Decimal, parse_int=Decimal)
-    theirs = _ledger_of(state, show.account.api_key)
+    theirs = _ledger_of(requests.get(url, timeout=10).json(), show.account.api_key)
     ours = {row.coin: row.quantity for row in Holding.objects.filter(account=show.account) if row.quantity}
     if ours != theirs:
         raise DemoError(f"the books differ: ours {ours}, the sandbox's {theirs}")
     return {coin: format(amount, "f") for coin, amount in ours.items()}
 
 
-def _ledger_of(state: dict, key: str) -> dict[str, Decimal]:
-    account = state["accounts"][key]
-    return {coin: Decimal(str(amount)) for coin, amount in account["ledger"].items() if Decimal(str(amount))}
+def _ledger_of(state: dict[str, Any], key: str) -> dict[str, Decimal]:
+    """Return coin -> free and locked together, unrounded."""
+    purses = state["accounts"][key]["purses"]
+    sums = {coin: Decimal(p["free"]) + Decimal(p["pending_orders"]) for coin, p in purses.items()}
+    return {coin: amount for coin, amount in sums.items() if amount}
 
 
 def _compare_equity(show: "Show") -> str:

@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agents.spec import PRESETS
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
 from agents import services as learning
 from agents.models import JobStatus, TrainedModel, TrainingRun
+from agents.spec import PRESETS
 from market import services as markets
 from market.candles import interval_name
 from market.errors import BadInput
@@ -112,7 +112,7 @@ class Show:
             )
         credentials = f"{account.api_key}:{accounts.open_secret(account)}:50000"
         arguments = ["manage.py", "sandbox", "--port", str(self.sandbox_port), "--speed", str(self.speed)]
-        arguments += ["--feed", f"series:{self.series.pk}@{self.pair}", "--start", str(self.split_ms)]
+        arguments += ["--feed", f"series:{self.series.pk}", "--start", str(self.split_ms)]
         arguments += ["--state", str(self.var / "sandbox" / str(self.series.pk)), "--no-rate-limit"]
         self._start("sandbox", [*arguments, "--account", credentials], ready="sandbox ready")
         self.account = account

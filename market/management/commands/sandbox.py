@@ -28,7 +28,7 @@ class Command(ProductCommand):
 
 
 def archived(series_id: int) -> tuple[str, Candles]:
-    """Return (pair, candles) of an archive series.
+    """Return (pair, candles) of an archive series; the venue quotes in USD whatever the source's dollars were.
 
     :raises BadInput: when there is none, or it is empty.
     """
@@ -39,4 +39,4 @@ def archived(series_id: int) -> tuple[str, Candles]:
     candles = archive.load(series) if series is not None else None
     if series is None or candles is None or len(candles) < 2:
         raise BadInput(f"there is no series {series_id} with candles in the archive", "feed")
-    return series.pair, candles
+    return f"{series.pair.partition('/')[0]}/USD", candles
