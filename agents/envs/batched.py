@@ -131,6 +131,8 @@ class BatchedMarket:
         """Return (places, table) so that table[places] are the exposures asked for."""
         if self.action.kind == "continuous":
             low, high = self.action.levels
+            if not np.isfinite(actions).all():
+                raise ValueError("continuous actions must be finite numbers")
             share = (np.clip(np.asarray(actions, dtype=np.float64).reshape(self.size), -1.0, 1.0) + 1.0) / 2.0
             return self._each, low + share * (high - low)
         places = np.ascontiguousarray(actions, dtype=np.int64).reshape(self.size)

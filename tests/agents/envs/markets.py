@@ -1,0 +1,57 @@
+"""Small markets for the environments: seeded random walks, and every setting hypothesis can turn."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from agents.envs.settings import EnvSettings
+from agents.spaces import ActionSpec
+from market.candles import Candles
+
+
+def random_market(bars=300, features=4, seed=1, volatility=0.004, price=100.0):
+    rng = np.random.default_rng(seed)
+    close = price * np.exp(np.cumsum(rng.normal(0, volatility, bars)))
+    open_ = np.concatenate(([price], close[:-1])) * np.exp(rng.normal(0, volatility / 4, bars))
+    high = np.maximum(open_, close) * np.exp(np.abs(rng.normal(0, volatility / 2, bars)))
+    low = np.minimum(open_, close) * np.exp(-np.abs(rng.normal(0, volatility / 2, bars)))
+    candles = Candles(60_000, np.arange(bars) * 60_000, open_, high, low, close, np.ones(bars))
+    return candles, rng.normal(size=(bars, features)).astype(np.float32)
+
+
+def fixed_market(prices, features=1):
+    """Bars that open, peak, bottom and close at one price each."""
+    price = np.array(prices, dtype=np.float64)
+    candles = Candles(60_000, np.arange(len(price)) * 60_000, *[price] * 4, np.ones(len(price)))
+    return candles, np.arange(len(price) * features, dtype=np.float32).reshape(-1, features)
+
+
+actions = st.one_of(
+    st.builds(ActionSpec, st.just("hold_buy_sell"), st.sampled_from([(0, 1), (-1, 1), (0, 0.5)])),
+    st.builds(ActionSpec, st.just("levels"), st.sampled_from([(0, 0.25, 0.5, 1), (-1, -0.5, 0, 0.5, 1)])),
+    st.builds(
+        ActionSpec, st.just("continuous"), st.sampled_from([(0, 1), (-1, 1)]), st.sampled_from([0.0, 0.05])
+    ),
+)
+fractions = st.sampled_from([0.0, 0.003, 0.01, 0.03])
+every_setting = st.builds(
+    EnvSettings,
+    fee_rate=st.sampled_from([0.0, 0.0005, 0.001]),
+    half_spread=fractions,
+    slippage=st.sampled_from([0.0, 0.0005]),
+    tick=st.sampled_from([0.0, 0.01, 0.0001]),
+    step=st.sampled_from([0.0, 0.001, 1.0]),
+    min_notional=st.sampled_from([0.0, 1.0, 500.0]),
+    fee_step=st.sampled_from([0.0, 1e-6]),
+    stop_loss=fractions,
+    take_profit=fractions,
+    trailing=fractions,
+    initial_cash=st.sampled_from([100.0, 10_000.0]),
+    ruin=st.sampled_from([0.1, 0.95]),
+    action=actions,
+    reward=st.sampled_from(["log_return", "differential_sharpe"]),
+    reward_scale=st.sampled_from([1.0, 100.0]),
+    drawdown_penalty=st.sampled_from([0.0, 0.5]),
+    episode_bars=st.sampled_from([0, 1, 40]),
+    decision_every=st.sampled_from([1, 3]),
+    window=st.sampled_from([1, 5]),
+)

@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.envs.batched import TERMINATED, TRUNCATED, BatchedMarket, packed
+from agents.envs.settings import EnvSettings
+from agents.envs.single import TradingEnv
+from agents.spaces import BUY, ActionSpec
+from market.errors import BadInput
+from tests.agents.envs.markets import every_setting, fixed_market, random_market
+
+
+def drawn(spec, rng, n):
+    return (
+        rng.uniform(-1.2, 1.2, (n, 1)) if spec.kind == "continuous" else rng.integers(0, len(spec.names), n)
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(every_setting, st.integers(0, 10_000))
+def test_every_account_walks_the_single_environments_path(chosen, seed):
+    candles, features = random_market(seed=seed % 50)
+    batch = BatchedMarket(packed(candles, features), chosen, accounts=3, seed=seed)
+    seen = batch.reset()
+    envs = [TradingEnv(candles, features, chosen) for _ in range(3)]
+    singles = [env.reset(options={"start": int(row)})[0] for env, row in zip(envs, batch.rows, strict=True)]
+    assert np.abs(seen - singles).max() <= 1e-9
+    rng = np.random.default_rng(seed)
+    for _ in range(60):
+        actions = drawn(chosen.action, rng, 3)
+        stepped = batch.step(actions)
+        for i, env in enumerate(envs):
+            observation, reward, terminated, truncated, _ = env.step(actions[i])
+            end = stepped.ends[i]
+            assert (terminated, truncated) == (end == TERMINATED, end == TRUNCATED)
+            found = batch.last_observations[i] if end else stepped.observations[i]
+            assert np.abs(found - observation).max() <= 1e-9
+            assert stepped.rewards[i] == pytest.approx(np.float32(reward), rel=1e-6, abs=1e-9)
+            if end:
+                again, _ = env.reset(options={"start": int(batch.rows[i])})
+                assert np.abs(stepped.observations[i] - again).max() <= 1e-9
+        assert stepped.ended == np.count_nonzero(stepped.ends)
+
+
+@pytest.fixture
+def market():
+    return packed(*random_market(bars=2000))
+
+
+def walk(batch, steps, seed=1):
+    rng = np.random.default_rng(seed)
+    return [batch.step(drawn(batch.action, rng, batch.size)) for _ in range(steps)]
+
+
+@pytest.mark.parametrize("reward", ["log_return", "differential_sharpe"])
+def test_a_saved_state_continues_exactly(market, reward):
+    chosen = EnvSettings(episode_bars=30, stop_loss=0.01, trailing=0.01, reward=reward)
+    batch, other = (BatchedMarket(market, chosen, 8, seed) for seed in (1, 2))
+    batch.reset()
+    walk(batch, 50)
+    other.set_state(batch.state())
+    assert (other.observations() == batch.observations()).all()
+    for one, two in zip(walk(batch, 80, seed=9), walk(other, 80, seed=9), strict=True):
+        assert one.observations.tobytes() == two.observations.tobytes()
+        assert one.rewards.tobytes() == two.rewards.tobytes()
+
+
+def test_a_state_of_another_size_is_refused(market):
+    state = BatchedMarket(market, EnvSettings(episode_bars=30), 8).state()
+    with pytest.raises(BadInput, match="shape"):
+        BatchedMarket(market, EnvSettings(episode_bars=30), 9).set_state(state)
+
+
+def test_seeds_choose_the_starts_and_starts_cover_the_range(market):
+    chosen = EnvSettings(episode_bars=1440)
+    batch = BatchedMarket(market, chosen, 20_000, seed=1)
+    batch.reset()
+    first = batch.rows
+    batch.reset(seed=1)
+    assert (batch.rows == first).all()
+    batch.reset(seed=2)
+    assert (batch.rows != first).mean() > 0.99
+    counts = np.bincount(first, minlength=560)
+    assert len(counts) == 560  # rows 0..559 leave 1440 bars before the end
+    assert counts.min() > 10
+
+
+def test_arrays_of_one_step_are_not_overwritten_by_the_next(market):
+    batch = BatchedMarket(market, EnvSettings(episode_bars=30), 4)
+    batch.reset()
+    first = batch.step(np.ones(4, np.int64))
+    kept = first.observations.copy()
+    walk(batch, 5)
+    assert (first.observations == kept).all()
+
+
+def test_the_market_is_shared_and_cannot_be_written(market):
+    one, two = (BatchedMarket(market, EnvSettings(episode_bars=30), 4) for _ in range(2))
+    assert one.market.rows is two.market.rows
+    assert not market.rows.flags.writeable
+    per_account = sum(array.nbytes for name, array in one.state().items() if name in ("books", "counts")) / 4
+    assert per_account <= 64
+
+
+def test_ruin_ends_an_episode_and_the_next_begins_with_fresh_cash():
+    market = packed(*fixed_market([100.0, 100.0, 5.0, 5.0]))
+    batch = BatchedMarket(market, EnvSettings(episode_bars=0), 1)
+    batch.reset()
+    ends = [batch.step(np.array([BUY])) for _ in range(2)]
+    assert [int(step.ends[0]) for step in ends] == [0, TERMINATED]
+    assert ends[1].observations[0, -5:].tolist() == [0, 0, 0, 0, 1]
+    assert batch.last_observations[0, -5] == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("actions", [[-1, 0], [0, 3]])
+def test_an_action_that_does_not_exist_is_an_error(market, actions):
+    batch = BatchedMarket(market, EnvSettings(episode_bars=30), 2)
+    batch.reset()
+    with pytest.raises(ValueError, match=r"0\.\.2"):
+        batch.step(np.array(actions))
+
+
+def test_continuous_actions_that_are_not_numbers_are_an_error(market):
+    batch = BatchedMarket(market, EnvSettings(episode_bars=30, action=ActionSpec("continuous")), 2)
+    batch.reset()
+    with pytest.raises(ValueError, match="finite"):
+        batch.step(np.array([0.5, np.nan]))
+
+
+def test_a_market_without_accounts_is_refused(market):
+    with pytest.raises(BadInput, match="at least one"):
+        BatchedMarket(market, EnvSettings(), 0)
