@@ -28,7 +28,7 @@ class Command(ProductCommand):
 
 
 def archived(series_id: int) -> tuple[str, Candles]:
-    """Return (pair, candles) of an archive series; the venue quotes in USD whatever the source's dollars were.
+    """Return (pair, candles) of an archive series; the venue calls every dollar USD.
 
     :raises BadInput: when there is none, or it is empty.
     """
