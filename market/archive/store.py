@@ -90,7 +90,10 @@ def merge(series: Series, candles: Candles, *, replace: bool = False) -> MergeRe
     if candles.interval_ms != series.interval_ms:
         raise BadInput(f"these bars do not have the interval of {series}", field="interval")
     for _ in range(ATTEMPTS):
-        series.refresh_from_db()
+        try:
+            series.refresh_from_db()
+        except Series.DoesNotExist as error:
+            raise Conflict(f"{series} was deleted meanwhile; try again") from error
         known = {p.month: p for p in series.partitions.all()}
         plan, written = _Plan(), []
         try:

@@ -13,7 +13,7 @@ from market import archive
 from market.archive import files, store
 from market.archive.combine import combine
 from market.candles import COLUMNS, Candles
-from market.errors import BadInput
+from market.errors import BadInput, Conflict
 from market.models import Gap, Partition, Series
 
 pytestmark = pytest.mark.django_db
@@ -181,6 +181,12 @@ def test_a_writer_that_was_overtaken_starts_over_and_loses_nothing(series, monke
     monkeypatch.setattr(store, "_write", write_after_somebody_else)
     assert archive.merge(series, bars([1, 2])) == archive.MergeResult(new=1, duplicate=1)
     assert same(archive.load(series), bars([0, 1, 2]))
+
+
+def test_merging_into_a_deleted_series_is_a_conflict(series):
+    Series.objects.all().delete()
+    with pytest.raises(Conflict, match="was deleted meanwhile"):
+        archive.merge(series, bars(range(3)))
 
 
 def test_orphans_are_removed_once_they_are_old(series):
