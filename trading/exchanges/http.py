@@ -49,6 +49,7 @@ class JsonHttp:
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.dialect = dialect
+        self.total_s = sum(timeout_s)
         self._http = http
         self._timeout_s = timeout_s
         self._local_s = local_s
@@ -61,20 +62,24 @@ class JsonHttp:
         headers: Mapping[str, str] | None = None,
         *,
         moves_money: bool = False,
+        within_s: float | None = None,
     ) -> Any:
         """Return the decoded answer.
 
+        :param within_s: seconds left for it, where that is less than usual.
         :param moves_money: then whatever is not certainly without effect is `OutcomeUnknown`.
         :raises Refused: on HTTP 400, 401 and 403 (400 only for reads).
         """
         fields: dict[str, Any] = {"params": sent} if method == "GET" else {"data": sent}
-        deadline_s = self._local_s() + sum(self._timeout_s)
+        share = 1.0 if within_s is None else min(1.0, within_s / self.total_s)
+        connect_s, answer_s = (share * part_s for part_s in self._timeout_s)
+        deadline_s = self._local_s() + connect_s + answer_s
         try:
             with self._http.request(
                 method,
                 self.base_url + path,
                 headers=headers,
-                timeout=self._timeout_s,
+                timeout=(connect_s, answer_s),
                 stream=True,
                 allow_redirects=False,
                 **fields,

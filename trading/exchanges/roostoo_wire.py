@@ -23,6 +23,7 @@ from trading.exchanges.http import THROTTLED_WAIT_S, WORDS_SHOWN, JsonHttp, Refu
 logger = logging.getLogger(__name__)
 
 SUSPECT_OFF_MS = 5_000
+SEND_SHARE = 0.5  # of a call's time that must be left when its order is sent
 
 # Several of the venue's texts were never captured, so parts of sentences are looked for.
 CLOCK_WORDS = ("timestamp", "recvwindow", "request expired")
@@ -108,11 +109,16 @@ class RoostooWire:
         return answer
 
     def signed(self, call: Call) -> dict[str, Any]:
-        """Send a signed request once; again only after the venue refused it for its timestamp."""
+        """Send a signed request once; again only after the venue refused it for its timestamp.
+
+        All that belongs to a call that moves money ends within one time limit: its caller's lease is not
+        checked again in between, and a process that was suspended must not send when it wakes.
+        """
+        deadline_s = self.clock.local_s() + self._http.total_s if call.moves_money else None
         if not self.clock.is_synchronised:
             self.server_ms(call.kind)
         try:
-            return self._signed_once(call)
+            return self._signed_once(call, deadline_s)
         except (ClockSkew, BadCredentials) as error:
             off_ms = -self.clock.now_ms() + self.server_ms(call.kind)
             # A bad timestamp may be answered with the words for a bad key; a good clock rules that out.
@@ -120,9 +126,9 @@ class RoostooWire:
                 raise
             logger.warning("venue refused our timestamp; its clock is %+d ms from our estimate", off_ms)
             # Refused means not executed, so even an order may be sent a second time.
-            return self._signed_once(call)
+            return self._signed_once(call, deadline_s)
 
-    def _signed_once(self, call: Call) -> dict[str, Any]:
+    def _signed_once(self, call: Call, deadline_s: float | None) -> dict[str, Any]:
         if self._credentials is None:
             raise BadCredentials("this account has no key")
         self._spend(call.kind)
@@ -132,7 +138,14 @@ class RoostooWire:
             "RST-API-KEY": self._credentials.key,
             "MSG-SIGNATURE": signature(self._credentials.secret, sent),
         }
-        answer = self._exchange(call.method, call.path, sent, headers, moves_money=call.moves_money)
+        answer = self._exchange(
+            call.method,
+            call.path,
+            sent,
+            headers,
+            moves_money=call.moves_money,
+            within_s=self._time_left(deadline_s),
+        )
         if call.empty_words and answer.get("Success") is False and call.empty_words in _words(answer).lower():
             return answer
         self._require_success(answer, moves_money=call.moves_money)
@@ -146,14 +159,25 @@ class RoostooWire:
         headers: Mapping[str, str],
         *,
         moves_money: bool = False,
+        within_s: float | None = None,
     ) -> dict[str, Any]:
         try:
-            answer = self._http.exchange(method, path, sent, headers, moves_money=moves_money)
+            answer = self._http.exchange(
+                method, path, sent, headers, moves_money=moves_money, within_s=within_s
+            )
         except Refused as refused:
             raise meaning_of(refused.words, self._refusal(refused)) from None
         if not isinstance(answer, dict):
             raise self._http.not_understood(moves_money=moves_money)
         return answer
+
+    def _time_left(self, deadline_s: float | None) -> float | None:
+        if deadline_s is None:
+            return None
+        left_s = deadline_s - self.clock.local_s()
+        if left_s < SEND_SHARE * self._http.total_s:
+            raise Unreachable("what goes before an order took too long; nothing was sent")
+        return left_s
 
     def _refusal(self, refused: Refused) -> ExchangeError:
         if refused.status == 401:

@@ -28,13 +28,13 @@ from .conftest import PAIR
 BUY = Proposal(PAIR, "BUY", "MARKET", Decimal("0.00236"))
 
 
-def roostoo(url, key="K" * 64, secret="S" * 64, timeout_s=(0.5, 0.5), local_s=None):
+def roostoo(url, key="K" * 64, secret="S" * 64, timeout_s=(0.5, 0.5), local_s=None, spend=lambda kind: None):
     """An adapter without database or budget."""
     http = requests.Session()
     http.trust_env = False
     clock = VenueClock(local_s or (lambda: 0.0))
     wire = JsonHttp(url, http=http, timeout_s=timeout_s, local_s=clock.local_s, dialect="a Roostoo server")
-    return Roostoo(RoostooWire(wire, Credentials(key, secret), clock=clock, spend=lambda kind: None))
+    return Roostoo(RoostooWire(wire, Credentials(key, secret), clock=clock, spend=spend))
 
 
 @pytest.fixture
@@ -143,6 +143,19 @@ def test_a_wrong_key_or_secret_is_bad_credentials(sandbox, key, secret):
         exchange.balances()
     with pytest.raises(BadCredentials):
         exchange.place(BUY)
+
+
+def test_an_order_that_could_only_be_sent_late_is_not_sent(sandbox):
+    now_s = [0.0]
+
+    def wait_for_a_locked_database(kind):
+        now_s[0] += 20.0
+
+    exchange = roostoo(sandbox.url, local_s=lambda: now_s[0], spend=wait_for_a_locked_database)
+    exchange.server_ms()
+    with pytest.raises(Unreachable, match="nothing was sent"):
+        exchange.place(BUY)
+    assert sandbox.account()["orders"] == []
 
 
 def closed_port():
