@@ -41,6 +41,10 @@ class Leased:
     def now_ms(self) -> int:
         return self.exchange.now_ms()
 
+    def server_ms(self) -> int:
+        self.require()
+        return self.exchange.server_ms()
+
     def balances(self) -> dict[str, Balance]:
         self.require()
         return self.exchange.balances()

@@ -79,7 +79,7 @@ def open_books(account: Account, exchange: Exchange | Leased) -> None:
     """Take the venue's balances as the account's opening entries; does nothing once that has been done."""
     if account.opened_at is not None:
         return
-    opened_ms = exchange.now_ms()
+    opened_ms = exchange.server_ms()  # asked, not estimated: later orders must not seem to be older
     found = totals(exchange.balances())
     with transaction.atomic():
         now = timezone.now()

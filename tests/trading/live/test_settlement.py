@@ -1,0 +1,211 @@
+"""Orders nobody answered: matched or proven absent, never sent again."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+
+from tests.trading.live.test_turns import Crash
+from trading import orders, settle
+from trading.exchanges.port import Proposal
+from trading.models import Alert, Order, OrderStatus, Reconciliation
+from trading.models import OrderStatus as S
+
+UNANSWERED = {"value": True, "paths": ["place_order"], "times": 1}
+
+
+@pytest.fixture
+def patience():
+    """Let the bound on our own clock pass: an uncertain order counts as old."""
+
+    def pass_by():
+        Order.objects.update(changed_at=timezone.now() - timedelta(seconds=30))
+
+    return pass_by
+
+
+def test_an_accepted_order_whose_answer_was_lost_is_matched_and_not_sent_again(live):
+    live.start("buy_and_hold")
+    live.venue.faults(drop_after=UNANSWERED)
+    live.turn()
+    assert live.session.orders.get().status == S.UNCERTAIN
+    live.bar()
+    order = live.session.orders.get()
+    assert order.status == S.FILLED
+    assert [str(one["id"]) for one in live.venue_orders()] == [order.venue_order_id]
+    assert live.books() == live.ledger()
+
+
+def test_a_request_that_never_arrived_is_proven_absent_and_trading_goes_on(live, patience):
+    live.start("buy_and_hold")
+    live.venue.faults(drop_before=UNANSWERED)
+    live.turn()
+    assert live.session.orders.get().status == S.UNCERTAIN
+    live.bar()
+    assert live.session.orders.get().status == S.UNCERTAIN  # its bound on our clock is not over
+    patience()
+    live.bar(2)
+    assert [o.status for o in live.session.orders.order_by("id")] == [S.ABSENT, S.FILLED]
+    assert len(live.venue_orders()) == 1
+    assert live.books() == live.ledger()
+
+
+@pytest.mark.parametrize("fault", ["http_5xx_after", "http_5xx_before", "truncated_json", "malformed_json"])
+def test_an_answer_that_cannot_be_understood_is_settled_by_asking(live, patience, fault):
+    live.start("buy_and_hold")
+    live.venue.faults(**{fault: UNANSWERED})
+    live.turn()
+    patience()
+    live.bar(3)
+    assert not live.session.orders.unsettled().exists()
+    assert live.session.orders.filter(status=S.FILLED).count() == 1 == len(live.venue_orders())
+    assert live.books() == live.ledger()
+
+
+def test_while_an_order_is_uncertain_nothing_more_is_planned_on_the_pair(live):
+    live.start("random", settings={"turnover": 1.0})
+    live.venue.faults(drop_before=UNANSWERED)
+    live.turn()
+    live.bar(3)
+    assert live.session.orders.count() == 1
+    assert live.session.decisions.count() == 1
+
+
+def crash_before_sending(live, monkeypatch):
+    monkeypatch.setattr(live.seat.exchange.exchange, "place", raises)
+
+
+def raises(*_):
+    raise Crash
+
+
+def test_a_crash_between_committing_and_sending_is_proven_absent(live, monkeypatch, patience):
+    live.start("buy_and_hold")
+    crash_before_sending(live, monkeypatch)
+    with pytest.raises(Crash):
+        live.turn()
+    monkeypatch.undo()
+    assert live.session.orders.get().status == S.SENDING
+    live.die()
+    live.take().turn()
+    patience()
+    live.bar(2)
+    assert [o.status for o in live.session.orders.order_by("id")] == [S.ABSENT, S.FILLED]
+    assert live.books() == live.ledger()
+
+
+def test_a_crash_right_after_sending_is_matched(live, monkeypatch):
+    live.start("buy_and_hold")
+    real = live.exchange.place
+
+    def place_then_die(order):
+        real(order)
+        raise Crash
+
+    monkeypatch.setattr(live.exchange, "place", place_then_die)
+    with pytest.raises(Crash):
+        live.turn()
+    monkeypatch.undo()
+    live.die()
+    live.take().turn()
+    assert live.session.orders.get().status == S.FILLED
+    assert len(live.venue_orders()) == 1
+    assert live.books() == live.ledger()
+
+
+def test_a_crash_before_the_fill_was_booked_books_it_once(live, monkeypatch):
+    live.start("buy_and_hold")
+    monkeypatch.setattr(settle.books, "book", raises)
+    with pytest.raises(Crash):
+        live.turn()
+    monkeypatch.undo()
+    live.die()
+    live.take().turn()
+    live.turn()
+    assert live.session.fills.count() == 1
+    assert live.books() == live.ledger()
+
+
+def test_an_absent_proof_that_was_wrong_is_corrected_when_the_order_shows_up(live):
+    live.start("buy_and_hold")
+    live.venue.faults(drop_before=UNANSWERED)
+    live.turn()
+    order = live.session.orders.get()
+    orders.move(order, S.ABSENT)
+    live.exchange.place(Proposal(order.pair, order.side, order.type, order.quantity))  # it took its time
+    live.seat.is_checked = False
+    live.turn()
+    order.refresh_from_db()
+    assert order.status == S.FILLED
+    assert live.books() == live.ledger()
+
+
+def test_somebody_elses_order_is_adopted_and_told(live):
+    live.start("cash").bar()
+    live.exchange.place(Proposal("BTC/USD", "BUY", "MARKET", Decimal("0.01")))
+    live.seat.is_checked = False
+    live.turn()
+    assert live.books() == live.ledger()
+    assert not Reconciliation.objects.first().equal
+    assert "foreign order" in Alert.objects.get(key=f"books:{live.account.pk}").text
+    live.seat.is_checked = False
+    live.turn()
+    assert Reconciliation.objects.first().equal
+
+
+def test_somebody_elses_order_does_not_stop_the_proof_of_absence(live, patience):
+    live.start("buy_and_hold")
+    live.venue.faults(drop_before=UNANSWERED)
+    live.turn()
+    live.exchange.place(Proposal("BTC/USD", "BUY", "MARKET", Decimal("0.01")))
+    patience()
+    live.bar(2)
+    assert live.session.orders.order_by("id").first().status == S.ABSENT
+    assert live.books() == live.ledger()
+
+
+def test_a_refused_order_keeps_the_venues_words(live):
+    live.start("buy_and_hold")
+    live.venue.faults(no_permission=True)
+    live.turn()
+    order = live.session.orders.get()
+    assert order.status == S.REJECTED
+    assert "permission" in order.answer
+    live.venue.faults(clear=True)
+    live.bar()
+    assert live.session.orders.filter(status=S.FILLED).count() == 1
+
+
+def test_throttling_means_never_sent(live):
+    live.start("buy_and_hold")
+    live.venue.faults(http_429={"value": True, "paths": ["place_order"], "times": 1})
+    live.turn()
+    assert live.session.orders.get().status == S.REFUSED
+    live.bar()
+    assert live.books() == live.ledger()
+
+
+@pytest.mark.parametrize("before", OrderStatus.values)
+@pytest.mark.parametrize("after", OrderStatus.values)
+def test_only_the_moves_of_the_table_are_possible(before, after):
+    order = Order(status=before)
+    if OrderStatus(after) in orders.NEXT[before]:
+        return
+    with pytest.raises(orders.IllegalMove):
+        orders.move(order, OrderStatus(after))
+
+
+def test_finished_orders_cannot_move_but_for_a_late_fill():
+    ends = {status for status, nexts in orders.NEXT.items() if nexts <= {S.FILLED}}
+    assert ends == {S.FILLED, S.CANCELLED, S.REJECTED, S.REFUSED, S.ABSENT}
+    assert set(orders.NEXT) == set(OrderStatus)
+
+
+def test_an_order_moves_once_even_when_two_try(live):
+    live.start("buy_and_hold").bar()
+    order = live.session.orders.get()
+    Order.objects.filter(pk=order.pk).update(status=S.UNCERTAIN)
+    one, two = Order.objects.get(pk=order.pk), Order.objects.get(pk=order.pk)
+    assert orders.move(one, S.ABSENT)
+    assert not orders.move(two, S.FILLED)

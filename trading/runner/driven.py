@@ -1,0 +1,109 @@
+"""One session in the hands of this process: its lease, its seat, its failures."""
+
+import logging
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.db import connection
+
+from market.errors import BadInput
+from market.leases import Held
+from trading import alerts, sessions, states
+from trading.exchanges.errors import BadCredentials, ExchangeError
+from trading.exchanges.port import Exchange, Quote
+from trading.guard import LeaseLost
+from trading.models import AlertLevel, LiveSession
+from trading.seat import Seat, take
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WAIT_S = 30.0
+TELL_AFTER = 3  # failures in a row
+
+
+@dataclass(slots=True)
+class Driven:
+    """A session we hold the lease of. `seat` is made at the first turn, when the venue answers."""
+
+    session: LiveSession
+    exchange: Exchange
+    lease: Held
+    seat: Seat | None = None
+    failures: int = 0
+    next_s: float = 0.0  # monotonic: not before
+    is_over: bool = field(default=False)
+
+    def keep(self) -> bool:
+        """Renew the lease when half of it is used up; False when it is lost."""
+        if self.lease.remaining_s() < settings.LEASE_TTL_S / 2 and not self.lease.renew():
+            logger.warning("session %s: the lease is lost", self.session.pk)
+            self.is_over = True
+        return not self.is_over
+
+    def turn(self, quote: Quote | None, at_ms: int, now_s: float) -> None:
+        """Take one turn; whatever goes wrong stays with this session."""
+        try:
+            self._turn(quote, at_ms)
+            self.failures = 0
+        except LeaseLost:
+            logger.warning("session %s: the lease is lost", self.session.pk)
+            self.is_over = True
+        except Exception as error:
+            connection.close_if_unusable_or_obsolete()
+            self._failed(error, now_s)
+
+    def _turn(self, quote: Quote | None, at_ms: int) -> None:
+        if self.seat is None and not self._sit_down(at_ms):
+            return
+        assert self.seat is not None  # noqa: S101  for the type checker: `_sit_down` made it
+        sessions.step(self.seat, quote=quote, now_ms=at_ms)
+        self.is_over = self.session.status not in states.DRIVEN
+
+    def _sit_down(self, at_ms: int) -> bool:
+        """Load the model and the venue's rules; False when the session cannot be driven (yet)."""
+        try:
+            self.seat = take(self.session, exchange=self.exchange, lease=self.lease)
+        except (BadInput, BadCredentials) as error:
+            states.fail(self.session, str(error), at_ms)
+            self.is_over = True
+        return self.seat is not None
+
+    def unknown(self, why: str) -> None:
+        """The venue shows no prices at all."""
+        if self.seat is None:
+            return
+        try:
+            states.unknown(self.seat, why)
+        except Exception as error:
+            connection.close_if_unusable_or_obsolete()
+            self._failed(error, 0.0)
+
+    def _failed(self, error: Exception, now_s: float) -> None:
+        self.failures += 1
+        wait_s = min(LONGEST_WAIT_S, 0.5 * 2**self.failures)
+        self.next_s = now_s + wait_s
+        if isinstance(error, ExchangeError):
+            logger.warning("session %s: %s; next try in %.0f s", self.session.pk, error, wait_s)
+        else:
+            logger.error(
+                "session %s: turn failed; next try in %.0f s", self.session.pk, wait_s, exc_info=error
+            )
+        if self.failures >= TELL_AFTER:
+            self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        text = f"{self.session}: {self.failures} turns in a row failed: {error}. It is tried again and again."
+        try:
+            alerts.raise_alert(
+                self.session.owner, AlertLevel.CRITICAL, f"turns:{self.session.pk}", text, self.session
+            )
+        except Exception:
+            logger.exception("session %s: the alert could not be written", self.session.pk)
+
+    def release(self) -> None:
+        """Give the session back: another process may take it at once."""
+        try:
+            self.lease.release()
+        except Exception:
+            connection.close_if_unusable_or_obsolete()
+            logger.exception("session %s: the lease could not be released; it runs out", self.session.pk)
