@@ -201,15 +201,8 @@ def apply_overrides(values: Mapping[str, Any], pairs: Sequence[str]) -> dict[str
     :raises BadInput: for a pair without `=` or a key that no spec has
     """
     changed: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise BadInput(f"{pair!r} must have the form key=value", "set")
-        try:
-            value = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            value = text
-        section, _, leaf = _full_name(key.strip()).rpartition(".")
+    for key, value in key_values(pairs).items():
+        section, _, leaf = _full_name(key).rpartition(".")
         if not section:
             changed[leaf] = value
         else:
@@ -218,6 +211,20 @@ def apply_overrides(values: Mapping[str, Any], pairs: Sequence[str]) -> dict[str
                 raise BadInput(f"{section} must be an object before {key} can be set", "set")
             inner[leaf] = value
     return changed
+
+
+def key_values(pairs: Sequence[str]) -> dict[str, Any]:
+    """Return `key=value` texts as a dict; a value is JSON, or else text. :raises BadInput: without `=`"""
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise BadInput(f"{pair!r} must have the form key=value", "set")
+        try:
+            found[key.strip()] = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            found[key.strip()] = text
+    return found
 
 
 def _names() -> dict[str, str]:

@@ -50,7 +50,7 @@ class Rule:
     Subclasses give `about`, `params`, `features()` and `wish()`; the rest is common.
     """
 
-    name: ClassVar[str] = ""
+    name: str = ""
     about: ClassVar[str] = ""
     params: ClassVar[dict[str, Bound]] = {}
     decision_every = 1

@@ -1,0 +1,103 @@
+"""The whole state of a run between two rollouts, on disk: a killed run goes on as if nothing had happened.
+
+The library shuffles minibatches with numpy's global generator, so that one's state is part of it."""
+
+import os
+import pickle
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+
+from agents.rl.vec_env import TradingVecEnv
+
+FORMAT = 1
+ARRAY = "__array__"
+
+
+def capture(model: OnPolicyAlgorithm, env: TradingVecEnv) -> dict[str, Any]:
+    """Return a copy of everything the next rollout and update depend on."""
+    kind, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "format": FORMAT,
+        "steps": model.num_timesteps,
+        "updates": model._n_updates,
+        "policy": copied(model.policy.state_dict()),
+        "optimizer": copied(model.policy.optimizer.state_dict()),
+        "torch_rng": torch.get_rng_state(),
+        "numpy_rng": [str(kind), np.asarray(keys), int(position), int(has_gauss), float(cached)],
+        "env": env.state(),
+        "observations": np.array(model._last_obs),
+        "episode_starts": np.array(model._last_episode_starts),
+        "episodes": [dict(episode) for episode in model.ep_info_buffer or ()],
+    }
+
+
+def restore(model: OnPolicyAlgorithm, env: TradingVecEnv, state: dict[str, Any]) -> None:
+    """Continue from what `capture` returned."""
+    model.policy.load_state_dict(state["policy"])
+    model.policy.optimizer.load_state_dict(state["optimizer"])
+    model.num_timesteps, model._n_updates = state["steps"], state["updates"]
+    model._last_obs = state["observations"]
+    model._last_episode_starts = state["episode_starts"]
+    model.ep_info_buffer = deque(state["episodes"], maxlen=model._stats_window_size)
+    model.ep_success_buffer = deque(maxlen=model._stats_window_size)
+    env.set_state(state["env"])
+    torch.set_rng_state(state["torch_rng"])
+    np.random.set_state(tuple(state["numpy_rng"]))
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint durably, or leave the last one as it is. :raises OSError: when the disk is full"""
+    part = path.with_suffix(".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with part.open("wb") as file:
+            torch.save(_plain(state), file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def load(path: Path) -> dict[str, Any] | None:
+    """Return the checkpoint, or None where there is none that can be read: the run then begins anew."""
+    try:
+        state = _rich(torch.load(path, weights_only=True))
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError):
+        return None
+    return state if isinstance(state, dict) and state.get("format") == FORMAT else None
+
+
+def copied(state: Any) -> Any:
+    """Return a deep copy of a state dict's tensors."""
+    if isinstance(state, torch.Tensor):
+        return state.detach().clone()
+    if isinstance(state, dict):
+        return {key: copied(value) for key, value in state.items()}
+    return [copied(item) for item in state] if isinstance(state, list) else state
+
+
+def _plain(value: Any) -> Any:
+    """Turn arrays into tensors of bytes: a checkpoint is read back without running any code it names."""
+    if isinstance(value, np.ndarray):
+        raw = np.frombuffer(np.ascontiguousarray(value).tobytes(), dtype=np.uint8).copy()
+        return {ARRAY: torch.from_numpy(raw), "dtype": value.dtype.str, "shape": list(value.shape)}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _rich(value: Any) -> Any:
+    if isinstance(value, dict) and ARRAY in value:
+        return np.frombuffer(value[ARRAY].numpy().tobytes(), value["dtype"]).reshape(value["shape"]).copy()
+    if isinstance(value, dict):
+        return {key: _rich(item) for key, item in value.items()}
+    return [_rich(item) for item in value] if isinstance(value, list) else value

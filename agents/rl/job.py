@@ -1,0 +1,169 @@
+"""A training run as a job: reads its row, learns, writes the model. One process, one lease, one fence."""
+
+import errno
+import logging
+import os
+import traceback
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from agents import artefacts, provenance
+from agents.evaluation.data import Prepared, prepare
+from agents.models import JobStatus, TrainedModel, TrainingRun
+from agents.progress import RunRow, Superseded
+from agents.rl.training import Outcome, Stopped, card_part, learn
+from agents.spec import TrainingSpec
+from market.errors import BadInput
+
+logger = logging.getLogger(__name__)
+EXIT_DONE, EXIT_FAILED, EXIT_STOPPED, EXIT_SUPERSEDED = 0, 1, 75, 76
+
+
+class RowListener:
+    """Writes a run's progress into its row; `stop` is set by the signal handler."""
+
+    def __init__(self, row: RunRow) -> None:
+        self.row, self.stop = row, False
+
+    def progress(self, *, steps: int, fps: float, eta_s: float, latest: dict[str, float]) -> None:
+        self.row.beat(steps_done=steps, fps=fps, eta_s=eta_s, latest=latest)
+
+    def metric(self, step: int, values: dict[str, float]) -> None:
+        self.row.metric(step, values)
+
+    def checkpointed(self, step: int) -> None:
+        self.row.update(attempts=0)  # it got somewhere: only deaths without progress are counted
+
+    def is_stop_wanted(self) -> bool:
+        return self.stop
+
+
+def run_folder(run_id: int) -> Path:
+    """Return where a run keeps its checkpoint and TensorBoard files."""
+    return Path(settings.VAR_DIR) / "runs" / str(run_id)
+
+
+def run(listener: RowListener) -> int:
+    """Train the run that the listener's row is of; return the process's exit status.
+
+    The outcome is in the row: done with a model, or failed with one clear sentence and the traceback.
+    A stopped run keeps its status; whoever stopped it knows why.
+    """
+    row = listener.row
+    try:
+        _train(TrainingRun.objects.select_related("series", "owner").get(pk=row.pk), listener)
+    except Stopped:
+        return EXIT_STOPPED
+    except Superseded:
+        logger.warning("training superseded lease=%s fence=%s", row.lease_name, row.fence)
+        return EXIT_SUPERSEDED
+    except Exception as error:
+        logger.exception("training failed run=%s", row.pk)
+        return _failed(row, error)
+    return EXIT_DONE
+
+
+def sentence(error: BaseException) -> str:
+    """Return what went wrong in one line for people."""
+    if isinstance(error, BadInput):
+        return error.message
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "the disk is full: free some space, then resume the run; its last checkpoint is kept"
+    if isinstance(error, MemoryError):
+        return "there was not enough memory: use fewer environments, bars or features"
+    return f"training failed: {type(error).__name__}: {error}"
+
+
+def _failed(row: RunRow, error: Exception) -> int:
+    text = "".join(traceback.format_exception(error))
+    try:
+        row.update(
+            status=JobStatus.FAILED,
+            error=f"{sentence(error)}\n\n{text}",
+            finished_at=timezone.now(),
+            eta_s=None,
+        )
+    except Superseded:
+        return EXIT_SUPERSEDED
+    return EXIT_FAILED
+
+
+def _train(run: TrainingRun, listener: RowListener) -> None:
+    row, spec = listener.row, TrainingSpec.parse(run.spec)
+    row.beat(status=JobStatus.RUNNING, pid=os.getpid(), started_at=Coalesce("started_at", timezone.now()))
+    prepared = prepare(run.series, spec)
+    if run.data_fingerprint and run.data_fingerprint != prepared.fingerprint:
+        raise BadInput(f"the candles of {run.series} have changed since this run began: start a new one")
+    row.beat(
+        data_fingerprint=prepared.fingerprint,
+        code_version=provenance.code_version(),
+        versions=provenance.versions(),
+    )
+    _keep(run, spec, prepared, learn(spec, prepared, run_folder(run.pk), listener), row)
+
+
+def _keep(run: TrainingRun, spec: TrainingSpec, prepared: Prepared, outcome: Outcome, row: RunRow) -> None:
+    """Write the model's files, then its row together with the run's end."""
+    start_ms, train_ms, valid_ms = prepared.times
+    name = free_name(run)
+    facts: dict[str, Any] = {
+        "train_from_ms": start_ms,
+        "train_to_ms": train_ms,
+        "valid_to_ms": valid_ms,
+        "data_fingerprint": prepared.fingerprint,
+        "code_version": provenance.code_version(),
+        "versions": provenance.versions(),
+        "metrics": {
+            **outcome.metrics,
+            "best_step": outcome.best_step,
+            "checkpoints_compared": outcome.validations,
+            "last_score": outcome.last_score,
+        },
+    }
+    part = card_part(spec, prepared)
+    card = {
+        **part,
+        **facts,
+        "name": name,
+        "run": run.pk,
+        "algorithm": spec.algorithm,
+        "spec": spec.as_dict(),
+        "seed": spec.seed,
+        "steps": outcome.steps,
+        "series": run.series.as_dict(),
+        "weights_hash": outcome.network.hash,
+    }
+    path = f"models/{run.pk}"
+    file_hash = artefacts.write(path, card=card, network=outcome.network, policy_zip=outcome.policy_zip)
+    with transaction.atomic():
+        row.update(
+            status=JobStatus.DONE, steps_done=outcome.steps, eta_s=None, error="", finished_at=timezone.now()
+        )
+        TrainedModel.objects.create(
+            owner=run.owner,
+            name=name,
+            run=run,
+            algorithm=spec.algorithm,
+            spec=spec.as_dict(),
+            feature_set=part["feature_set"],
+            feature_set_hash=part["feature_set_hash"],
+            scaler=part["scaler"],
+            series=run.series,
+            path=path,
+            file_hash=file_hash,
+            **facts,
+        )
+
+
+def free_name(run: TrainingRun) -> str:
+    """Return the run's name, numbered when a model of the owner has it already."""
+    taken = set(
+        TrainedModel.objects.filter(owner=run.owner, name__startswith=run.name).values_list("name", flat=True)
+    )
+    numbered = (f"{run.name} ({number})" for number in range(2, len(taken) + 3))
+    return next(name for name in (run.name, *numbered) if name not in taken)

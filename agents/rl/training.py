@@ -1,0 +1,284 @@
+"""One training run: learn, judge on later data now and then, keep the best, survive being stopped."""
+
+import io
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import configure
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+
+from agents.artefacts import policy_of
+from agents.envs.batched import packed
+from agents.evaluation.data import Prepared
+from agents.evaluation.score import SHOWN, validate
+from agents.policies.network import Network
+from agents.rl import checkpoints
+from agents.rl.algorithms import BUILDERS
+from agents.rl.networks import network_of, require_equal
+from agents.rl.vec_env import TradingVecEnv
+from agents.spec import TrainingSpec
+from market.errors import BadInput
+
+REPORT_S = 1.0  # between two progress reports
+METRIC_ROWS = 250  # kept per run
+PROBES = 512  # observations on which torch and numpy are compared
+TRAIN_NAMES = {
+    "train/policy_gradient_loss": "policy_loss",
+    "train/value_loss": "value_loss",
+    "train/entropy_loss": "entropy",
+    "train/approx_kl": "kl",
+    "train/clip_fraction": "clip_fraction",
+    "train/explained_variance": "explained_variance",
+}
+
+
+class Stopped(Exception):
+    """Somebody asked the run to stop; its checkpoint is written."""
+
+
+class Listener(Protocol):
+    """Who is told how a run is doing. Any method may raise to end the run at once, without a checkpoint."""
+
+    def progress(self, *, steps: int, fps: float, eta_s: float, latest: dict[str, float]) -> None: ...
+    def metric(self, step: int, values: dict[str, float]) -> None: ...
+    def checkpointed(self, step: int) -> None: ...
+    def is_stop_wanted(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a finished run leaves behind."""
+
+    network: Network  # of the best checkpoint by validation score
+    policy_zip: bytes  # the same weights in the library's own format
+    steps: int
+    best_step: int
+    metrics: dict[str, Any]  # validation figures of the kept checkpoint
+    validations: int  # how many checkpoints were compared
+    last_score: float
+
+
+@dataclass(slots=True)
+class Judged:
+    """The comparison of checkpoints so far; part of every checkpoint."""
+
+    next_step: int
+    count: int = 0
+    best_step: int = 0
+    best: dict[str, Any] = field(default_factory=dict)  # validation figures
+    weights: dict[str, Any] = field(default_factory=dict)
+    last: dict[str, Any] = field(default_factory=dict)
+
+
+def card_part(spec: TrainingSpec, prepared: Prepared) -> dict[str, Any]:
+    """Return what of a model's card says how its observation and actions are made."""
+    env = spec.env_settings()
+    return {
+        "feature_set": spec.feature_set().to_json(),
+        "feature_set_hash": spec.feature_set().hash,
+        "scaler": prepared.scaler.to_json(),
+        "window": spec.window,
+        "bars_scale": spec.bars_scale,
+        "decision_every": spec.decision_every,
+        "action": env.allowed_action.to_dict(),
+    }
+
+
+def learn(spec: TrainingSpec, prepared: Prepared, folder: Path, listener: Listener) -> Outcome:
+    """Train as the spec says, from the checkpoint in `folder` if there is one.
+
+    :raises Stopped: when the listener asked to stop
+    :raises BadInput: when the checkpoint belongs to another spec or other candles
+    """
+    torch.set_num_threads(1)  # more threads gain nothing on small networks and lose under contention
+    env = TradingVecEnv(packed(*prepared.train), spec.env_settings(), spec.ppo.n_envs, spec.seed)
+    model = BUILDERS[spec.algorithm](spec, env)
+    model.set_logger(configure(str(folder / "tb"), ["tensorboard"]))
+    run = _Run(spec, prepared, folder, listener, model, env)
+    is_resumed = run.resume()
+    left = max(0, spec.steps - model.num_timesteps) if is_resumed else spec.steps
+    try:
+        model.learn(left, callback=_Callback(run), reset_num_timesteps=not is_resumed)
+        return run.finish()
+    finally:
+        model.logger.close()
+
+
+class _Run:
+    """The moments of a run: between two updates, at every step, at the end."""
+
+    def __init__(
+        self,
+        spec: TrainingSpec,
+        prepared: Prepared,
+        folder: Path,
+        listener: Listener,
+        model: OnPolicyAlgorithm,
+        env: TradingVecEnv,
+    ) -> None:
+        self.spec, self.prepared, self.listener = spec, prepared, listener
+        self.model, self.env, self.path = model, env, folder / "checkpoint.pt"
+        self.card = card_part(spec, prepared)
+        self.identity = {"spec": spec.completed().model_dump_json(), "data": prepared.fingerprint}
+        self.judged = Judged(next_step=_every(spec.validate_every, spec))
+        self.next_checkpoint = _every(spec.checkpoint_every, spec)
+        self.next_metric = 0
+        self.snapshot: dict[str, Any] | None = None
+        self.latest: dict[str, float] = {}
+        self.clock: Callable[[], float] = time.monotonic
+        self.began_s, self.began_step, self.reported_s = self.clock(), 0, 0.0
+
+    def resume(self) -> bool:
+        """Go back to the checkpoint; False when there is none."""
+        state = checkpoints.load(self.path)
+        if state is None:
+            return False
+        if state["identity"] != self.identity:
+            raise BadInput(
+                "the checkpoint belongs to other settings or other candles: start a new run", "spec"
+            )
+        checkpoints.restore(self.model, self.env, state)
+        self.judged = Judged(**state["judged"])
+        self.next_checkpoint, self.next_metric = state["next_checkpoint"], state["next_metric"]
+        self.latest = state["latest"]
+        self.began_step = self.model.num_timesteps
+        return True
+
+    def between_updates(self) -> None:
+        """Judge, report and save what is due; the state here is what a checkpoint holds."""
+        step = self.model.num_timesteps
+        if step:
+            self._read_logger()
+            if step >= self.judged.next_step:
+                self._judge()
+                self.judged.next_step = step + _every(self.spec.validate_every, self.spec)
+            if step >= self.next_metric:
+                self.listener.metric(step, dict(self.latest))
+                self.next_metric = step + max(1, self.spec.steps // METRIC_ROWS)
+        self.snapshot = self._captured()
+        if step >= self.next_checkpoint:
+            self.next_checkpoint = step + _every(self.spec.checkpoint_every, self.spec)
+            self.snapshot["next_checkpoint"] = self.next_checkpoint
+            self._save()
+            self.listener.checkpointed(step)
+        self.each_step()
+
+    def each_step(self) -> None:
+        """Report about once a second; stop when asked, back at the state before this rollout."""
+        now = self.clock()
+        if self.listener.is_stop_wanted():
+            self._save()
+            raise Stopped
+        if now - self.reported_s >= REPORT_S:
+            self.reported_s = now
+            self._report(now)
+
+    def after_rollout(self) -> None:
+        """Note what the rollout was worth; the update follows."""
+        rewards = self.model.rollout_buffer.rewards
+        self.latest["reward"] = float(rewards.mean()) / self.spec.reward.scale
+        episodes = self.model.ep_info_buffer
+        if episodes:
+            returns = [episode["r"] for episode in episodes]
+            self.latest["episode_return"] = float(np.mean(returns)) / self.spec.reward.scale
+
+    def finish(self) -> Outcome:
+        """Judge the final weights, take the best ones, and prove that numpy thinks as torch does."""
+        self._read_logger()
+        if self.judged.last.get("step") != self.model.num_timesteps:
+            self._judge()
+        self.listener.metric(self.model.num_timesteps, dict(self.latest))
+        self._report(self.clock())
+        last_score = float(self.judged.last["score"])
+        self.model.policy.load_state_dict(self.judged.weights)
+        network = network_of(self.model.policy)
+        probes = self.model.rollout_buffer.observations
+        if probes is None or not self.model.rollout_buffer.full:
+            probes = self.env.batch.observations()
+        require_equal(self.model.policy, network, probes.reshape(-1, network.inputs)[:PROBES])
+        archive = io.BytesIO()
+        self.model.save(archive)
+        return Outcome(
+            network,
+            archive.getvalue(),
+            self.model.num_timesteps,
+            self.judged.best_step,
+            self.judged.best,
+            self.judged.count,
+            last_score,
+        )
+
+    def _judge(self) -> None:
+        network = network_of(self.model.policy)
+        policy = policy_of(self.card, network, name="checkpoint", policy_hash=network.hash)
+        figures = validate(policy, self.prepared, self.spec)
+        judged, step = self.judged, self.model.num_timesteps
+        judged.count += 1
+        judged.last = {"step": step, "score": figures["score"]}
+        if not judged.weights or figures["score"] >= judged.best["score"]:
+            judged.best, judged.best_step = figures, step
+            judged.weights = checkpoints.copied(self.model.policy.state_dict())
+        shown = {name: figures[name] for name in SHOWN if figures[name] is not None}
+        self.latest |= {"valid_score": figures["score"], **{f"valid_{k}": float(v) for k, v in shown.items()}}
+        for name, value in self.latest.items():
+            if name.startswith("valid_"):
+                self.model.logger.record(f"validation/{name.removeprefix('valid_')}", value)
+
+    def _read_logger(self) -> None:
+        found = self.model.logger.name_to_value
+        values = {ours: float(found[theirs]) for theirs, ours in TRAIN_NAMES.items() if theirs in found}
+        if not np.isfinite([value for name, value in values.items() if name.endswith("_loss")]).all():
+            raise BadInput("the losses are no longer finite: lower ppo.lr or reward.scale", "spec")
+        if "entropy" in values:
+            values["entropy"] = -values["entropy"]  # the library logs the loss
+        self.latest |= {name: value for name, value in values.items() if np.isfinite(value)}
+
+    def _captured(self) -> dict[str, Any]:
+        judged = self.judged
+        return {
+            **checkpoints.capture(self.model, self.env),
+            "identity": self.identity,
+            "judged": {name: getattr(judged, name) for name in Judged.__slots__},  # weights are never changed
+            "next_checkpoint": self.next_checkpoint,
+            "next_metric": self.next_metric,
+            "latest": dict(self.latest),
+        }
+
+    def _save(self) -> None:
+        if self.snapshot is not None:
+            checkpoints.save(self.path, self.snapshot)
+
+    def _report(self, now: float) -> None:
+        done = self.model.num_timesteps
+        fps = (done - self.began_step) / max(now - self.began_s, 1e-9)
+        left = max(0, self.spec.steps - done)
+        self.listener.progress(
+            steps=done, fps=fps, eta_s=left / fps if fps > 0 else 0.0, latest=dict(self.latest)
+        )
+
+
+class _Callback(BaseCallback):
+    def __init__(self, run: _Run) -> None:
+        super().__init__()
+        self.run = run
+
+    def _on_rollout_start(self) -> None:
+        self.run.between_updates()
+
+    def _on_step(self) -> bool:
+        self.run.each_step()
+        return True
+
+    def _on_rollout_end(self) -> None:
+        self.run.after_rollout()
+
+
+def _every(asked: int | None, spec: TrainingSpec) -> int:
+    """Return a schedule's interval in steps; it acts at the first rollout boundary after that many."""
+    return asked if asked is not None else max(spec.ppo.rollout, spec.steps // 10)

@@ -1,0 +1,44 @@
+"""What pages and commands show about learning, in few queries."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+
+from agents.models import Backtest, ModelStatus, TrainedModel, TrainingRun
+from market.errors import BadInput
+
+
+def models(user: Any) -> QuerySet[TrainedModel]:
+    """Return the models a user may choose from, newest first."""
+    rows = TrainedModel.objects.visible_to(user).exclude(status=ModelStatus.ARCHIVED)
+    return rows.select_related("series", "run")
+
+
+def running(user: Any) -> dict[str, Any]:
+    """Return unfinished work of a user: training runs with share and ETA, and backtests. Two queries."""
+    runs = TrainingRun.objects.visible_to(user).unfinished().select_related("series")
+    tests = Backtest.objects.visible_to(user).unfinished().select_related("series", "model")
+    return {"runs": list(runs), "backtests": list(tests.defer("curve", "trades"))}
+
+
+def curves(run: TrainingRun) -> dict[str, dict[str, list[float]]]:
+    """Return every reported figure of a run as `{name: {"steps": [...], "values": [...]}}`. One query."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for step, values in run.metrics.order_by("step").values_list("step", "values"):
+        for name, value in values.items():
+            if value is not None:
+                line = found.setdefault(name, {"steps": [], "values": []})
+                line["steps"].append(step)
+                line["values"].append(value)
+    return found
+
+
+def model_named(user: Any, text: str) -> TrainedModel:
+    """Return the model with this id or name. :raises BadInput: when the user has none such"""
+    rows = TrainedModel.objects.visible_to(user).select_related("series")
+    found = rows.filter(name=text).first()
+    if found is None and text.isdigit():
+        found = rows.filter(pk=int(text)).first()
+    if found is None:
+        raise BadInput(f"there is no model {text!r}", "model")
+    return found

@@ -1,0 +1,58 @@
+"""Asking the workers. The queue only starts things: rows and leases know what is wanted and who does it."""
+
+from django_q.brokers import get_broker
+from django_q.tasks import async_task
+
+from agents.models import Backtest, JobStatus, TrainingRun
+from agents.models.run import Desired
+from market import leases
+from market.models import Lease
+
+PATIENCE_MS = 3_000  # before a job that nobody has taken is asked for again
+TRAIN, DEFAULT = "train", None
+
+
+def enqueue_training(run_id: int) -> None:
+    """Ask the `train` workers for a driver of a run; asked twice is harmless."""
+    _asked(f"training:{run_id}")
+    async_task("agents.tasks.train", run_id, cluster=TRAIN)
+
+
+def enqueue_backtest(backtest_id: int) -> None:
+    """Ask the `default` workers for a backtest; asked twice is harmless."""
+    _asked(f"backtest:{backtest_id}")
+    async_task("agents.tasks.backtest", backtest_id)
+
+
+def requeue_lost_runs() -> int:
+    """Ask again for every job that is wanted and that nobody works on; return how many were asked for.
+
+    The supervisor calls this every second. A queue that still holds tasks is left alone: its worker is busy,
+    and asking on would pile up thousands of deliveries that find nothing to do.
+    """
+    runs = TrainingRun.objects.unfinished().only("pk", "desired")
+    wanted = [run for run in runs if _is_forgotten(run.lease_name)]
+    for run in wanted:
+        if run.desired == Desired.CANCEL:
+            TrainingRun.objects.unfinished().filter(pk=run.pk).update(status=JobStatus.CANCELLED)
+    lost = [run for run in wanted if run.desired == Desired.RUN]
+    if lost and get_broker(TRAIN).queue_size() == 0:
+        for run in lost:
+            enqueue_training(run.pk)
+    tests = Backtest.objects.unfinished().values_list("pk", flat=True)
+    lost_tests = [pk for pk in tests if _is_forgotten(f"backtest:{pk}")]
+    if lost_tests and get_broker(DEFAULT).queue_size() == 0:
+        for pk in lost_tests:
+            enqueue_backtest(pk)
+    return len(lost) + len(lost_tests)
+
+
+def _asked(lease_name: str) -> None:
+    Lease.objects.get_or_create(name=lease_name)
+    Lease.objects.filter(name=lease_name).update(enqueued_ms=leases.now_ms())
+
+
+def _is_forgotten(lease_name: str) -> bool:
+    now = leases.now_ms()
+    lease = Lease.objects.filter(name=lease_name).first()
+    return lease is None or (lease.until_ms < now and lease.enqueued_ms < now - PATIENCE_MS)
