@@ -1,6 +1,45 @@
 """All addresses of the site."""
 
 from django.contrib import admin
-from django.urls import path
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.routers import SimpleRouter
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from agents import api as agents_api
+from market import api as market_api
+from market.web.problems import unknown_address
+from trading.api import accounts, health, sessions
+
+router = SimpleRouter()
+router.register("series", market_api.SeriesViewSet, "series")
+router.register("candles", market_api.CandleViewSet, "candles")
+router.register("ticks", market_api.TickViewSet, "ticks")
+router.register("pairs", market_api.PairViewSet, "pairs")
+router.register("imports", market_api.ImportViewSet, "imports")
+router.register("models", agents_api.ModelViewSet, "models")
+router.register("training-runs", agents_api.RunViewSet, "training-runs")
+router.register("backtests", agents_api.BacktestViewSet, "backtests")
+router.register("accounts", accounts.AccountViewSet, "accounts")
+router.register("sessions", sessions.SessionViewSet, "sessions")
+router.register("risk-profiles", accounts.RiskViewSet, "risk-profiles")
+router.register("alerts", accounts.AlertViewSet, "alerts")
+router.register("audit", market_api.AuditViewSet, "audit")
+
+api = [
+    *router.urls,
+    path("health/", health.HealthView.as_view(), name="health"),
+    path("metrics/", health.MetricsView.as_view(), name="metrics"),
+]
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("api/v1/", include((api, "api"))),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    re_path(r"^api/", unknown_address),
+    path("", include("trading.urls")),
+    path("", include("agents.urls")),
+    path("", include("market.urls")),
+]

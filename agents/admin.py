@@ -1,0 +1,126 @@
+"""Admin of learning: training is started and models are promoted here too."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.widgets import (
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from agents import services
+from agents.forms import TrainingForm
+from agents.models import Backtest, TrainedModel, TrainingMetric, TrainingRun
+from market.web.admin import OwnedAdmin, ServiceAdmin, ServiceForm, confirmed
+
+WIDGETS = {
+    "name": UnfoldAdminTextInputWidget,
+    "series": UnfoldAdminSelectWidget,
+    "preset": UnfoldAdminSelectWidget,
+    "steps": UnfoldAdminIntegerFieldWidget,
+    "seed": UnfoldAdminIntegerFieldWidget,
+    "since": UnfoldAdminTextInputWidget,
+    "until": UnfoldAdminTextInputWidget,
+    "overrides": UnfoldAdminTextareaWidget,
+}
+
+
+class RunForm(TrainingForm, ServiceForm):
+    """The training form of the pages, in the admin's clothes."""
+
+    class Meta:
+        model = TrainingRun
+        fields = ("name",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, user=self.request.user, **kwargs)
+        for name, widget in WIDGETS.items():
+            field = self.fields[name]
+            choices = getattr(field, "choices", None)
+            field.widget = widget()
+            if choices is not None:
+                field.widget.choices = choices  # type: ignore[attr-defined]
+
+    def act(self, user: Any, given: dict[str, Any]) -> TrainingRun:
+        return services.start_training(owner=user, name=given["name"], spec=self.spec(), by=user)
+
+
+@admin.register(TrainingRun)
+class RunAdmin(ServiceAdmin):
+    add_form = RunForm
+    list_display = (
+        "name",
+        "status",
+        "steps_done",
+        "steps_total",
+        "fps",
+        "eta_s",
+        "series",
+        "owner",
+        "created_at",
+    )
+    list_filter = ("status", "series")
+    search_fields = ("name",)
+    list_select_related = ("series", "owner")
+    actions = ("cancel", "resume")
+
+    @confirmed("Cancel", "These runs stop at their next step and keep their checkpoint.", done="cancelling")
+    def cancel(self, request: HttpRequest, run: TrainingRun) -> None:
+        services.cancel_training(run=run, by=request.user)
+
+    @confirmed("Resume", "These runs go on from their checkpoint.", done="resumed")
+    def resume(self, request: HttpRequest, run: TrainingRun) -> None:
+        services.resume_training(run=run, by=request.user)
+
+
+@admin.register(TrainedModel)
+class TrainedModelAdmin(OwnedAdmin):
+    list_display = ("name", "status", "algorithm", "series", "validation_sharpe", "owner", "created_at")
+    list_filter = ("status", "algorithm", "series")
+    search_fields = ("name",)
+    list_select_related = ("series", "owner")
+    actions = ("promote", "archive")
+
+    @admin.display(description="validation Sharpe")
+    def validation_sharpe(self, model: TrainedModel) -> str:
+        value = model.metrics.get("sharpe")
+        return "-" if value is None else f"{value:.2f}"
+
+    @confirmed("Promote", "A person (you) chooses these models for live trading.", done="promoted")
+    def promote(self, request: HttpRequest, model: TrainedModel) -> None:
+        services.promote(model=model, by=request.user)
+
+    @confirmed("Archive", "These models leave the lists; sessions that use them go on.", done="archived")
+    def archive(self, request: HttpRequest, model: TrainedModel) -> None:
+        services.archive_model(model=model, by=request.user)
+
+
+@admin.register(Backtest)
+class BacktestAdmin(OwnedAdmin):
+    list_display = ("policy", "status", "series", "total_return", "owner", "created_at")
+    list_filter = ("status", "series", "baseline")
+    list_select_related = ("series", "owner", "model")
+    exclude = ("curve", "trades")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).defer("curve", "trades")
+
+    @admin.display(description="of")
+    def policy(self, backtest: Backtest) -> str:
+        return str(backtest.model or backtest.baseline)
+
+    @admin.display(description="return")
+    def total_return(self, backtest: Backtest) -> str:
+        value = backtest.metrics.get("total_return")
+        return "-" if value is None else f"{value:+.2%}"
+
+
+@admin.register(TrainingMetric)
+class MetricAdmin(OwnedAdmin):
+    owner_path = "run__owner"
+    list_display = ("run", "step", "at")
+    list_select_related = ("run",)

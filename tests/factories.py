@@ -1,0 +1,239 @@
+"""Rows for tests: small, valid, and of one owner each."""
+
+from decimal import Decimal
+
+import factory
+from django.contrib.auth.models import Group, User
+from django.utils import timezone
+
+from agents import models as agents
+from market import models as market
+from market.web.roles import Role
+from trading import models as trading
+from trading.secrets import seal
+
+START_MS = 1_727_740_800_000  # 2024-10-01
+MINUTE = 60_000
+DAY = 86_400_000
+
+
+class UserFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = User
+        skip_postgeneration_save = True
+
+    username = factory.Sequence(lambda n: f"user{n}")
+    password = "!"  # no password: tests use force_login
+
+    @factory.post_generation
+    def role(self, create, role):
+        if role is not None:
+            self.groups.add(Group.objects.get(name=Role(role).group))
+
+
+class SeriesFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = market.Series
+
+    owner = None
+    source = factory.Sequence(lambda n: f"source{n}")
+    pair = "BTC/USD"
+    interval_ms = MINUTE
+    rows = 1440
+    first_ms = START_MS
+    last_ms = START_MS + DAY - MINUTE
+    fingerprint = "f" * 64
+
+
+class ImportFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = market.ImportReport
+
+    owner = factory.SubFactory(UserFactory)
+    file_name = "candles.csv"
+    status = "done"
+    rejects = [[7, "the high is below the low"]]
+
+
+class RunFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = agents.TrainingRun
+
+    owner = factory.SubFactory(UserFactory)
+    name = factory.Sequence(lambda n: f"run {n}")
+    series = factory.SubFactory(SeriesFactory)
+    spec = {"algorithm": "ppo", "steps": 1000}
+    steps_total = 1000
+
+
+class ModelFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = agents.TrainedModel
+
+    owner = factory.SubFactory(UserFactory)
+    name = factory.Sequence(lambda n: f"model {n}")
+    algorithm = "ppo"
+    spec = {"algorithm": "ppo", "action": {"kind": "hold_buy_sell", "levels": [0.0, 1.0]}}
+    feature_set = {"features": [{"name": "return_1"}, {"name": "rsi_14"}]}
+    feature_set_hash = "a" * 64
+    scaler = {}
+    series = factory.SubFactory(SeriesFactory)
+    train_from_ms = START_MS
+    train_to_ms = START_MS + DAY
+    valid_to_ms = START_MS + 2 * DAY
+    data_fingerprint = "d" * 64
+    code_version = "abc"
+    metrics = {"total_return": 0.05, "sharpe": 1.2, "max_drawdown": -0.1}
+    path = "models/1"
+    file_hash = "e" * 64
+
+
+class BacktestFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = agents.Backtest
+
+    owner = factory.SubFactory(UserFactory)
+    baseline = "momentum"
+    series = factory.SubFactory(SeriesFactory)
+    from_ms = START_MS
+    to_ms = START_MS + DAY
+    status = "done"
+    metrics = {
+        "total_return": 0.01,
+        "benchmark_return": -0.02,
+        "sharpe": 0.4,
+        "fills": 1,
+        "max_drawdown": -0.03,
+    }
+    assumptions = ["Orders fill at the next bar's open."]
+    curve = {"t_ms": [START_MS], "equity": [1.0], "benchmark": [1.0], "drawdown": [0.0], "exposure": [0.0]}
+    trades = [
+        {"t_ms": START_MS, "side": "BUY", "quantity": 0.1, "price": 60000.0, "fee": 6.0, "reason": "signal"}
+    ]
+
+
+class AccountFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = trading.Account
+
+    owner = factory.SubFactory(UserFactory)
+    name = factory.Sequence(lambda n: f"account {n}")
+    venue = "roostoo"
+    base_url = "http://127.0.0.1:1"
+    api_key = factory.Sequence(lambda n: f"KEYKEYKEYKEYKEYKEY{n:06d}")
+    secret = factory.LazyFunction(lambda: seal("a very secret secret"))
+
+
+class RiskFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = trading.RiskProfile
+
+    owner = factory.SubFactory(UserFactory)
+    name = factory.Sequence(lambda n: f"limits {n}")
+
+
+class SessionFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = trading.LiveSession
+
+    owner = factory.SubFactory(UserFactory)
+    name = factory.Sequence(lambda n: f"session {n}")
+    model = factory.SubFactory(ModelFactory, owner=factory.SelfAttribute("..owner"))
+    account = factory.SubFactory(AccountFactory, owner=factory.SelfAttribute("..owner"))
+    risk = factory.SubFactory(RiskFactory, owner=factory.SelfAttribute("..owner"))
+    pair = "BTC/USD"
+    interval_ms = MINUTE
+    status = "running"
+    capital = Decimal(50000)
+    cash = Decimal("25000.5")
+    held = Decimal("0.4")
+    entry_price = Decimal(60000)
+    price = Decimal(61000)
+    price_ms = START_MS + DAY
+    peak_equity = Decimal(50000)
+    day_equity = Decimal(49500)
+    stop_price = Decimal(58800)
+    started_ms = START_MS
+    turn_at = factory.LazyFunction(timezone.now)
+
+
+class DecisionFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = trading.Decision
+
+    session = factory.SubFactory(SessionFactory)
+    bar_ms = factory.Sequence(lambda n: START_MS + n * MINUTE)
+    decided_ms = factory.LazyAttribute(lambda row: row.bar_ms + MINUTE)
+    price = Decimal(60000)
+    action = "BUY"
+    target = 1.0
+    probabilities = [0.2, 0.7, 0.1]
+    value = 0.01
+    confidence = 0.7
+    portfolio = [0.0, 0.0, 0.0, 0.0, 1.0]
+    observation_hash = "0" * 64
+    model_hash = "e" * 64
+
+
+class OrderFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = trading.Order
+
+    client_ref = factory.Sequence(lambda n: f"1:{n}:BTC/USD:1")
+    session = factory.SubFactory(SessionFactory)
+    account = factory.SelfAttribute("session.account")
+    pair = "BTC/USD"
+    side = "BUY"
+    quantity = Decimal("0.4")
+    expected_price = Decimal(60000)
+    reason = "signal"
+    status = "filled"
+    venue_order_id = factory.Sequence(str)
+    fence = 1
+    planned_ms = START_MS
+
+
+class FillFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = trading.Fill
+
+    order = factory.SubFactory(OrderFactory)
+    session = factory.SelfAttribute("order.session")
+    quantity = Decimal("0.4")
+    price = Decimal(60000)
+    fee = Decimal(24)
+    role = "TAKER"
+    filled_ms = START_MS
+
+
+class EquityFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = trading.EquityPoint
+
+    session = factory.SubFactory(SessionFactory)
+    at_ms = factory.Sequence(lambda n: START_MS + n * MINUTE)
+    equity = Decimal("49400.5")
+    cash = Decimal("25000.5")
+    held = Decimal("0.4")
+    price = Decimal(61000)
+    drawdown = 0.012
+
+
+class AlertFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = trading.Alert
+
+    owner = factory.SubFactory(UserFactory)
+    level = "warning"
+    key = factory.Sequence(lambda n: f"key{n}")
+    text = "The price is stale."
+
+
+def lived_in_session(owner=None, **given):
+    """Return a session with a decision, an order, a fill and an equity point."""
+    session = SessionFactory(**({"owner": owner} if owner else {}), **given)
+    decision = DecisionFactory(session=session)
+    FillFactory(order=OrderFactory(session=session, decision=decision))
+    EquityFactory(session=session)
+    AlertFactory(owner=session.owner, session=session)
+    return session

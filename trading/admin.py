@@ -1,0 +1,277 @@
+"""Admin of trading: everything an operator needs, through the same services as the pages."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldAdminURLInputWidget,
+)
+
+from agents.policies import BASELINES
+from market.candles import MS
+from market.web import audit
+from market.web.admin import OwnedAdmin, ServiceAdmin, ServiceForm, confirmed
+from market.web.numbers import plain
+from market.web.roles import Role, role_of
+from trading import accounts, services
+from trading.models import (
+    Account,
+    Alert,
+    CallBudget,
+    DailySummary,
+    Decision,
+    EquityPoint,
+    Fill,
+    Holding,
+    LedgerEntry,
+    LiveSession,
+    Order,
+    PaperState,
+    Reconciliation,
+    RiskProfile,
+)
+
+NUMBER = UnfoldAdminIntegerFieldWidget
+SELECT = UnfoldAdminSelectWidget
+
+
+class SessionForm(ServiceForm):
+    """Starts a session; exactly one of model and baseline."""
+
+    name = forms.CharField(max_length=120, required=False, widget=UnfoldAdminTextInputWidget)
+    baseline = forms.ChoiceField(
+        choices=[("", "---------"), *((name, name) for name in BASELINES)], required=False, widget=SELECT
+    )
+    pair = forms.CharField(max_length=30, widget=UnfoldAdminTextInputWidget, help_text="Like BTC/USD.")
+    interval = forms.ChoiceField(choices=[(name, name) for name in MS], initial="1m", widget=SELECT)
+    capital = forms.DecimalField(
+        min_value=0,
+        required=False,
+        widget=UnfoldAdminDecimalFieldWidget,
+        help_text="Quote currency; empty for all that is free in the account.",
+    )
+    duration_s = forms.IntegerField(
+        min_value=1, required=False, widget=NUMBER, label="Duration (s)", help_text="Empty: until stopped."
+    )
+
+    class Meta:
+        model = LiveSession
+        fields = ("name", "model", "baseline", "account", "pair", "risk")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["risk"].required = False
+
+    def act(self, user: Any, given: dict[str, Any]) -> LiveSession:
+        return services.start_session(owner=given["account"].owner, by=user, **given)
+
+
+@admin.register(LiveSession)
+class SessionAdmin(ServiceAdmin):
+    add_form = SessionForm
+    list_display = (
+        "name",
+        "status",
+        "risk_state",
+        "pair",
+        "policy",
+        "account",
+        "turn_at",
+        "owner",
+        "created_at",
+    )
+    list_filter = ("status", "risk_state", "pair", "account")
+    search_fields = ("name", "pair")
+    list_select_related = ("account", "model", "owner")
+    actions = ("pause", "resume", "stop", "flatten", "resume_from_halt")
+
+    @admin.display(description="policy")
+    def policy(self, session: LiveSession) -> str:
+        return str(session.model or session.baseline)
+
+    @confirmed("Pause", "These sessions guard their stops and decide nothing.", done="paused")
+    def pause(self, request: HttpRequest, session: LiveSession) -> None:
+        services.pause_session(session=session, by=request.user)
+
+    @confirmed("Resume", "These sessions decide again.", done="resumed")
+    def resume(self, request: HttpRequest, session: LiveSession) -> None:
+        services.resume_session(session=session, by=request.user)
+
+    @confirmed("Stop", "These sessions settle what is open and stop; what they hold stays.", done="stopping")
+    def stop(self, request: HttpRequest, session: LiveSession) -> None:
+        services.stop_session(session=session, by=request.user)
+
+    @confirmed(
+        "Flatten and stop", "These sessions sell what they hold, then stop.", done="selling, then stopping"
+    )
+    def flatten(self, request: HttpRequest, session: LiveSession) -> None:
+        services.flatten_session(session=session, by=request.user)
+
+    @confirmed(
+        "Resume from halt", "A limit was breached. You let these sessions trade again.", role=Role.ADMIN
+    )
+    def resume_from_halt(self, request: HttpRequest, session: LiveSession) -> None:
+        services.resume_from_halt(session=session, reason="resumed in the admin", by=request.user)
+
+
+class AccountForm(ServiceForm):
+    """Adds an account; the secret goes in here and is never shown."""
+
+    venue = forms.ChoiceField(choices=[("roostoo", "roostoo"), ("paper", "paper")], widget=SELECT)
+    base_url = forms.URLField(assume_scheme="https", widget=UnfoldAdminURLInputWidget)
+    candles_url = forms.URLField(assume_scheme="https", required=False, widget=UnfoldAdminURLInputWidget)
+    key = forms.CharField(max_length=200, required=False, widget=UnfoldAdminTextInputWidget)
+    secret = forms.CharField(
+        max_length=400, required=False, widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "off"})
+    )
+    calls_per_minute = forms.IntegerField(initial=28, min_value=1, widget=NUMBER)
+    poll_s = forms.FloatField(initial=5, min_value=0.05, label="Seconds between prices", widget=NUMBER)
+
+    class Meta:
+        model = Account
+        fields = ("name",)
+
+    def act(self, user: Any, given: dict[str, Any]) -> Account:
+        return accounts.create_account(owner=user, by=user, **given)
+
+
+@admin.register(Account)
+class AccountAdmin(ServiceAdmin):
+    role = Role.ADMIN
+    add_form = AccountForm
+    list_display = ("name", "venue", "base_url", "masked", "is_active", "proven_equal_at", "owner")
+    list_filter = ("venue", "is_active")
+    search_fields = ("name",)
+    exclude = ("api_key", "secret")
+    actions = ("test_connection",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return () if obj is None else ("masked",)
+
+    @admin.display(description="key")
+    def masked(self, account: Account) -> str:
+        return accounts.masked_key(account)
+
+    @admin.action(description="Test connection")
+    def test_connection(self, request: HttpRequest, queryset: Any) -> None:
+        for account in queryset:
+            result = accounts.check_account(account=account, by=request.user)
+            (messages.success if result.ok else messages.error)(request, f"{account}: {result.sentence}")
+
+
+@admin.register(RiskProfile)
+class RiskAdmin(OwnedAdmin):
+    role = Role.ADMIN
+    list_display = ("name", "max_exposure", "stop_loss", "take_profit", "daily_loss", "max_drawdown", "owner")
+    search_fields = ("name",)
+    exclude = ("owner",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_staff and role_of(request.user) >= self.role
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        is_foreign = obj is not None and obj.owner_id != request.user.pk
+        return self.has_add_permission(request) and (request.user.is_superuser or not is_foreign)
+
+    def save_model(self, request: HttpRequest, obj: RiskProfile, form: Any, change: bool) -> None:
+        if not change:
+            obj.owner = request.user
+        super().save_model(request, obj, form, change)
+        audit.record(
+            request.user, "risk.change", obj, **{n: str(form.cleaned_data[n]) for n in form.changed_data}
+        )
+
+
+class OfSession(OwnedAdmin):
+    """Books: seen, never edited."""
+
+    owner_path = "session__owner"
+    list_filter: tuple[str, ...] = ("session",)
+    list_select_related: tuple[str, ...] = ("session",)
+
+
+@admin.register(Decision)
+class DecisionAdmin(OfSession):
+    list_display = ("session", "bar_ms", "action", "confidence", "gate_reason", "risk_reason", "latency_us")
+    list_filter = ("session", "action")
+
+
+@admin.register(Order)
+class OrderAdmin(OfSession):
+    list_display = ("client_ref", "session", "side", "amount", "pair", "status", "reason", "venue_order_id")
+    list_filter = ("status", "side", "session")
+    search_fields = ("client_ref", "venue_order_id")
+
+    @admin.display(description="quantity")
+    def amount(self, order: Order) -> str | None:
+        return plain(order.quantity)
+
+
+@admin.register(Fill)
+class FillAdmin(OfSession):
+    list_display = ("session", "order", "quantity", "price", "fee", "role", "filled_ms")
+    list_select_related = ("session", "order")
+
+
+@admin.register(EquityPoint)
+class EquityAdmin(OfSession):
+    list_display = ("session", "at_ms", "equity", "cash", "held", "drawdown")
+
+
+@admin.register(DailySummary)
+class DayAdmin(OfSession):
+    list_display = ("session", "from_ms", "pnl", "fees", "trades")
+
+
+class OfAccount(OwnedAdmin):
+    owner_path = "account__owner"
+    list_filter: tuple[str, ...] = ("account",)
+    list_select_related = ("account",)
+
+
+@admin.register(Holding)
+class HoldingAdmin(OfAccount):
+    list_display = ("account", "coin", "quantity")
+
+
+@admin.register(LedgerEntry)
+class LedgerAdmin(OfAccount):
+    list_display = ("at", "account", "kind", "coin", "amount", "note")
+    list_filter = ("account", "kind", "coin")
+
+
+@admin.register(Reconciliation)
+class ReconciliationAdmin(OfAccount):
+    list_display = ("at", "account", "equal", "differences")
+    list_filter = ("account", "equal")
+
+
+@admin.register(CallBudget)
+class BudgetAdmin(OfAccount):
+    list_display = ("account", "version")
+
+
+@admin.register(PaperState)
+class PaperAdmin(OfAccount):
+    list_display = ("account", "version")
+
+
+@admin.register(Alert)
+class AlertAdmin(OwnedAdmin):
+    list_display = ("level", "text", "session", "count", "last_at", "closed_at", "owner")
+    list_filter = ("level", "closed_at")
+    list_select_related = ("session", "owner")
+    actions = ("close",)
+
+    @confirmed("Close", "These alerts are closed; they open again if their reason comes back.", done="closed")
+    def close(self, request: HttpRequest, alert: Alert) -> None:
+        if Alert.objects.filter(pk=alert.pk, closed_at=None).update(closed_at=timezone.now()):
+            audit.record(request.user, "alert.close", alert, key=alert.key)
