@@ -33,7 +33,7 @@ def test_an_accepted_order_whose_answer_was_lost_is_matched_and_not_sent_again(l
     live.bar()
     order = live.session.orders.get()
     assert order.status == S.FILLED
-    assert [str(one["id"]) for one in live.venue_orders()] == [order.venue_order_id]
+    assert [str(one["order_id"]) for one in live.venue_orders()] == [order.venue_order_id]
     assert live.books() == live.ledger()
 
 

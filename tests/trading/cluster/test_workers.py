@@ -1,0 +1,127 @@
+"""Kill -9, stop and take-over with real worker processes on the real sandbox."""
+
+import os
+import signal
+import time
+from decimal import Decimal
+
+import psutil
+import pytest
+from django.contrib.auth import get_user_model
+
+from market.leases import is_held
+from market.models import Lease
+from tests.sandbox_server import start_sandbox
+from tests.trading.cluster.conftest import TTL_S, wait_until
+from trading import accounts, services
+from trading.models import LiveSession, OrderStatus, RiskProfile, SessionStatus
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def venue(tmp_path):
+    """A market that runs by itself: a minute passes in a quarter of a second."""
+    with start_sandbox(state_dir=tmp_path / "sandbox", clock="real", speed=240.0) as running:
+        yield running
+
+
+@pytest.fixture
+def session(shared_database, venue):
+    user = get_user_model().objects.create_user("ada", password="correct horse battery")
+    account = accounts.create_account(
+        owner=user, name="sandbox", venue="roostoo", base_url=venue.url, candles_url=venue.url, key=venue.key,
+        secret=venue.secret, calls_per_minute=100_000, poll_s=0.1,
+    )  # fmt: skip
+    limits = {"stop_loss": 0.0, "daily_loss": 0.0, "max_drawdown": 0.0, "max_stale_s": 600.0}
+    risk = RiskProfile.objects.create(owner=user, name="wide", **limits)
+    return services.start_session(
+        owner=user, account=account, pair="BTC/USD", interval="1m", baseline="random", risk=risk,
+        settings={"turnover": 0.8, "seed": 1},
+    )  # fmt: skip
+
+
+def driver_of(session):
+    return int(Lease.objects.get(name=session.lease_name).owner.split(":")[-2])
+
+
+def filled(session):
+    return session.orders.filter(status=OrderStatus.FILLED).count()
+
+
+def check_books(session, venue):
+    """Lost = doubled = invented = 0, and the ledger is the venue's to the last digit."""
+    purses = venue.account()["purses"]
+    theirs = {coin: sum(map(Decimal, purse.values())) for coin, purse in purses.items()}
+    ours = {row.coin: row.quantity for row in session.account.holdings.all()}
+    assert {c: q for c, q in ours.items() if q} == {c: q for c, q in theirs.items() if q}
+    placed = {str(order["order_id"]) for order in venue.account()["orders"]}
+    known = session.orders.filter(status=OrderStatus.FILLED).values_list("venue_order_id", flat=True)
+    assert placed == set(known)
+    assert not session.account.ledger.filter(kind="adjustment").exists()
+
+
+def stop_and_wait(session, workers):
+    services.stop_session(session=session)
+    wait_until(lambda: LiveSession.objects.get(pk=session.pk).status == SessionStatus.STOPPED, 20, workers)
+
+
+def test_a_killed_worker_is_replaced_within_its_lease_and_nothing_is_lost_or_doubled(
+    session, venue, start_workers
+):
+    workers = start_workers()
+    wait_until(lambda: filled(session) >= 3, 30, workers)
+    for _ in range(2):
+        fence, count = Lease.objects.get(name=session.lease_name).fence, filled(session)
+        os.kill(driver_of(session), signal.SIGKILL)
+        began = time.monotonic()
+        wait_until(lambda f=fence: Lease.objects.get(name=session.lease_name).fence > f, 20, workers)
+        assert time.monotonic() - began < TTL_S + 1
+        wait_until(lambda c=count: filled(session) >= c + 2, 20, workers)
+    stop_and_wait(session, workers)
+    check_books(session, venue)
+
+
+def test_sigterm_hands_over_within_seconds_and_the_next_workers_go_on(session, venue, start_workers):
+    workers = start_workers()
+    wait_until(lambda: filled(session) >= 1, 30, workers)
+    status, seconds = workers.stop()
+    assert status == 0
+    assert seconds < 8
+    assert not is_held(session.lease_name)
+    assert not session.orders.unsettled().exists()
+    count = filled(session)
+    workers = start_workers()
+    wait_until(lambda: filled(session) > count, 30, workers)
+    stop_and_wait(session, workers)
+    check_books(session, venue)
+
+
+def test_killing_the_command_leaves_no_process_behind(session, start_workers):
+    workers = start_workers("default,live")
+    wait_until(lambda: filled(session) >= 1, 30, workers)
+    family = workers.family()
+    assert len(family) >= 8
+    workers.process.kill()
+    workers.process.wait(10)
+    wait_until(
+        lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family), 5
+    )
+
+
+def test_the_death_of_an_idle_worker_does_not_stop_the_queue(session, venue, start_workers):
+    workers = start_workers()
+    wait_until(lambda: filled(session) >= 1, 30, workers)
+    busy = driver_of(session)
+    idle = next(
+        one
+        for one in psutil.Process(busy).parent().children()
+        if one.pid != busy and "idle" in " ".join(one.cmdline())
+    )
+    fence = Lease.objects.get(name=session.lease_name).fence
+    idle.kill()
+    wait_until(lambda: Lease.objects.get(name=session.lease_name).fence > fence, 20, workers)
+    count = filled(session)
+    wait_until(lambda: filled(session) > count, 20, workers)
+    stop_and_wait(session, workers)
+    check_books(session, venue)
