@@ -118,6 +118,10 @@ class BarFeed:
         return np.array(self._rows)
 
     @property
+    def newest_row(self) -> np.ndarray:
+        return self._rows[-1]
+
+    @property
     def closes(self) -> np.ndarray:
         return np.array(self._closes)
 

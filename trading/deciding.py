@@ -82,6 +82,7 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
             confidence=opinion.confidence,
             gate_reason=decided.gate_reason[:200],
             risk_reason=sized.reason[:200],
+            features=feed.newest_row.tolist(),
             portfolio=list(decided.portfolio),
             warm_from_ms=feed.warm_from_ms,
             observation_hash=decided.observation_hash,

@@ -116,6 +116,7 @@ class Decision(models.Model):
         max_length=200, blank=True
     )  # why the wish was not followed; empty = followed
     risk_reason = models.CharField(max_length=200, blank=True)
+    features = models.JSONField(default=list)  # raw feature row of the bar, in the order of the model's set
     portfolio = models.JSONField(default=list)  # the portfolio part of the observation
     warm_from_ms = models.BigIntegerField(default=0)  # first bar its feature stream was fed
     observation_hash = models.CharField(max_length=64)

@@ -11,7 +11,7 @@ from market.commands import ProductCommand
 
 
 class Command(ProductCommand):
-    help = "Run all background work: the clusters default, train and live, and their supervisor, until Ctrl-C."
+    help = "Run all background work until Ctrl-C: the clusters default, train, live, and their supervisor."
 
     def arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--clusters", help="only these, comma separated: default,train,live")

@@ -1,0 +1,92 @@
+"""Does the recorded market lead to the recorded decisions? The live path is replayed from stored bars."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from agents.decide import Decided, Decider
+from market.features import compute
+from trading.agent import decider_of
+from trading.bars import stored_bars
+from trading.models import Decision, LiveSession
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One decision that came out differently, and where it first differs."""
+
+    bar_ms: int
+    what: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"bar_ms": self.bar_ms, "what": self.what}
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """What a replay found."""
+
+    decisions: int
+    mismatches: list[Mismatch]
+
+    @property
+    def is_equal(self) -> bool:
+        return self.decisions > 0 and not self.mismatches
+
+
+def verify(session: LiveSession) -> Parity:
+    """Replay every decision of a session and compare observation, action and model, bit for bit.
+
+    :raises BadInput: when the session's model cannot be loaded any more.
+    """
+    decider = decider_of(session)
+    decisions = list(session.decisions.order_by("warm_from_ms", "bar_ms"))
+    found: list[Mismatch] = []
+    for warm_from_ms, group in groupby(decisions, key=lambda decision: decision.warm_from_ms):
+        found += _replayed(session, decider, warm_from_ms, list(group))
+    return Parity(len(decisions), sorted(found, key=lambda mismatch: mismatch.bar_ms))
+
+
+def _replayed(
+    session: LiveSession, decider: Decider, warm_from_ms: int, decisions: list[Decision]
+) -> Iterator[Mismatch]:
+    """Compute the features of a backtest over the recorded bars and decide again wherever the session did."""
+    market = session.account.market
+    bars = stored_bars(market, session.pair, session.interval_ms, warm_from_ms, decisions[-1].bar_ms)
+    rows = compute(bars, decider.needs.feature_set)
+    position = {int(open_ms): at for at, open_ms in enumerate(bars.open_ms)}
+    window, closes = decider.needs.window, decider.closes_needed
+    for decision in decisions:
+        at = position.get(decision.bar_ms)
+        if at is None or at + 1 < window or np.isnan(rows[at + 1 - window]).any():
+            yield Mismatch(decision.bar_ms, "its bars are not on record")
+            continue
+        row = tuple(float(value) for value in decision.portfolio)
+        decided = decider.decide(rows[at + 1 - window : at + 1], bars.close[: at + 1][-closes:], row, row[0])
+        what = _difference(decision, decider, decided, rows[at])
+        if what:
+            yield Mismatch(decision.bar_ms, what)
+
+
+def _difference(decision: Decision, decider: Decider, decided: Decided, row: np.ndarray) -> str:
+    """Return what differs first, or an empty string."""
+    if decision.model_hash != decider.policy.policy_hash:
+        return "the model is another one than the one that decided"
+    if decision.observation_hash != decided.observation_hash:
+        return f"the observation, first in {_first_wrong(decision, decider, row)}"
+    same = (decision.action, decision.target) == (decided.opinion.name, decided.target)
+    if not same or list(decision.probabilities) != list(decided.opinion.probabilities):
+        return f"the action: {decision.action} live, {decided.opinion.name} replayed"
+    return ""
+
+
+def _first_wrong(decision: Decision, decider: Decider, row: np.ndarray) -> str:
+    """Return the name of the first feature of the decision's bar that differs."""
+    pairs = zip(decider.needs.feature_set.names, decision.features, row.tolist(), strict=False)
+    return next(
+        (f"{name} ({live!r} live, {again!r} replayed)" for name, live, again in pairs if live != again),
+        "an older bar of its window",
+    )
