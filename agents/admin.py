@@ -43,7 +43,7 @@ class RunForm(TrainingForm, ServiceForm):
             choices = getattr(field, "choices", None)
             field.widget = widget()
             if choices is not None:
-                field.widget.choices = choices  # type: ignore[attr-defined]
+                field.widget.choices = choices
 
     def act(self, user: Any, given: dict[str, Any]) -> TrainingRun:
         return services.start_training(owner=user, name=given["name"], spec=self.spec(), by=user)

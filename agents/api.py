@@ -50,7 +50,7 @@ class ModelViewSet(ReadOnly):
 
 
 class RunSerializer(serializers.ModelSerializer):
-    model = serializers.PrimaryKeyRelatedField(read_only=True, allow_null=True)
+    model: Any = serializers.PrimaryKeyRelatedField(read_only=True, allow_null=True)
     error = serializers.SerializerMethodField(help_text="What went wrong, in one sentence")
 
     class Meta:

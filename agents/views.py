@@ -1,5 +1,6 @@
 """Pages about learning: training runs, models, backtests."""
 
+from bisect import bisect_left
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -15,6 +16,7 @@ from market.web.ownership import visible
 from market.web.pages import attempt, do, page_of, unbound_or_posted
 from market.web.roles import Role, page
 
+MARKS = 300
 UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
@@ -53,7 +55,7 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
         "summary": found.error.partition("\n")[0],
     }
     is_partial = request.headers.get("HX-Request") == "true"
-    return render(request, "agents/_run.html" if is_partial else "agents/run.html", context)
+    return render(request, "agents/_run_update.html" if is_partial else "agents/run.html", context)
 
 
 @require_GET
@@ -75,7 +77,8 @@ def run_curves(request: HttpRequest, pk: int) -> JsonResponse:
 def run_stream(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Tell the page when the run has moved on."""
     _run(request, pk)
-    rows = TrainingRun.objects.filter(pk=pk).values("status", "steps_done", "heartbeat_at", "desired")
+    names = ("status", "steps_done", "heartbeat_at", "desired")
+    rows: Any = TrainingRun.objects.filter(pk=pk).values(*names)
     return sse.stream(lambda: rows.all().first() or {})
 
 
@@ -166,12 +169,30 @@ def backtest(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @page()
 def backtest_curve(request: HttpRequest, pk: int) -> JsonResponse:
-    found = get_object_or_404(visible(Backtest, request.user).only("curve"), pk=pk)
-    return JsonResponse(found.curve)
+    found = get_object_or_404(visible(Backtest, request.user).only("curve", "trades"), pk=pk)
+    return JsonResponse({**found.curve, "marks": _marks(found)})
 
 
 def _run(request: HttpRequest, pk: int) -> TrainingRun:
     return get_object_or_404(visible(TrainingRun, request.user).select_related("series", "model"), pk=pk)
+
+
+def _marks(backtest: Backtest) -> list[dict[str, Any]]:
+    """Return the last fills with the height of the equity curve at their time."""
+    times, equity = backtest.curve.get("t_ms", []), backtest.curve.get("equity", [])
+    if not times:
+        return []
+    trades = backtest.trades[-MARKS:]
+    nearest = [min(bisect_left(times, trade["t_ms"]), len(times) - 1) for trade in trades]
+    return [
+        {
+            "t_ms": trade["t_ms"],
+            "equity": equity[at],
+            "side": trade["side"],
+            "text": f"{trade['reason']}: {trade['quantity']:g} at {trade['price']:g}",
+        }
+        for trade, at in zip(trades, nearest, strict=True)
+    ]
 
 
 def _curve(name: str) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class CoverageSerializer(SeriesSerializer):
     coverage = serializers.SerializerMethodField(help_text="Months and gaps")
 
     class Meta(SeriesSerializer.Meta):
-        fields = (*SeriesSerializer.Meta.fields, "coverage")
+        fields = (*SeriesSerializer.Meta.fields, "coverage")  # type: ignore[assignment]
 
     @extend_schema_field(serializers.DictField())
     def get_coverage(self, series: Series) -> dict[str, Any]:

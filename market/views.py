@@ -13,7 +13,7 @@ from market.web.ownership import visible
 from market.web.pages import attempt, page_of, unbound_or_posted
 from market.web.roles import Role, page
 
-CHART_POINTS = 800
+CHART_POINTS = 260
 GAPS_SHOWN = 100
 
 
@@ -26,7 +26,9 @@ def markets(request: HttpRequest) -> HttpResponse:
             messages.success(request, f"{report.file_name} is being imported.")
             return redirect("import", report.pk)
     context = {
-        "series": page_of(request, selectors.series_list(request.user)),
+        "series": page_of(
+            request, selectors.series_list(request.user).order_by("pair", "interval_ms", "source")
+        ),
         "imports": visible(ImportReport, request.user).select_related("series")[:10],
         "form": form,
     }

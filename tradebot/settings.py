@@ -135,6 +135,7 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = VAR_DIR / "staticfiles"
+STATIC_ROOT.mkdir(exist_ok=True)
 WHITENOISE_USE_FINDERS = True  # one process serves everything; no collectstatic step for a first run
 STORAGES = {
     "default": {
@@ -258,4 +259,27 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": ENV.log_level},
 }
-UNFOLD = {"SITE_TITLE": "Tradebot", "SITE_HEADER": "Tradebot", "SITE_URL": "/"}
+UNFOLD = {
+    "SITE_TITLE": "Tradebot",
+    "SITE_HEADER": "Tradebot",
+    "SITE_URL": "/",
+    "SITE_SYMBOL": "monitoring",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/img/favicon.svg"}],
+    "SHOW_BACK_BUTTON": True,
+    "COLORS": {
+        "primary": {
+            "50": "#eef3fe",
+            "100": "#e0e9fd",
+            "200": "#c3d4fb",
+            "300": "#9bb8f8",
+            "400": "#6f9bff",
+            "500": "#4a7bf0",
+            "600": "#2a5bd7",
+            "700": "#234bb4",
+            "800": "#1f3f92",
+            "900": "#1c3775",
+            "950": "#142449",
+        }
+    },
+    "SIDEBAR": {"show_search": True, "navigation": "market.web.sidebar.navigation"},
+}

@@ -2,7 +2,9 @@
 
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
+from django.templatetags.static import static
 from django.urls import include, path, re_path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
@@ -32,6 +34,7 @@ api = [
     path("metrics/", health.MetricsView.as_view(), name="metrics"),
 ]
 urlpatterns = [
+    path("favicon.ico", RedirectView.as_view(url=static("img/favicon.ico"))),
     path("admin/", admin.site.urls),
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),

@@ -20,7 +20,7 @@ from market.candles import MS
 from market.web import audit
 from market.web.admin import OwnedAdmin, ServiceAdmin, ServiceForm, confirmed
 from market.web.numbers import plain
-from market.web.roles import Role, role_of
+from market.web.roles import Role, person, role_of
 from trading import accounts, services
 from trading.models import (
     Account,
@@ -163,7 +163,7 @@ class AccountAdmin(ServiceAdmin):
     @admin.action(description="Test connection")
     def test_connection(self, request: HttpRequest, queryset: Any) -> None:
         for account in queryset:
-            result = accounts.check_account(account=account, by=request.user)
+            result = accounts.check_account(account=account, by=person(request))
             (messages.success if result.ok else messages.error)(request, f"{account}: {result.sentence}")
 
 
@@ -183,7 +183,7 @@ class RiskAdmin(OwnedAdmin):
 
     def save_model(self, request: HttpRequest, obj: RiskProfile, form: Any, change: bool) -> None:
         if not change:
-            obj.owner = request.user
+            obj.owner = person(request)
         super().save_model(request, obj, form, change)
         audit.record(
             request.user, "risk.change", obj, **{n: str(form.cleaned_data[n]) for n in form.changed_data}

@@ -90,7 +90,7 @@ class ServiceForm(forms.ModelForm):
 
     def save(self, commit: bool = True) -> Model:
         assert self.made is not None, "save() comes after is_valid()"  # noqa: S101  programming error
-        self.save_m2m = lambda: None
+        self.save_m2m = lambda: None  # type: ignore[method-assign]
         return self.made
 
 

@@ -14,7 +14,7 @@ def record(actor: Any, action: str, obj: models.Model, **detail: Any) -> AuditEv
         actor=actor,
         owner=owner,
         action=action,
-        object_type=obj._meta.model_name,
+        object_type=obj._meta.label_lower.partition(".")[2],
         object_id=str(obj.pk)[:40],
         detail=detail,
     )

@@ -52,6 +52,8 @@ DEFINITIONS = {
     "contest_score": "Over daily closes, not annualised: 0.4 Sortino + 0.3 Sharpe + 0.3 Calmar.",
     "fills": "Number of fills.",
     "benchmark_return": "What buying at the start and holding would have returned, after the same costs.",
+    "benchmark_sharpe": "Sharpe of buying at the start and holding.",
+    "benchmark_max_drawdown": "Largest fall of buying at the start and holding.",
     # learning
     "steps": "Environment steps done of those asked for.",
     "fps": "Environment steps per second of wall time, learning included.",

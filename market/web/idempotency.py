@@ -74,7 +74,7 @@ def _claim(request: Request, key: str) -> tuple[IdempotencyKey, Response | None]
 
 def _hash(request: Request) -> str:
     digest = hashlib.sha256()
-    for name, value in sorted(request.data.items()):
+    for name, value in sorted(dict(request.data).items()):
         digest.update(name.encode() + b"=")
         if isinstance(value, UploadedFile):
             for chunk in value.chunks():

@@ -5,10 +5,21 @@ from typing import Any
 from market.web import numbers
 from market.web.definitions import definition
 
-SIGNED_SHARES = {"total_return", "annual_return", "benchmark_return", "excess_return"}
-SHARES = {"volatility", "max_drawdown", "var_95", "cvar_95", "exposure", "win_rate", "drawdown"}
+SIGNED_SHARES = {"buy_and_hold_return", "total_return", "annual_return", "benchmark_return", "excess_return"}
+SHARES = {
+    "volatility",
+    "max_drawdown",
+    "var_95",
+    "cvar_95",
+    "exposure",
+    "win_rate",
+    "drawdown",
+    "benchmark_max_drawdown",
+}
+NAMES = {"benchmark_return": "Buy & hold return", "benchmark_sharpe": "Buy & hold Sharpe",
+         "benchmark_max_drawdown": "Buy & hold drawdown"}  # fmt: skip
 COUNTS = {"fills", "closed_trades", "bars", "max_drawdown_bars"}
-LABELS = {"var_95": "VaR 95 %", "cvar_95": "CVaR 95 %", "annual_return": "Annual return"}
+LABELS = {"var_95": "VaR 95 %", "cvar_95": "CVaR 95 %", **NAMES}
 ORDER = ["total_return", "benchmark_return", "excess_return", "annual_return", "sharpe", "sortino",
          "calmar", "volatility", "max_drawdown", "max_drawdown_days", "var_95", "cvar_95", "win_rate",
          "profit_factor", "fills", "closed_trades", "turnover_per_day", "exposure",

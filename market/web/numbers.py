@@ -19,15 +19,16 @@ def grouped(value: Decimal | float | None, places: int = 2) -> str:
     """Return `12,345.60`; a dash for what is not known."""
     if value is None or value != value:
         return EMPTY
-    return f"{value:,.{places}f}".replace("-", MINUS)
+    text = f"{abs(value):,.{places}f}"
+    return MINUS + text if value < 0 and text.strip("0.,") else text
 
 
 def price(value: Decimal | float | None) -> str:
     """Return a price with as many places as its size needs."""
     if value is None or value != value:
         return EMPTY
-    size = abs(value)
-    places = 2 if size >= 100 else 4 if size >= 1 else 6 if size >= Decimal("0.01") else 8
+    size = abs(float(value))
+    places = 2 if size >= 100 else 4 if size >= 1 else 6 if size >= 0.01 else 8
     return grouped(value, places)
 
 
@@ -35,7 +36,7 @@ def signed(value: Decimal | float | None, places: int = 2) -> str:
     """Return the number with its sign: colour never carries meaning alone."""
     if value is None or value != value:
         return EMPTY
-    text = grouped(abs(value), places)
+    text = grouped(abs(Decimal(value)), places)
     is_zero = not text.strip("0.,")
     return text if is_zero else f"+{text}" if value > 0 else f"{MINUS}{text}"
 

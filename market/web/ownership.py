@@ -18,13 +18,13 @@ class OwnedViewSet(GenericViewSet):
         queryset = super().get_queryset()
         if getattr(self, "swagger_fake_view", False):
             return queryset.none()
-        return queryset.visible_to(self.request.user)
+        return queryset.visible_to(self.request.user)  # type: ignore[attr-defined]
 
 
 class ReadOnly(mixins.ListModelMixin, mixins.RetrieveModelMixin, OwnedViewSet):
     """List and detail."""
 
 
-def visible(model: type[Model], user: Any) -> QuerySet:
-    """Return the rows of `model` that `user` may see."""
+def visible(model: type[Model], user: Any) -> Any:
+    """Return the queryset (of `model`'s own class) with the rows that `user` may see."""
     return model._default_manager.visible_to(user)  # type: ignore[attr-defined]

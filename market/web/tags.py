@@ -22,18 +22,16 @@ register.filter("span", numbers.seconds)
 
 
 @register.filter
-def amount(value: Decimal | float | None, currency: str = "") -> str:
+def amount(value: Decimal | float | None, currency: str = "") -> SafeString:
     """Write an amount with its currency: `50,000.00 USD`."""
-    text = numbers.grouped(value)
-    return f"{text} {currency}" if currency and text != numbers.EMPTY else text
+    return _with_unit(numbers.grouped(value), currency)
 
 
 @register.filter
 def change(value: Decimal | float | None, currency: str = "") -> SafeString:
     """Write a gain or loss: sign plus colour."""
-    text = numbers.signed(value)
-    unit = f" {currency}" if currency and text != numbers.EMPTY else ""
-    return format_html('<span class="{}">{}{}</span>', tone(value), text, unit)
+    text = _with_unit(numbers.signed(value), currency)
+    return format_html('<span class="{}">{}</span>', tone(value), text)
 
 
 @register.filter
@@ -73,6 +71,32 @@ def when(value: datetime | int | None) -> SafeString | str:
         at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         numbers.to_ms(at),
         at.strftime("%Y-%m-%d %H:%M:%S UTC"),
+    )
+
+
+@register.filter
+def moment(value: int | None) -> SafeString | str:
+    """Write an instant shortly, without year and zone, for narrow tables; both are in its `title`."""
+    at = numbers.from_ms(value)
+    if at is None:
+        return numbers.EMPTY
+    return format_html(
+        '<time datetime="{}" data-ms="{}" data-short title="{}">{}</time>',
+        at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        value,
+        at.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        at.strftime("%m-%d %H:%M:%S"),
+    )
+
+
+@register.filter
+def day(value: int | None) -> SafeString | str:
+    """Write the UTC date of an instant; the exact time is in its `title`."""
+    at = numbers.from_ms(value)
+    if at is None:
+        return numbers.EMPTY
+    return format_html(
+        '<span title="{}">{}</span>', at.strftime("%Y-%m-%d %H:%M:%S UTC"), at.strftime("%Y-%m-%d")
     )
 
 
@@ -128,6 +152,12 @@ def currency(pair: str) -> str:
 
 
 @register.filter
+def size(quantity: Decimal) -> str | None:
+    """Write an unsigned quantity; the side says which way it went."""
+    return numbers.plain(abs(quantity))
+
+
+@register.filter
 def notional(fill: Any) -> Decimal:
     """Return the value of a fill in quote currency, unsigned."""
     return abs(fill.quantity * fill.price)
@@ -171,6 +201,12 @@ def figure(label: str, value: Any, name: str, note: Any = "") -> dict[str, Any]:
 def badge(status: str) -> dict[str, str]:
     """Show a state as a coloured word."""
     return {"status": status, "tone": BADGES.get(str(status), "neutral")}
+
+
+def _with_unit(text: str, unit: str) -> SafeString:
+    if not unit or text == numbers.EMPTY:
+        return format_html("{}", text)
+    return format_html('{} <span class="unit">{}</span>', text, unit)
 
 
 TONES = {

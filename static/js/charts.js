@@ -17,6 +17,7 @@ export const points = (times, values) => times.map((x, index) => ({ x, y: values
 function timeAxis(colour) {
   return {
     type: "linear",
+    bounds: "data",
     grid: { display: false },
     border: { color: colour.grid },
     ticks: {
@@ -34,7 +35,7 @@ function valueAxis(colour, format, position = "right") {
 }
 
 const line = (set) => ({
-  borderWidth: 1.6, pointRadius: 0, pointHitRadius: 6, tension: 0, spanGaps: true, ...set,
+  borderWidth: 1.6, pointRadius: 0, pointStyle: "line", pointHitRadius: 6, tension: 0, spanGaps: true, ...set,
 });
 
 // spec: {series: [{label, data, colour, fill, stepped, dashed}], marks: [...], x: "time"|"number", format, legend}
@@ -64,7 +65,7 @@ function config(spec) {
       plugins: {
         legend: {
           display: spec.legend ?? sets.length > 1, align: "start",
-          labels: { color: colour.text, boxWidth: 12, boxHeight: 2, usePointStyle: false },
+          labels: { color: colour.text, boxWidth: 18, boxHeight: 7, usePointStyle: true, sort: (a, b) => b.datasetIndex - a.datasetIndex },
         },
         tooltip: {
           callbacks: {
@@ -129,7 +130,48 @@ export function follow(url, show, everyMs = 3000) {
   return refresh;
 }
 
-const redraw = () => { for (const [canvas, build] of drawn) draw(canvas, build); };
+// One candle per row: a thin bar from low to high and a thick one from open to close.
+export function drawCandles(canvas, rows) {
+  if (!canvas) return;
+  showNone(canvas, rows.length ? "" : canvas.dataset.none);
+  const build = () => {
+    const c = colours();
+    const tone = (item) => (item.raw && item.raw.o > item.raw.c ? c.loss : c.gain);
+    const bars = (thickness, range) => ({
+      data: rows.map((row) => ({ x: row.t, y: range(row), ...row })), backgroundColor: tone, grouped: false,
+      barThickness: thickness, minBarLength: 1, borderSkipped: false,
+    });
+    const space = Math.max(1, (canvas.parentElement.clientWidth - 90) / Math.max(1, rows.length));
+    return {
+      type: "bar",
+      data: { datasets: [bars(1, (r) => [r.l, r.h]), bars(Math.max(1, Math.min(12, space * 0.65)), (r) => [r.o, r.c])] },
+      options: {
+        responsive: true, maintainAspectRatio: false, animation: false,
+        interaction: { mode: "nearest", axis: "x", intersect: false },
+        plugins: {
+          legend: { display: false },
+          tooltip: {
+            filter: (item) => item.datasetIndex === 0,
+            callbacks: {
+              title: (items) => stamp(items[0].raw.t),
+              label: ({ raw }) => ["Open", "High", "Low", "Close"].map((name) => `${name} ${short.format(raw[name[0].toLowerCase()])}`),
+            },
+          },
+        },
+        scales: { x: { ...timeAxis(c), offset: false }, y: { ...valueAxis(c, (v) => short.format(v)), beginAtZero: false } },
+      },
+    };
+  };
+  Chart.getChart(canvas)?.destroy();
+  new Chart(canvas, build());
+  drawn.set(canvas, null);
+  custom.set(canvas, () => drawCandles(canvas, rows));
+}
+
+const custom = new Map();
+const redraw = () => {
+  for (const [canvas, build] of drawn) build ? draw(canvas, build) : custom.get(canvas)();
+};
 document.addEventListener("theme-changed", redraw);
 document.addEventListener("zone-changed", redraw);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);

@@ -1,24 +1,14 @@
-// A candle series: closes with the range of each stretch, and volume.
-import { colours, draw, load, points } from "./charts.js";
+// A candle series: candles of equal stretches of time, and volume.
+import { colours, draw, drawCandles, load, points } from "./charts.js";
 
 const holder = document.querySelector("#candles");
 
 async function show(query) {
   const data = await load(`${holder.dataset.url}${query}`);
-  const at = (values) => points(data.t_ms, values);
-  draw(document.querySelector("#price"), () => {
-    const c = colours();
-    return {
-      series: [
-        { label: "Close", data: at(data.close), colour: c.first },
-        { label: "High of stretch", data: at(data.high), colour: c.second, width: 0.7 },
-        { label: "Low of stretch", data: at(data.low), colour: c.second, width: 0.7 },
-      ],
-      legend: true,
-    };
-  });
+  const rows = data.t_ms.map((t, i) => ({ t, o: data.open[i], h: data.high[i], l: data.low[i], c: data.close[i] }));
+  drawCandles(document.querySelector("#price"), rows);
   draw(document.querySelector("#volume"), () => ({
-    series: [{ label: "Volume", data: at(data.volume), colour: colours().third, fill: `${colours().third}22`, toZero: true, stepped: true }],
+    series: [{ label: "Volume", data: points(data.t_ms, data.volume), colour: colours().third, fill: `${colours().third}22`, toZero: true, stepped: true }],
     legend: false,
   }));
 }

@@ -15,6 +15,11 @@ function parts(ms) {
   };
 }
 
+export function shortStamp(ms) {
+  const { day, time, seconds } = parts(ms);
+  return `${day} ${time}:${seconds}`;
+}
+
 export function stamp(ms) {
   const { date, time, seconds } = parts(ms);
   return `${date} ${time}:${seconds} ${isLocal() ? "local" : "UTC"}`;
@@ -44,5 +49,9 @@ export function writeTimes(within, onlyAges = false) {
     node.textContent = `${span((Date.now() - Number(node.dataset.ago)) / 1000)} ago`;
   }
   if (onlyAges) return;
-  for (const node of within.querySelectorAll("time[data-ms]")) node.textContent = stamp(Number(node.dataset.ms));
+  for (const node of within.querySelectorAll("time[data-ms]")) {
+    const ms = Number(node.dataset.ms);
+    node.textContent = "short" in node.dataset ? shortStamp(ms) : stamp(ms);
+    if ("short" in node.dataset) node.title = stamp(ms);
+  }
 }

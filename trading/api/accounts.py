@@ -14,7 +14,7 @@ from market.web import audit
 from market.web.amounts import AmountField
 from market.web.idempotency import HEADER, idempotent
 from market.web.ownership import ReadOnly
-from market.web.roles import Role
+from market.web.roles import Role, person
 from market.web.schema import answers, example
 from trading import accounts
 from trading.models import Account, Alert, Holding, RiskProfile
@@ -88,14 +88,14 @@ class AccountViewSet(ReadOnly):
         """Add an account. The secret is stored encrypted and never returned."""
         body = AccountRequest(data=request.data)
         body.is_valid(raise_exception=True)
-        account = accounts.create_account(owner=request.user, by=request.user, **body.validated_data)
+        account = accounts.create_account(owner=person(request), by=person(request), **body.validated_data)
         return Response(AccountSerializer(account).data, status=201)
 
     @extend_schema(request=None, responses=answers(200, CheckSerializer))
     @action(detail=True, methods=["post"])
     def check(self, request: Request, pk: str) -> Response:
         """Test the connection."""
-        result = accounts.check_account(account=self.get_object(), by=request.user)
+        result = accounts.check_account(account=self.get_object(), by=person(request))
         return Response(CheckSerializer(result).data)
 
 

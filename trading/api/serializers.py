@@ -7,6 +7,7 @@ from rest_framework import serializers
 from agents.policies import BASELINES
 from market.candles import MS, interval_name
 from market.web.amounts import AmountField
+from market.web.numbers import plain
 from trading import selectors
 from trading.models import DailySummary, Decision, Fill, LiveSession, Order
 
@@ -68,10 +69,10 @@ class SessionDetailSerializer(SessionSerializer):
         return super().to_representation(session)
 
     def get_pnl_today(self, session: LiveSession) -> str | None:
-        return AmountField().to_representation(self.figures.pnl_today)
+        return plain(self.figures.pnl_today)
 
     def get_pnl_total(self, session: LiveSession) -> str | None:
-        return AmountField().to_representation(self.figures.pnl_total)
+        return plain(self.figures.pnl_total)
 
     def get_exposure(self, session: LiveSession) -> float | None:
         return None if self.figures.exposure is None else float(self.figures.exposure)
@@ -83,7 +84,7 @@ class SessionDetailSerializer(SessionSerializer):
         return self.figures.is_stale
 
     def get_limits(self, session: LiveSession) -> list[dict[str, Any]]:
-        return LimitSerializer(selectors.distances(self.figures), many=True).data
+        return list(LimitSerializer(selectors.distances(self.figures), many=True).data)
 
 
 class SessionRequest(serializers.Serializer):

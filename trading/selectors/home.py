@@ -31,7 +31,7 @@ def home(user: Any, *, now: datetime | None = None) -> dict[str, Any]:
     return {
         "rows": rows,
         "totals": _totals(rows),
-        "sharpe": _sharpe(_sum_of(list(curves.values()))) if len(curves) == len(rows) else None,
+        "sharpe": _sharpe(_sum_of(list(curves.values()))),
         "stale": [row for row in rows if row.is_stale],
         "runs": visible(TrainingRun, user).unfinished().select_related("series")[:10],
         "backtests": visible(Backtest, user).unfinished().select_related("series", "model")[:10],

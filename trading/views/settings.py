@@ -14,7 +14,7 @@ from market.errors import Conflict
 from market.web import audit
 from market.web.ownership import visible
 from market.web.pages import attempt, do, unbound_or_posted
-from market.web.roles import Role, page
+from market.web.roles import Role, page, person
 from trading import accounts, tokens
 from trading.forms import AccountForm, RiskForm, SecretForm, TokenForm
 from trading.models import Account, RiskProfile
@@ -70,7 +70,7 @@ def account(request: HttpRequest, pk: int) -> HttpResponse:
 def account_check(request: HttpRequest, pk: int) -> HttpResponse:
     """Test the connection: one sentence, good or bad."""
     found = get_object_or_404(visible(Account, request.user), pk=pk)
-    result = accounts.check_account(account=found, by=request.user)
+    result = accounts.check_account(account=found, by=person(request))
     messages.add_message(request, messages.SUCCESS if result.ok else messages.ERROR, result.sentence)
     return redirect("account", pk)
 
@@ -99,7 +99,7 @@ def token_revoke(request: HttpRequest, key: str) -> HttpResponse:
 @page(Role.ADMIN)
 def risk(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     rows = visible(RiskProfile, request.user)
-    profile = get_object_or_404(rows, pk=pk) if pk else RiskProfile(owner=request.user)
+    profile = get_object_or_404(rows, pk=pk) if pk else RiskProfile(owner=person(request))
     is_mine = profile.owner_id == request.user.pk or request.user.is_superuser
     form = RiskForm(request.POST or None, instance=profile)
     if request.method == "POST" and is_mine and form.is_valid() and _save(request, form):
@@ -138,7 +138,7 @@ def _toggle(*, account: Account, by: Any) -> None:
 
     :raises Conflict: while a session is driven on it.
     """
-    if account.is_active and account.sessions.driven().exists():  # type: ignore[attr-defined]
+    if account.is_active and account.sessions.driven().exists():
         raise Conflict("A session trades on this account; stop it first.")
     account.is_active = not account.is_active
     account.save(update_fields=["is_active"])
