@@ -1,9 +1,9 @@
 """How fast a live session thinks, and how fast a tick becomes a committed intent.
 
-`decide_us_*`: closed bar -> features -> scaled observation -> 64x64 network -> gate -> sized order, in process,
-no database. `tick_to_intent_ms_*`: one whole turn on a fresh bar with the database (SQLite file), from a session's
-tick until the venue adapter is handed the order, whose intent is committed by then. The venue answers at once.
-`round_ms`: all sessions, one after the other, when every one of them trades.
+`decide_us_*`: closed bar -> features -> scaled observation -> 64x64 network -> gate -> sized order, in
+process, no database. `tick_to_intent_ms_*`: one whole turn on a fresh bar with the database (SQLite file),
+from a session's tick until the venue adapter is handed the order, whose intent is committed by then; the
+venue answers at once. `round_ms`: all sessions, one after the other, when every one of them trades.
 """
 
 import tempfile
@@ -106,7 +106,8 @@ class AnsweringVenue:
         price = Decimal(60_000)
         return OrderReport(
             str(len(self.placed_s)), order.pair, order.side, order.type, FILLED, order.quantity,
-            order.quantity, price, order.quantity * price / 1000, "USD", "TAKER", self.clock_ms, self.clock_ms,
+            order.quantity, price, order.quantity * price / 1000, "USD", "TAKER", self.clock_ms,
+            self.clock_ms,
         )  # fmt: skip
 
 

@@ -97,7 +97,7 @@ def begin(seat: Seat, now_ms: int) -> bool:
     with transaction.atomic():
         Account.objects.select_for_update().get(pk=session.account_id)  # sessions share out one purse
         others = LiveSession.objects.driven().filter(account=session.account_id).exclude(pk=session.pk)
-        given = sum((other.cash for other in others if coins(other.pair)[1] == coin), Decimal(0))
+        given = sum((_claim(other) for other in others if coins(other.pair)[1] == coin), Decimal(0))
         available = max(free - given, Decimal(0)).quantize(CENT, ROUND_FLOOR)
         capital = available if session.capital is None else session.capital
         if capital > available or capital <= seat.instrument.min_notional:
@@ -114,6 +114,11 @@ def begin(seat: Seat, now_ms: int) -> bool:
         session.save(update_fields=["capital", "cash", "peak_equity", "day_equity", "started_ms", "day"])
     logger.info("session %s starts with %s %s", session.pk, capital, coin)
     return True
+
+
+def _claim(other: LiveSession) -> Decimal:
+    """Return how much of the account's free money belongs to another session."""
+    return other.cash if other.started_ms else other.capital or Decimal(0)
 
 
 def _guard(seat: Seat, quote: Quote, now_ms: int) -> bool:

@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from django.db import DatabaseError, connection
 
-from trading.exchanges.errors import ExchangeError, Throttled
+from trading.exchanges.errors import ClockSkew, ExchangeError, Throttled
 from trading.runner.driven import Driven
 from trading.ticks import record_ticks
 
@@ -64,6 +65,9 @@ class Desk:
         wait_s = min(LONGEST_WAIT_S, self.poll_s * 2 ** min(self.failures - 1, 10))
         if isinstance(error, Throttled):
             wait_s = max(wait_s, error.wait_s)
+        if isinstance(error, ClockSkew):
+            with suppress(ExchangeError):
+                self.driven[0].exchange.server_ms()  # the clocks are compared afresh
         self.next_s = now_s + wait_s
         logger.warning("%s: %s; next try in %.1f s", self.market, error, wait_s)
         for one in due:

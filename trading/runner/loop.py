@@ -78,7 +78,7 @@ class Runner:
             one.keep()
         try:
             mine = [one.session.pk for one in self.driven]
-            wanted = states.WITH_RELATED.filter(status__in=states.DRIVEN).exclude(pk__in=mine)
+            wanted = states.WITH_RELATED.filter(status__in=states.DRIVEN).exclude(pk__in=mine).order_by("pk")
             held = set(Lease.objects.filter(until_ms__gte=leases.now_ms()).values_list("name", flat=True))
             for session in wanted:
                 if session.lease_name not in held:

@@ -1,0 +1,162 @@
+"""The loop that drives sessions, in this process, on the sandbox."""
+
+import pytest
+from django_q.models import OrmQ
+
+from market import leases
+from market.models import Lease
+from tests.trading.live.conftest import Live
+from trading import sessions
+from trading.models import Alert, LiveSession, SessionStatus
+from trading.runner.loop import Runner
+from trading.runner.supervisor import Stall, enqueue_lost_sessions
+
+
+class Hand:
+    """A clock and a sleep that move the sandbox instead of waiting."""
+
+    def __init__(self, venue, rounds):
+        self.venue, self.left, self.now_s = venue, rounds, 0.0
+
+    def monotonic_s(self):
+        return self.now_s
+
+    def sleep(self, seconds):
+        self.now_s += 30
+        self.left -= 1
+        self.venue.advance(30_000)
+
+    def must_end(self):
+        return self.left <= 0
+
+    def drive(self):
+        runner = Runner(monotonic_s=self.monotonic_s, sleep=self.sleep, must_end=self.must_end)
+        runner.run(10**9)
+        return runner
+
+
+@pytest.fixture
+def give_back(live):
+    """Start a session and give its lease back, so that a runner takes it."""
+
+    def start(*args, **options):
+        live.start(*args, **options)
+        live.seat.lease.release()
+        return live.session
+
+    return start
+
+
+def test_the_runner_takes_up_trades_and_gives_back(live, give_back):
+    session = give_back("random", settings={"turnover": 0.9, "seed": 2})
+    runner = Hand(live.venue, 12).drive()
+    session.refresh_from_db()
+    assert runner.turns >= 10
+    assert session.fills.count() >= 2
+    assert live.books() == live.ledger()
+    assert not leases.is_held(session.lease_name)
+    assert session.turn_at is not None
+
+
+def test_one_ticker_call_serves_all_sessions_of_a_venue(live, give_back, user, venue, account):
+    give_back("cash", capital=100)
+    other = Live(user, venue, account).start("cash", pair="ETH/USD")
+    other.seat.lease.release()
+    before = venue.state()["unsigned_calls"].get("/v3/ticker", 0)
+    runner = Hand(venue, 8).drive()
+    calls = venue.state()["unsigned_calls"]["/v3/ticker"] - before
+    assert runner.turns == 2 * calls
+
+
+def test_a_session_that_fails_every_turn_does_not_stop_the_others(
+    live, give_back, user, venue, account, monkeypatch
+):
+    bad = give_back("cash", capital=100)
+    good = Live(user, venue, account).start("buy_and_hold", pair="ETH/USD")
+    good.seat.lease.release()
+    real = sessions.step
+
+    def step(seat, **given):
+        if seat.session.pk == bad.pk:
+            raise RuntimeError("a bug in this session")
+        real(seat, **given)
+
+    monkeypatch.setattr(sessions, "step", step)
+    Hand(venue, 12).drive()
+    assert good.session.fills.count() == 1
+    assert "a bug in this session" in Alert.objects.get(key=f"turns:{bad.pk}").text
+    assert LiveSession.objects.get(pk=bad.pk).status == SessionStatus.PENDING
+
+
+def test_a_venue_that_is_down_leaves_the_session_waiting_and_it_goes_on_afterwards(live, give_back):
+    session = give_back("buy_and_hold")
+    live.venue.faults(http_5xx_before={"value": 503, "paths": ["ticker"], "times": 4})
+    Hand(live.venue, 40).drive()
+    session.refresh_from_db()
+    assert session.status == SessionStatus.RUNNING
+    assert live.books() == live.ledger()
+    assert session.fills.count() == 1
+
+
+def test_a_wrong_secret_fails_the_session_with_a_sentence(live, give_back):
+    session = give_back("cash")
+    from trading.accounts import rotate_secret
+
+    rotate_secret(account=live.account, secret="wrong" * 12)
+    Hand(live.venue, 4).drive()
+    session.refresh_from_db()
+    assert session.status == SessionStatus.FAILED
+    assert session.note
+
+
+def test_a_new_session_is_picked_up_while_others_run(live, give_back, user, venue, account):
+    give_back("cash", capital=100)
+    late = Live(user, venue, account)
+
+    class Later(Hand):
+        def sleep(self, seconds):
+            super().sleep(seconds)
+            if self.left == 6:
+                late.start("cash", pair="ETH/USD").seat.lease.release()
+
+    Later(venue, 10).drive()
+    late.session.refresh_from_db()
+    assert late.session.status == SessionStatus.RUNNING
+
+
+def test_a_lost_session_is_asked_for_once_in_three_seconds(live, give_back):
+    session = give_back("cash")
+    assert enqueue_lost_sessions() == 1
+    assert enqueue_lost_sessions() == 1
+    assert OrmQ.objects.filter(key="live").count() == 1
+    Lease.objects.filter(name=session.lease_name).update(enqueued_ms=0)
+    enqueue_lost_sessions()
+    assert OrmQ.objects.filter(key="live").count() == 2
+
+
+def test_a_driven_session_is_not_asked_for(live):
+    live.start("cash")
+    assert enqueue_lost_sessions() == 0
+    assert OrmQ.objects.count() == 0
+
+
+def test_a_second_delivery_finds_nothing_to_drive(live):
+    live.start("cash")
+    assert Hand(live.venue, 5).drive().turns == 0
+
+
+def test_work_that_waits_too_long_means_a_stalled_queue():
+    now = [0.0]
+    stall = Stall(lambda: now[0], after_s=30)
+    seen = []
+    for now[0], waiting in [
+        (0, True),
+        (20, True),
+        (25, False),
+        (26, True),
+        (50, True),
+        (57, True),
+        (58, True),
+    ]:
+        seen.append(stall.see(waiting))
+    assert seen == [False, False, False, False, False, True, False]

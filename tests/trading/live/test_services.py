@@ -1,0 +1,99 @@
+"""Starting and steering sessions; what a person gets to read when something does not fit."""
+
+from decimal import Decimal
+
+import pytest
+
+from market.errors import BadInput, Conflict
+from market.models import AuditEvent
+from trading import services
+from trading.models import LiveSession, SessionStatus
+
+
+def attempt(live, **changes):
+    given = {"account": live.account, "pair": "BTC/USD", "interval": "1m", "baseline": "cash"}
+    return services.start_session(owner=live.user, by=live.user, **(given | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "field"),
+    [
+        ({"pair": "NOPE/USD"}, "has no pair 'NOPE/USD'", "pair"),
+        ({"interval": "7m"}, "no interval '7m'", "interval"),
+        ({"baseline": "magic"}, "no baseline 'magic'", "baseline"),
+        ({"baseline": ""}, "either a model or a baseline", "model"),
+        ({"settings": {"turnover": 3}}, "has no parameter 'turnover'", "turnover"),
+        ({"settings": {"confidence": 7}}, "confidence must be", "confidence"),
+        ({"capital": Decimal("-5")}, "capital must be above 0", "capital"),
+        ({"capital": "much"}, "no amount of money", "capital"),
+        ({"duration_s": 0}, "duration must be", "duration_s"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_one_sentence_and_nothing_is_written(live, changes, words, field):
+    with pytest.raises(BadInput) as caught:
+        attempt(live, **changes)
+    assert words in caught.value.message
+    assert caught.value.field == field
+    assert not LiveSession.objects.exists()
+
+
+def test_a_venue_that_is_down_is_said(live):
+    live.venue.stop()
+    with pytest.raises(BadInput, match="cannot be reached"):
+        attempt(live)
+
+
+def test_a_pair_that_is_closed_is_said(live):
+    live.venue.faults(can_trade="BTC/USD")
+    with pytest.raises(BadInput, match="takes no orders for BTC/USD"):
+        attempt(live)
+
+
+def test_a_pair_is_traded_by_one_session_of_an_account(live):
+    attempt(live)
+    with pytest.raises(Conflict, match="already"):
+        attempt(live)
+
+
+def test_every_act_leaves_an_audit_row(live):
+    session = attempt(live)
+    services.pause_session(session=session, by=live.user)
+    services.resume_session(session=session, by=live.user)
+    services.stop_session(session=session, flatten=True, by=live.user)
+    acts = list(
+        AuditEvent.objects.filter(object_type="livesession").order_by("id").values_list("action", flat=True)
+    )
+    assert acts == ["session.start", "session.pause", "session.resume", "session.stop"]
+
+
+def test_an_ended_session_cannot_be_steered(live):
+    session = attempt(live)
+    LiveSession.objects.update(status=SessionStatus.STOPPED)
+    for act in (
+        services.pause_session,
+        services.resume_session,
+        services.stop_session,
+        services.flatten_session,
+    ):
+        with pytest.raises(Conflict, match="stopped"):
+            act(session=session)
+
+
+def test_a_halt_is_lifted_with_a_reason_only(live):
+    session = attempt(live)
+    with pytest.raises(BadInput, match="say why"):
+        services.resume_from_halt(session=session, reason=" ")
+    with pytest.raises(Conflict, match="not halted"):
+        services.resume_from_halt(session=session, reason="because")
+
+
+def test_stop_all_stops_only_ones_own(live, other_user):
+    attempt(live)
+    assert services.stop_all(owner=other_user) == 0
+    assert services.stop_all(owner=live.user, by=live.user) == 1
+
+
+def test_a_session_stopped_before_it_began_just_ends(live):
+    live.start("cash")
+    services.stop_session(session=live.session)
+    assert live.turn().status == SessionStatus.STOPPED

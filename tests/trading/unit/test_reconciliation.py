@@ -1,0 +1,48 @@
+"""Comparing books: what counts as a difference."""
+
+from decimal import Decimal as D
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trading.exchanges.port import FILLED, OrderReport
+from trading.reconciliation import compare, effect_of, is_equal
+
+amounts = st.integers(0, 10**13).map(lambda n: D(n) / 10**8)
+
+
+@given(amount=amounts)
+def test_dollars_shown_floored_to_cents_are_equal(amount):
+    shown = amount.quantize(D("0.01"), "ROUND_FLOOR")
+    assert is_equal("USD", amount, shown)
+    assert not is_equal("USD", amount, shown + D("0.01") + D("0.01"))
+    assert not is_equal("USD", amount + D("0.02"), shown)
+
+
+@given(amount=amounts)
+def test_coins_are_compared_to_the_last_unit(amount):
+    assert is_equal("BTC", amount, amount)
+    assert not is_equal("BTC", amount, amount + D("0.00000001"))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "coins"),
+    [
+        ({}, {}, []),
+        ({"BTC": D(1)}, {"BTC": D(1), "ETH": D(0)}, []),
+        ({"BTC": D(1)}, {}, ["BTC"]),
+        ({}, {"ETH": D(2), "USD": D(5)}, ["ETH", "USD"]),
+    ],
+)
+def test_a_coin_absent_on_one_side_counts_as_none_of_it(ours, theirs, coins):
+    assert [one.coin for one in compare(ours, theirs)] == coins
+
+
+def test_the_effect_of_orders_is_coins_against_money_and_fee():
+    def report(side, quantity, price, fee):
+        values = D(quantity), D(quantity), D(price), D(fee)
+        return OrderReport("1", "BTC/USD", side, "MARKET", FILLED, *values, "USD", "TAKER", 1, 1)
+
+    total = effect_of([report("BUY", 2, 10, "0.5"), report("SELL", 1, 20, "0.25")])
+    assert total == {"BTC": D(1), "USD": D("-0.75")}

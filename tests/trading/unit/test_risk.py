@@ -1,0 +1,109 @@
+"""The limits of a session on random paths."""
+
+from decimal import Decimal as D
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from market.kernel.instrument import Instrument
+from trading import risk
+from trading.exchanges.port import Quote
+from trading.models import LiveSession, RiskProfile, RiskState
+
+RULES = Instrument("BTC/USD", "BTC", "USD", *map(D, ("0.01", "0.00001", "1", "0.001", "0.0005", "0.000001")))
+prices = st.integers(1_000, 10_000_000).map(lambda n: D(n) / 100)
+held = st.integers(0, 500_000).map(lambda n: n * RULES.step)
+cash = st.integers(0, 10**9).map(lambda n: D(n) / 100)
+targets = st.floats(0, 1)
+
+
+def session_of(cash, held, state=RiskState.ACTIVE, **limits):
+    profile = RiskProfile(**{"max_spread": 1.0, **limits})
+    return LiveSession(pair="BTC/USD", cash=cash, held=held, entry_price=D(1), risk=profile, risk_state=state)
+
+
+def quote_of(price, spread=D("0.0001")):
+    half = (price * spread / 2).quantize(D("0.01"))
+    return Quote("BTC/USD", price - half, price + half, price, 0)
+
+
+@given(
+    price=prices,
+    held=held,
+    cash=cash,
+    target=targets,
+    state=st.sampled_from([RiskState.REDUCING, RiskState.HALTED]),
+)
+@settings(max_examples=150)
+def test_no_order_increases_exposure_unless_the_session_is_active(price, held, cash, target, state):
+    session = session_of(cash, held, state)
+    sized = risk.size(session, target, quote_of(price), RULES, trades_today=0)
+    assert -held <= sized.quantity <= 0
+
+
+@given(price=prices, held=held, cash=cash, target=targets, cap=st.floats(0.05, 1), share=st.floats(0.05, 1))
+@settings(max_examples=150)
+def test_an_order_never_passes_its_caps_nor_the_cash(price, held, cash, target, cap, share):
+    session = session_of(cash, held, max_exposure=cap, max_order_share=share)
+    quote = quote_of(price)
+    sized = risk.size(session, target, quote, RULES, trades_today=0)
+    if sized.quantity > 0:
+        equity = cash + held * quote.mid
+        after = held + sized.quantity
+        assert sized.quantity * quote.ask <= risk.exact(share) * equity
+        assert after * quote.mid <= risk.exact(cap) * equity
+        assert sized.quantity * quote.ask * D("1.001") <= cash
+
+
+@given(price=prices, held=held, cash=cash, limit=st.floats(0.01, 0.5))
+@settings(max_examples=100)
+def test_a_breach_is_noticed_on_marked_equity(price, held, cash, limit):
+    session = session_of(cash, held, max_drawdown=limit, daily_loss=0.0)
+    equity = cash + held * price
+    session.peak_equity = session.day_equity = equity
+    assert not risk.breach(session, equity + 1)
+    assert risk.breach(session, equity * (1 - risk.exact(limit))) == "drawdown limit reached"
+
+
+def test_the_state_goes_over_reducing_to_halted_and_stays():
+    session = session_of(D(100), D(1), max_drawdown=0.1, daily_loss=0.0)
+    session.peak_equity = session.day_equity = D(1000)
+    assert risk.next_state(session, D(950), is_flat=False) == (RiskState.ACTIVE, "")
+    assert risk.next_state(session, D(900), is_flat=False) == (RiskState.REDUCING, "drawdown limit reached")
+    session.risk_state = RiskState.REDUCING
+    assert risk.next_state(session, D(2000), is_flat=False)[0] == RiskState.REDUCING
+    assert risk.next_state(session, D(2000), is_flat=True)[0] == RiskState.HALTED
+    session.risk_state = RiskState.HALTED
+    assert risk.next_state(session, D(2000), is_flat=True)[0] == RiskState.HALTED
+
+
+def test_wide_spreads_and_busy_days_forbid_entries_and_allow_exits():
+    wide, session = quote_of(D(100), D("0.1")), session_of(D(1000), D(5), max_spread=0.01)
+    assert risk.size(session, 1.0, wide, RULES, trades_today=0).quantity == 0
+    assert "spread" in risk.size(session, 1.0, wide, RULES, trades_today=0).reason
+    assert risk.size(session, 0.0, wide, RULES, trades_today=0).quantity == -5
+    session = session_of(D(1000), D(0), max_trades_per_day=3)
+    assert "3 trades today" in risk.size(session, 1.0, quote_of(D(100)), RULES, trades_today=3).reason
+
+
+def test_quotes_that_cannot_be_believed_are_named():
+    profile = RiskProfile(max_stale_s=3.0)
+    assert "no price" in risk.unusable(None, 0, profile)
+    assert "crossed" in risk.unusable(Quote("P", D(2), D(1), D(1), 0), 0, profile)
+    assert "s old" in risk.unusable(Quote("P", D(1), D(2), D(1), 0), 3_001, profile)
+    assert risk.unusable(Quote("P", D(1), D(2), D(1), 0), 3_000, profile) == ""
+
+
+@given(ticks=st.lists(st.integers(5_000, 20_000), min_size=1, max_size=40))
+@settings(max_examples=60)
+def test_a_trailing_stop_never_moves_away_from_the_price(ticks):
+    session = session_of(D(0), D(1), stop_loss=0.05, trailing_stop=0.03)
+    session.entry_price = session.high_water = D(100)
+    stops = []
+    for tick in ticks:
+        price = D(tick) / 100
+        if risk.follow_price(session, Quote("BTC/USD", price, price, price, 0)):
+            break
+        stops.append(session.stop_price)
+    assert stops == sorted(stops)
+    assert all(stop >= D(95) for stop in stops)
