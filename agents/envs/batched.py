@@ -71,9 +71,15 @@ class BatchedMarket:
         """Begin an episode in every account; return observations, float32 (N, D)."""
         self.seed = self.seed if seed is None else seed
         self.turn = 0
-        observations = np.empty((self.size, self.observation_size), np.float32)
+        observations = self._empty()
         batch.start(
-            *self.market[:2], self._books, self._counts, self._moments, self._task, self._draw(), observations
+            *self.market[:2],
+            self._books,
+            self._counts,
+            self._moments,
+            self._task,
+            self._draw(0),
+            observations,
         )
         return observations
 
@@ -83,13 +89,15 @@ class BatchedMarket:
         :param actions: integers (N,) for discrete actions, floats (N,) or (N, 1) for continuous ones
         """
         places, table = self._asked(actions)
-        observations = np.empty((self.size, self.observation_size), np.float32)
+        observations = self._empty()
         rewards, ends = np.empty(self.size, np.float32), np.empty(self.size, np.uint8)
-        self.turn += 1
         ended = batch.advance(
             places, table, *self.market[:2], self._books, self._counts, self._moments, self._rules,
-            self._task, self._draw(), observations, rewards, ends, self.last_observations,
+            self._task, self._draw(self.turn + 1), observations, rewards, ends, self.last_observations,
         )  # fmt: skip
+        if ended < 0:
+            raise ValueError(f"actions must lie in 0..{len(table) - 1}")
+        self.turn += 1
         return Stepped(observations, rewards, ends, ended)
 
     def state(self) -> dict[str, Any]:
@@ -116,16 +124,21 @@ class BatchedMarket:
 
     def observations(self) -> np.ndarray:
         """Return the present observations, float32 (N, D), as after `set_state`."""
-        observations = np.empty((self.size, self.observation_size), np.float32)
+        observations = self._empty()
         batch.observe(*self.market[:2], self._books, self._counts, self._task, observations)
         return observations
+
+    def _empty(self) -> np.ndarray:
+        """Return room for observations, with a little more behind the last one for whole blocks."""
+        length = self.size * self.observation_size
+        return np.empty(length + batch.BLOCK, np.float32)[:length].reshape(self.size, self.observation_size)
 
     def _arrays(self) -> dict[str, np.ndarray]:
         return {"books": self._books, "counts": self._counts, "moments": self._moments}
 
-    def _draw(self) -> int:
-        """Return the number that this step's starts are drawn from; it depends on seed and step alone."""
-        return (self.seed * 0x9E3779B97F4A7C15 + self.turn * 0xBF58476D1CE4E5B9) % 2**63
+    def _draw(self, turn: int) -> int:
+        """Return the number that a step's starts are drawn from; it depends on seed and step alone."""
+        return (self.seed * 0x9E3779B97F4A7C15 + turn * 0xBF58476D1CE4E5B9) % 2**63
 
     def _asked(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return (places, table) so that table[places] are the exposures asked for."""
@@ -135,10 +148,7 @@ class BatchedMarket:
                 raise ValueError("continuous actions must be finite numbers")
             share = (np.clip(np.asarray(actions, dtype=np.float64).reshape(self.size), -1.0, 1.0) + 1.0) / 2.0
             return self._each, low + share * (high - low)
-        places = np.ascontiguousarray(actions, dtype=np.int64).reshape(self.size)
-        if places.min() < 0 or places.max() >= len(self._table):
-            raise ValueError(f"actions must lie in 0..{len(self._table) - 1}")
-        return places, self._table
+        return np.ascontiguousarray(actions, dtype=np.int64).reshape(self.size), self._table
 
 
 def _task(market: PackedMarket, settings: EnvSettings) -> np.ndarray:

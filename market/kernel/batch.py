@@ -30,11 +30,13 @@ COMPILED: tuple[Callable[..., Any], ...] = (
     log_return, deepening, differential_sharpe,
     open_book, step.fill_price, step._ordered, step._exited, step._filled, step._marked, step_bar,
 )  # fmt: skip
+compiled = register_jitable(forceinline=True)  # calls within the loop would cost as much as the arithmetic
 for function in COMPILED:
-    register_jitable(function)
+    compiled(function)
 
 SOURCE_DIGEST = zlib.crc32(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))
 LINE = 64  # bytes of a cache line
+BLOCK = 8  # floats that are copied at once
 PRICES = 8  # float32 places at the head of a packed row that hold open, high, low, close as float64
 
 
@@ -66,7 +68,7 @@ def pack(prices: np.ndarray, features: np.ndarray) -> np.ndarray:
     :param features: float32 (n, F)
     """
     width = -(-(PRICES + features.shape[1]) * 4 // LINE) * LINE // 4
-    raw = np.zeros(len(features) * width + LINE // 4, dtype=np.float32)
+    raw = np.zeros(len(features) * width + LINE // 4 + BLOCK, dtype=np.float32)
     shift = -raw.ctypes.data % LINE // 4
     rows = raw[shift : shift + len(features) * width].reshape(-1, width)  # (n, S)
     rows[:, PRICES : PRICES + features.shape[1]] = features
@@ -98,7 +100,32 @@ def _prefetch(context: Any, rows: Any, row: Any) -> Any:
     return types.void(rows, types.int64), generate
 
 
-@register_jitable
+@intrinsic
+def _copy(context: Any, out: Any, line: Any, place: Any, rows: Any, row: Any, column: Any) -> Any:
+    """Copy BLOCK floats from rows[row, column:] to out[line, place:] in one move, even past a row's end.
+
+    What is written too much, later writes cover; both arrays have room behind their last row.
+    """
+
+    def generate(ctx: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def address(array: Any, kind: Any, first: Any, second: Any) -> Any:
+            struct = ctx.make_array(kind)(ctx, builder, array)
+            stride = cgutils.unpack_tuple(builder, struct.strides)[0]
+            offset = builder.add(
+                builder.mul(first, stride), builder.mul(second, ir.Constant(ir.IntType(64), 4))
+            )
+            start = builder.add(builder.ptrtoint(struct.data, ir.IntType(64)), offset)
+            return builder.inttoptr(start, ir.VectorType(ir.FloatType(), BLOCK).as_pointer())
+
+        kinds = signature.args
+        value = builder.load(address(args[3], kinds[3], args[4], args[5]), align=4)
+        builder.store(value, address(args[0], kinds[0], args[1], args[2]), align=4)
+        return ctx.get_dummy_value()
+
+    return types.void(out, types.uint64, types.uint64, rows, types.uint64, types.uint64), generate
+
+
+@compiled
 def _mixed(draw, account):
     """Redraw 64 well mixed bits of two counters (splitmix64): random starts without any hidden state."""
     bits = np.uint64(draw) + np.uint64(account) * np.uint64(0xD1B54A32D192ED03)
@@ -109,12 +136,12 @@ def _mixed(draw, account):
     return bits
 
 
-@register_jitable
+@compiled
 def _rules(v):
     return Rules(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10])
 
 
-@register_jitable
+@compiled
 def _task(v):
     """Redraw the task from a vector: unpacking one array costs a call less than fourteen attributes do."""
     return Task(
@@ -123,32 +150,40 @@ def _task(v):
     )  # fmt: skip
 
 
-@register_jitable
+@compiled
 def _loaded(i, books, counts):
     held_for = np.int64(counts[i, 1])
     return Book(books[i, 0], books[i, 1], books[i, 2], held_for, books[i, 3], books[i, 4])
 
 
-@register_jitable
+@compiled
 def _store(i, row, book, books, counts):
     books[i, 0], books[i, 1], books[i, 2], books[i, 3] = book.cash, book.held, book.entry, book.peak
     books[i, 4], counts[i, 0], counts[i, 1] = book.water, row, book.bars_held
 
 
-@register_jitable
+@compiled
 def _observe(i, out, rows, row, book, close, task):
     """Write one observation: the window's feature rows, then the portfolio (`agents.observation.observe`)."""
-    place = 0
-    for past in range(row + 1 - task.window, row + 1):
-        for feature in range(task.features):
-            out[i, place + feature] = rows[past, PRICES + feature]
-        place += task.features
-    out[i, place], out[i, place + 1], out[i, place + 2], out[i, place + 3], out[i, place + 4] = portfolio_row(
+    place = np.uint64(0)
+    line, wide = np.uint64(i), np.uint64(task.features)
+    for past in range(np.uint64(row + 1 - task.window), np.uint64(row + 1)):
+        feature = np.uint64(0)
+        while feature < wide:
+            _copy(out, line, place + feature, rows, past, feature + np.uint64(PRICES))
+            feature += np.uint64(BLOCK)
+        place += wide
+    first, second, third, fourth, fifth = portfolio_row(
         book.cash, book.held, book.entry, book.bars_held, book.peak, close, task.bars_scale
     )
+    out[line, place] = first
+    out[line, place + np.uint64(1)] = second
+    out[line, place + np.uint64(2)] = third
+    out[line, place + np.uint64(3)] = fourth
+    out[line, place + np.uint64(4)] = fifth
 
 
-@register_jitable
+@compiled
 def _begin(i, draw, rows, prices, books, counts, moments, task, out):
     """Put account i at the start of a fresh episode and write its first observation."""
     choices = np.uint64(task.last_start - task.first_start + 1)
@@ -159,39 +194,6 @@ def _begin(i, draw, rows, prices, books, counts, moments, task, out):
         moments[i, 0] = moments[i, 1] = 0.0
     _store(i, row, book, books, counts)
     _observe(i, out, rows, row, book, prices[row, 3], task)
-
-
-@register_jitable
-def _worth(i, before, after, moments, task):
-    """Redraw what one bar earned before penalties and scale."""
-    if task.reward_kind != DIFFERENTIAL_SHARPE:
-        return log_return(before, after)
-    earned, moments[i, 0], moments[i, 1] = differential_sharpe(
-        after / before - 1, moments[i, 0], moments[i, 1], task.sharpe_decay
-    )
-    return earned
-
-
-@register_jitable
-def _decide(i, target, prices, book, row, last, moments, rules, task):
-    """Trade one account through one decision; return (book, row, equity, reward before scaling)."""
-    close, earned = prices[row, 3], 0.0
-    after = equity(book.cash, book.held, close)
-    is_order = target == target and not is_kept(target, exposure_of(book.cash, book.held, close), task.band)
-    for _ in range(task.decision_every):
-        if row == last or after <= task.ruin:
-            break
-        row += 1
-        before, peak, close = after, book.peak, prices[row, 3]
-        book, _order, _exit = step_bar(
-            book, is_order, target, prices[row, 0], prices[row, 1], prices[row, 2], close, rules
-        )
-        after = equity(book.cash, book.held, close)
-        earned += _worth(i, before, after, moments, task)
-        if task.drawdown_penalty:
-            earned -= task.drawdown_penalty * deepening(before, after, peak, book.peak)
-        is_order = False
-    return book, row, after, earned
 
 
 def _compile_beginnings(digest: int) -> tuple[Callable[..., Any], ...]:
@@ -217,8 +219,8 @@ def _compile_beginnings(digest: int) -> tuple[Callable[..., Any], ...]:
     return start, observe
 
 
-def _compile_advance(digest: int) -> Callable[..., Any]:
-    """Compile `advance`, with `digest` in its cache key."""
+def _compile_advance(digest: int) -> Callable[..., Any]:  # noqa: C901 - helpers that take arrays count references
+    """Compile `advance`, with `digest` in its cache key, as one flat loop over scalar helpers."""
 
     @njit(nogil=True, cache=True, error_model="numpy")
     def advance(
@@ -227,22 +229,45 @@ def _compile_advance(digest: int) -> Callable[..., Any]:
         """Take one decision in every account: trade, reward, observe, begin anew where an episode ended.
 
         :param actions: int64 (N,), places in `table`; `table` float64 holds exposures, NaN keeps what is held
-        :return: how many episodes ended
+        :return: how many episodes ended; -1, and nothing has changed, if an action has no place in the table
         """
         ended = 0
-        if digest < 0:
-            return ended
+        for action in actions:
+            if action < 0 or action >= len(table) or digest < 0:
+                return -1
         rules_, task_ = _rules(rules), _task(task)
         for i in range(len(counts)):
             row, last = np.int64(counts[i, 0]), np.int64(counts[i, 2])
-            book, row, worth, earned = _decide(
-                i, table[actions[i]], prices, _loaded(i, books, counts), row, last, moments, rules_, task_
-            )
+            book, target, close, earned = _loaded(i, books, counts), table[actions[i]], prices[row, 3], 0.0
+            after = equity(book.cash, book.held, close)
+            exposure = exposure_of(book.cash, book.held, close)
+            is_order = (target == target) & (not is_kept(target, exposure, task_.band))
+            is_order &= (target != 0) | (book.held != 0)  # flat accounts need no order to be flat
+            for _ in range(task_.decision_every):
+                if row == last or after <= task_.ruin:
+                    break
+                row += 1
+                before, peak, close = after, book.peak, prices[row, 3]
+                book, _order, _exit = step_bar(
+                    book, is_order, target, prices[row, 0], prices[row, 1], prices[row, 2], close, rules_
+                )
+                after = equity(book.cash, book.held, close)
+                if task_.reward_kind == DIFFERENTIAL_SHARPE:
+                    worth, moments[i, 0], moments[i, 1] = differential_sharpe(
+                        after / before - 1, moments[i, 0], moments[i, 1], task_.sharpe_decay
+                    )
+                else:
+                    worth = log_return(before, after)
+                if task_.drawdown_penalty:
+                    worth -= task_.drawdown_penalty * deepening(before, after, peak, book.peak)
+                earned += worth
+                is_order = False
             rewards[i] = earned * task_.reward_scale
-            _observe(i, out, rows, row, book, prices[row, 3], task_)
+            _observe(i, out, rows, row, book, close, task_)
             _store(i, row, book, books, counts)
-            ends[i] = 1 if worth <= task_.ruin else 2 if row == last else 0
-            if ends[i]:
+            end = 1 if after <= task_.ruin else 2 if row == last else 0
+            ends[i] = end
+            if end:
                 ended += 1
                 last_out[i] = out[i]
                 _begin(i, draw, rows, prices, books, counts, moments, task_, out)

@@ -51,7 +51,7 @@ def step_count(magnitude, step, guard):
         little below it; the guard, in steps and growing with their number, lifts it over.
     """
     steps = magnitude / step
-    return int(steps + guard + steps * (guard / 1000000))
+    return int(steps * (1 + guard / 1000000) + guard)
 
 
 def floor_to_step(value, step, guard):
@@ -69,7 +69,7 @@ def round_price(price, tick, guard, up):
     if not up:
         return step_count(price, tick, guard) * tick
     ticks = price / tick
-    ticks = ticks - guard - ticks * (guard / 1000000)
+    ticks = ticks * (1 - guard / 1000000) - guard
     whole = int(ticks)
     return (whole + 1) * tick if whole < ticks else whole * tick
 

@@ -61,10 +61,15 @@ def test_a_saved_state_continues_with_the_same_observations_and_episodes(vec):
 
 def test_ppo_and_sac_learn_on_it_without_a_complaint():
     from stable_baselines3 import PPO, SAC
+    from stable_baselines3.common.logger import Logger
 
-    market = packed(*random_market())
-    PPO(
-        "MlpPolicy", vec_env.TradingVecEnv(market, SETTINGS, 4), n_steps=32, batch_size=64, device="cpu"
-    ).learn(256)
     box = EnvSettings(episode_bars=20, action=ActionSpec("continuous", (-1, 1)))
-    SAC("MlpPolicy", vec_env.TradingVecEnv(market, box, 2), learning_starts=20, device="cpu").learn(60)
+    small = {"policy_kwargs": {"net_arch": [8]}, "batch_size": 32, "device": "cpu"}
+    market = packed(*random_market())
+    ppo = PPO("MlpPolicy", vec_env.TradingVecEnv(market, SETTINGS, 4), n_steps=16, **small)
+    sac = SAC("MlpPolicy", vec_env.TradingVecEnv(market, box, 2), learning_starts=20, **small)
+    for model, steps in ((ppo, 128), (sac, 40)):
+        model.set_logger(Logger(None, []))
+        model.learn(steps)
+        assert model.num_timesteps >= steps
+        assert len(model.ep_info_buffer) > 0
