@@ -40,9 +40,9 @@ def test_only_agents_rl_imports_the_learning_libraries():
     assert [path for path in found if not path.startswith("agents/rl/")] == []
 
 
-def test_one_file_imports_numba():
+def test_two_files_import_numba():
     found = [path for app in (*LAYERS, "tradebot") for path in importers(app, {"numba", "llvmlite"})]
-    assert found == ["market/kernel/batch.py"]
+    assert found == ["market/kernel/batch.py", "agents/rl/fast/kernels.py"]
 
 
 def test_nothing_imports_the_sandbox():

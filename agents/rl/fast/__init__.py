@@ -1,0 +1,1 @@
+"""PPO whose rollout, advantages and update are compiled; to the outside an algorithm of stable-baselines3."""
