@@ -152,7 +152,7 @@ def _mark(seat: Seat, quote: Quote, now_ms: int) -> None:
     session.bid, session.ask, session.price, session.price_ms = quote.bid, quote.ask, quote.last, quote.at_ms
     if session.start_price == 0:
         session.start_price = quote.last
-        point(session, session.started_ms, quote.last)
+        point(session, min(session.started_ms, quote.at_ms) - 1, quote.last)  # before anything is traded
     if session.day != risk.day_of(now_ms):  # the daily loss counts from the day's first mark
         session.day = risk.day_of(now_ms)
         session.day_equity = portfolio.equity(

@@ -28,7 +28,8 @@ def session(db, user):
 def order_of(session, side, quantity, number, status=OrderStatus.SENDING):
     return Order.objects.create(
         client_ref=f"{session.pk}:{number}", session=session, account=session.account, pair=session.pair,
-        side=side, quantity=quantity, expected_price=1, reason="test", fence=1, planned_ms=number, status=status,
+        side=side, quantity=quantity, expected_price=1, reason="test", fence=1, planned_ms=number,
+        status=status,
     )  # fmt: skip
 
 
