@@ -274,14 +274,16 @@ def first_error(error: ValidationError) -> BadInput:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
+    # Steps of exposure instead of all or nothing: after so little training the agent still trades visibly.
     "demo": {
         "steps": 204_800,
         "features": "core",
+        "action": {"kind": "levels", "levels": [0.0, 0.25, 0.5, 0.75, 1.0]},
         "episode_bars": 720,
-        "decision_every": 1,
+        "decision_every": 5,
         "validation_share": 0.1,
         "trading": {"slippage": 0.0, "half_spread": 0.0001},
-        "ppo": {"n_envs": 64, "n_steps": 128, "batch_size": 1024, "epochs": 6, "ent_coef": 0.003},
+        "ppo": {"n_envs": 64, "n_steps": 128, "batch_size": 1024, "epochs": 6, "ent_coef": 0.01},
     },
     "default-1m": {
         "interval": "1m",

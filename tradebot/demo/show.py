@@ -170,7 +170,9 @@ class Show:
                 account=self.account,
                 pair=self.pair,
                 interval=interval_name(self.series.interval_ms),
-                settings={"sample": True},
+                settings={
+                    "sample": True
+                },  # as in training: the agent keeps exploring, so there is something to see
                 by=self.user,
             )
         self.session = session
