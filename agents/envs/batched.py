@@ -64,13 +64,16 @@ class BatchedMarket:
         self._rules, self._task, self.seed = np.array(settings.rules()), _task(market, settings), seed
         self._table = self.action.table()
         self._each = np.arange(accounts)
-        self.turn = 0
+        self.turn = -1  # steps and resets since seeding
         self.last_observations = np.zeros((accounts, self.observation_size), np.float32)
 
     def reset(self, seed: int | None = None) -> np.ndarray:
-        """Begin an episode in every account; return observations, float32 (N, D)."""
+        """Begin an episode in every account; return observations, float32 (N, D).
+
+        A seed starts its sequence of episodes over, none goes on with the present one.
+        """
+        self.turn = self.turn + 1 if seed is None else 0
         self.seed = self.seed if seed is None else seed
-        self.turn = 0
         observations = self._empty()
         batch.start(
             *self.market[:2],
@@ -78,7 +81,7 @@ class BatchedMarket:
             self._counts,
             self._moments,
             self._task,
-            self._draw(0),
+            self._draw(self.turn),
             observations,
         )
         return observations

@@ -28,7 +28,7 @@ class TradingVecEnv(VecEnv):
         super().__init__(n_envs, space, self.batch.action.space())
 
     def reset(self) -> VecEnvObs:
-        """Begin anew; after `seed(s)` with starts drawn from s, else from the seed in use."""
+        """Begin anew; after `seed(s)` with the first starts drawn from s, else with the next ones."""
         self._returns[:], self._lengths[:] = 0.0, 0
         observations = self.batch.reset(self._seeds[0])
         self._reset_seeds()

@@ -21,19 +21,20 @@ def periods_per_year(interval_ms: float) -> float:
 
 
 def returns(equity: np.ndarray) -> np.ndarray:
-    """Return simple returns between successive equities: (n,) -> (n - 1,)."""
+    """Return simple returns between successive equities, (n,) -> (n - 1,); 0 once nothing is left."""
     equity = np.asarray(equity, dtype=np.float64)
-    return equity[1:] / equity[:-1] - 1.0
+    before, moves = equity[:-1], np.diff(equity)
+    return np.divide(moves, before, out=np.zeros_like(moves), where=before > 0)
 
 
 def total_return(equity: np.ndarray) -> Measured:
     """Return last equity over first, less one."""
-    return float(equity[-1] / equity[0] - 1.0) if len(equity) > 1 else None
+    return float(equity[-1] / equity[0] - 1.0) if len(equity) > 1 and equity[0] > 0 else None
 
 
 def annual_return(equity: np.ndarray, elapsed_ms: float) -> Measured:
     """Return the compound return per 365 days of a curve that took `elapsed_ms`."""
-    if len(equity) < 2 or elapsed_ms <= 0:
+    if len(equity) < 2 or equity[0] <= 0 or elapsed_ms <= 0:
         return None
     if equity[-1] <= 0:
         return -1.0
@@ -63,7 +64,8 @@ def sortino(rets: np.ndarray, per_year: float) -> Measured:
 def drawdowns(equity: np.ndarray) -> np.ndarray:
     """Return equity over its running peak, less one: (n,) -> (n,), 0 or negative."""
     equity = np.asarray(equity, dtype=np.float64)
-    return equity / np.maximum.accumulate(equity) - 1.0
+    peaks = np.maximum.accumulate(equity)
+    return np.divide(equity - peaks, peaks, out=np.zeros_like(equity), where=peaks > 0)
 
 
 def max_drawdown(equity: np.ndarray) -> float:

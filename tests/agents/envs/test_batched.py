@@ -79,6 +79,8 @@ def test_seeds_choose_the_starts_and_starts_cover_the_range(market):
     first = batch.rows
     batch.reset(seed=1)
     assert (batch.rows == first).all()
+    batch.reset()
+    assert (batch.rows != first).mean() > 0.99
     batch.reset(seed=2)
     assert (batch.rows != first).mean() > 0.99
     counts = np.bincount(first, minlength=560)

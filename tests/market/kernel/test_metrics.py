@@ -79,6 +79,14 @@ def test_a_summary_holds_plain_finite_numbers(seed, interval):
     )
 
 
+def test_an_account_that_lost_everything_has_figures_too():
+    ruined = np.array([100.0, 50.0, 0.0, -10.0, 0.0])
+    figures = metrics.summary(ruined, np.arange(5) * DAY, DAY, {"quantity": [], "price": [], "fee": []})
+    assert (figures["total_return"], figures["annual_return"], figures["max_drawdown"]) == (-1.0, -1.0, -1.1)
+    assert (figures["fills"], figures["win_rate"], figures["fees"]) == (0, None, 0.0)
+    assert metrics.summary(np.zeros(5), np.arange(5) * DAY, DAY)["total_return"] is None
+
+
 def test_sharpe_is_aware_of_the_bar():
     rets = metrics.returns(curve(1))
     by_day = metrics.sharpe(rets, metrics.periods_per_year(DAY))
