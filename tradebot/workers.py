@@ -96,6 +96,9 @@ class Supervisor:
     """Sends for drivers and trainers as long as its lease is ours; one works, however many hosts run."""
 
     def __init__(self) -> None:
+        import django
+
+        django.setup()
         from trading.runner.supervisor import Stall
 
         self._lease: Any = None
@@ -164,9 +167,10 @@ def run(names: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, Stop.want)
     children = [Child(name) for name in names]
-    supervisor = Supervisor()
+    supervisor = None
     try:
         pipes = [child.start() for child in children]
+        supervisor = Supervisor()  # imports the product while the clusters do
         for child, pipe in zip(children, pipes, strict=True):
             if not child.wait_ready(pipe) and not Stop.is_wanted:
                 logger.error("cluster %s did not start", child.name)
@@ -179,7 +183,8 @@ def run(names: list[str]) -> int:
         return 0
     finally:
         stop(children)
-        supervisor.release()
+        if supervisor is not None:
+            supervisor.release()
 
 
 def look_after(children: list[Child], stalled: list[str]) -> None:
@@ -211,9 +216,6 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(
             f"there is no cluster {', '.join(unknown) or '(none given)'}; choose from {', '.join(CLUSTERS)}"
         )
-    import django
-
-    django.setup()
     return run(names)
 
 

@@ -37,7 +37,7 @@ def intend(
 
     Call inside a transaction, together with what led to it.
     """
-    session, step = seat.session, seat.instrument.step
+    session, step = seat.session, Decimal(seat.instrument.step)
     if quantity == 0:
         return None
     side = Side.BUY if quantity > 0 else Side.SELL

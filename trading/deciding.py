@@ -66,6 +66,7 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
     row = portfolio_row(session, close, seat.decider.needs.bars_scale)
     decided = seat.decider.decide(feed.rows, feed.closes, row, row[0])
     sized = _sized(seat, decided.target, quote, now_ms)
+    latency_us = (time.perf_counter_ns() - started) // 1000
     opinion = decided.opinion
     seat.exchange.require()
     with transaction.atomic():
@@ -87,7 +88,7 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
             warm_from_ms=feed.warm_from_ms,
             observation_hash=decided.observation_hash,
             model_hash=seat.decider.policy.policy_hash,
-            latency_us=(time.perf_counter_ns() - started) // 1000,
+            latency_us=latency_us,
         )
         order = intend(seat, sized.quantity, sized.price, f"signal {opinion.name}", now_ms, decision)
     carry_out(seat, order, quote)

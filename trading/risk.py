@@ -91,7 +91,7 @@ def breach(session: LiveSession, equity: Decimal) -> str:
 
 
 def next_state(session: LiveSession, equity: Decimal, *, is_flat: bool) -> tuple[str, str]:
-    """Return (risk state, reason) after marking equity; the reason is empty where it is the same as before."""
+    """Return (risk state, reason) after marking equity; an empty reason stands for the one before."""
     state, reason = session.risk_state, ""
     if state == RiskState.ACTIVE and (why := breach(session, equity)):
         state, reason = RiskState.REDUCING, why
@@ -109,7 +109,8 @@ def size(
     session: LiveSession, target: float, quote: Quote, instrument: Instrument, *, trades_today: int
 ) -> Sized:
     """Return the order that moves the session towards a target exposure, within its limits."""
-    profile, notes = session.risk, []
+    profile = session.risk
+    notes: list[str] = []
     wanted, code = risk.cap_exposure(exact(target), exact(profile.max_exposure))
     _note(notes, risk.REASONS[code])
     equity = portfolio.equity(session.cash, session.held, quote.mid)
@@ -126,7 +127,7 @@ def size(
         Decimal(0),
     )
     if quantity == 0 or (quantity > 0) != buys:
-        _note(notes, "nothing to trade: the target is reached as nearly as the venue's steps allow")
+        _note(notes, "nothing to trade: the target is reached already")
         return Sized(Decimal(0), price, "; ".join(notes))
     if quantity * session.held >= 0:  # the limits on size are for getting in, never for getting out
         quantity, code = risk.cap_order(

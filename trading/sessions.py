@@ -69,7 +69,8 @@ def _take_turn(seat: Seat, quote: Quote | None, now_ms: int) -> None:
         seat.is_checked = reconciliation.reconcile(session.account, seat.exchange) is not None
     if session.started_ms == 0 and not begin(seat, now_ms):
         return
-    change_status(session, SessionStatus.PENDING, SessionStatus.RUNNING)
+    if session.status == SessionStatus.PENDING:
+        change_status(session, SessionStatus.PENDING, SessionStatus.RUNNING)
     why = risk.unusable(quote, now_ms, session.risk)
     if quote is None or why:
         unknown(seat, why)
@@ -80,7 +81,7 @@ def _take_turn(seat: Seat, quote: Quote | None, now_ms: int) -> None:
 
 def _settle(seat: Seat) -> bool:
     session = seat.session
-    if not session.orders.unsettled().exists():
+    if not settle.concerning(session).exists():
         return True
     is_settled = settle.settle(session, seat.exchange)
     settled(session)

@@ -9,14 +9,16 @@ from datetime import timedelta
 from decimal import Decimal
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
 
 from trading import alerts, books, reconciliation
-from trading.exchanges.errors import ExchangeError
 from trading.exchanges.port import OPEN, OrderReport
 from trading.guard import LISTED, Leased
 from trading.models import Account, AlertLevel, LedgerEntry, LiveSession, Order, OrderStatus
+from trading.models.order import OrderQuerySet
 from trading.orders import move
+from trading.states import DRIVEN
 
 logger = logging.getLogger(__name__)
 
@@ -26,11 +28,13 @@ TELL_AFTER_S = 60.0
 
 
 def settle(session: LiveSession, exchange: Leased) -> bool:
-    """Find out what became of the session's unsettled orders; True when none is left.
+    """Find out what became of unsettled orders; True when none is left that concerns this session.
+
+    Orders of the account's ended sessions are settled too: nobody else would, and they block pair and books.
 
     :raises ExchangeError: when a read fails: everything stands as it is, nothing may be planned.
     """
-    for order in session.orders.unsettled().order_by("id"):
+    for order in concerning(session).select_related("account", "session__owner").order_by("id"):
         if order.status == OrderStatus.PLANNED:
             move(order, OrderStatus.REFUSED, answer="never sent", settled_ms=exchange.now_ms())
         elif order.status == OrderStatus.SENDING:
@@ -39,7 +43,14 @@ def settle(session: LiveSession, exchange: Leased) -> bool:
             resolve(order, exchange)
         elif order.status == OrderStatus.OPEN:
             follow(order, exchange)
-    return not session.orders.unsettled().exists()
+    mine = Q(session=session) | Q(pair=session.pair)
+    return not concerning(session).filter(mine).exists()
+
+
+def concerning(session: LiveSession) -> OrderQuerySet:
+    """Return the unsettled orders this session must settle: its own, and those nobody drives any more."""
+    orphaned = ~Q(session__status__in=DRIVEN)
+    return Order.objects.filter(account=session.account_id).unsettled().filter(Q(session=session) | orphaned)
 
 
 def accept(order: Order, report: OrderReport) -> None:
@@ -158,12 +169,3 @@ def _tell(order: Order) -> None:
         "this pair. Look at the account by hand; trading goes on once the balances agree.",
         order.session,
     )
-
-
-def safely(session: LiveSession, exchange: Leased) -> bool:
-    """Settle; a read that fails leaves everything as it is and counts as unsettled."""
-    try:
-        return settle(session, exchange)
-    except ExchangeError as error:
-        logger.info("session %s: cannot settle yet: %s", session.pk, error)
-        return False

@@ -9,7 +9,7 @@ from django.utils import timezone
 from tests.trading.live.test_turns import Crash
 from trading import orders, settle
 from trading.exchanges.port import Proposal
-from trading.models import Alert, Order, OrderStatus, Reconciliation
+from trading.models import Alert, LiveSession, Order, OrderStatus, Reconciliation, SessionStatus
 from trading.models import OrderStatus as S
 
 UNANSWERED = {"value": True, "paths": ["place_order"], "times": 1}
@@ -162,6 +162,21 @@ def test_somebody_elses_order_does_not_stop_the_proof_of_absence(live, patience)
     patience()
     live.bar(2)
     assert live.session.orders.order_by("id").first().status == S.ABSENT
+    assert live.books() == live.ledger()
+
+
+def test_an_uncertain_order_of_an_ended_session_is_settled_by_the_next_one(live):
+    live.start("buy_and_hold", capital=Decimal(1000))
+    live.venue.faults(drop_after=UNANSWERED)
+    live.turn()
+    first = live.session
+    LiveSession.objects.filter(pk=first.pk).update(status=SessionStatus.FAILED)
+    live.die()
+    live.start("buy_and_hold", capital=Decimal(2000)).bar()
+    first.refresh_from_db()
+    assert first.orders.get().status == S.FILLED
+    assert first.held > 0
+    assert live.session.fills.count() == 1
     assert live.books() == live.ledger()
 
 
