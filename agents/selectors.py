@@ -16,8 +16,8 @@ def models(user: Any) -> QuerySet[TrainedModel]:
 
 def running(user: Any) -> dict[str, Any]:
     """Return unfinished work of a user: training runs with share and ETA, and backtests. Two queries."""
-    runs = TrainingRun.objects.visible_to(user).unfinished().select_related("series")
-    tests = Backtest.objects.visible_to(user).unfinished().select_related("series", "model")
+    runs = TrainingRun.objects.unfinished().visible_to(user).select_related("series")
+    tests = Backtest.objects.unfinished().visible_to(user).select_related("series", "model")
     return {"runs": list(runs), "backtests": list(tests.defer("curve", "trades"))}
 
 

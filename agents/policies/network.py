@@ -95,7 +95,9 @@ class Network:
 
 
 def _tower(arrays: Mapping[str, np.ndarray], name: str) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    count = sum(key.startswith(f"{name}.") for key in arrays) // 2
+    count, odd = divmod(sum(key.startswith(f"{name}.") for key in arrays), 2)
+    if odd:
+        raise KeyError(name)
     layers: list[tuple[np.ndarray, np.ndarray]] = []
     for index in range(count):
         weight, bias = arrays[f"{name}.{index}.weight"], arrays[f"{name}.{index}.bias"]

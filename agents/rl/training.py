@@ -225,6 +225,7 @@ class _Run:
             judged.best, judged.best_step = figures, step
             judged.weights = checkpoints.copied(self.model.policy.state_dict())
         shown = {name: figures[name] for name in SHOWN if figures[name] is not None}
+        self.latest = {k: v for k, v in self.latest.items() if not k.startswith("valid_")}
         self.latest |= {"valid_score": figures["score"], **{f"valid_{k}": float(v) for k, v in shown.items()}}
         for name, value in self.latest.items():
             if name.startswith("valid_"):

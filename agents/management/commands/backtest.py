@@ -13,7 +13,8 @@ from agents.times import epoch_ms
 from market.commands import ProductCommand
 
 SHOWN = ("total_return", "benchmark_return", "annual_return", "sharpe", "sortino", "calmar", "max_drawdown",
-         "fills", "fees", "win_rate", "profit_factor", "exposure", "turnover_per_day", "contest_score")  # fmt: skip
+         "fills", "fees", "win_rate", "profit_factor", "exposure", "turnover_per_day",
+         "contest_score")  # fmt: skip
 
 
 class Command(ProductCommand):

@@ -39,6 +39,19 @@ def relu(values, rows, columns):
             values[r, c] = F(0) if values[r, c] < F(0) else values[r, c]
 
 
+def spread(values, row, rows, columns):
+    """Write one row into many."""
+    for r in range(rows):
+        for c in range(columns):
+            values[r, c] = row[c]
+
+
+def clear(values, rows, columns):
+    for r in range(rows):
+        for c in range(columns):
+            values[r, c] = F(0)
+
+
 def through_activation(slopes, values, bias_slopes, rows, columns, activation):
     """Turn slopes by what an activation gave into slopes by what it was given; add up those of the bias."""
     for r in range(rows):
@@ -52,24 +65,26 @@ def through_activation(slopes, values, bias_slopes, rows, columns, activation):
             bias_slopes[c] += slopes[r, c]
 
 
-def log_softmax(logits, row, count):
-    """Replace a row of logits by log probabilities."""
+def softmax(logits, shares, row, count):
+    """Replace a row of logits by log probabilities and write the probabilities to `shares`."""
     top = logits[row, 0]
     for a in range(1, count):
         top = max(top, logits[row, a])
     total = F(0)
     for a in range(count):
-        total += math.exp(logits[row, a] - top)
-    shift = top + F(math.log(total))
+        shares[row, a] = math.exp(logits[row, a] - top)
+        total += shares[row, a]
+    shift, scale = top + F(math.log(total)), F(1) / total
     for a in range(count):
         logits[row, a] -= shift
+        shares[row, a] *= scale
 
 
-def pick(logs, row, count, uniform):
-    """Return the action that a uniform number in [0, 1) falls on, given log probabilities."""
+def pick(shares, row, count, uniform):
+    """Return the action that a uniform number in [0, 1) falls on, given probabilities."""
     passed = F(0)
     for a in range(count - 1):
-        passed += F(math.exp(logs[row, a]))
+        passed += shares[row, a]
         if uniform < passed:
             return a
     return count - 1
@@ -105,13 +120,13 @@ def surrogate(log_prob, old_log_prob, advantage, clip, stats):
 
 
 def categorical_slopes(logs, slopes, row, count, action, slope, ent_coef, stats):
-    """Write the loss's slopes by the logits of one sample, given log probabilities; note the entropy."""
+    """Turn one sample's probabilities into the loss's slopes by its logits; note the entropy."""
     entropy = F(0)
     for a in range(count):
-        entropy -= F(math.exp(logs[row, a])) * logs[row, a]
+        entropy -= slopes[row, a] * logs[row, a]
     stats[2] -= entropy
     for a in range(count):
-        share = F(math.exp(logs[row, a]))
+        share = slopes[row, a]
         slopes[row, a] = slope * (F(a == action) - share) + ent_coef * share * (logs[row, a] + entropy)
 
 

@@ -25,7 +25,7 @@ from agents.rl.fast.arithmetic import (
     adam,
     advantages,
     categorical_slopes,
-    log_softmax,
+    clear,
     moments,
     norm,
     normal_entropy,
@@ -33,6 +33,8 @@ from agents.rl.fast.arithmetic import (
     normal_slopes,
     pick,
     relu,
+    softmax,
+    spread,
     surrogate,
     tanh,
     through_activation,
@@ -48,7 +50,7 @@ FAST = {"contract", "reassoc", "nsz", "arcp"}  # sums in any order, but NaN and 
 DIGEST = zlib.crc32(Path(arithmetic.__file__).read_bytes())  # numba's cache notices changes of this file only
 
 for function in (
-    tanh, relu, through_activation, log_softmax, pick, normal_log_prob, normal_entropy, surrogate,
+    tanh, relu, spread, clear, through_activation, softmax, pick, normal_log_prob, normal_entropy, surrogate,
     categorical_slopes, normal_slopes, value_slope, moments, norm, adam,
 ):  # fmt: skip
     register_jitable(fastmath=FAST, error_model="numpy")(function)
@@ -182,15 +184,14 @@ def _forward(weights, layers, activation, signals, rows):
     filled = (rows + 7) // 8 * 8
     for index in range(len(layers)):
         layer, out = layers[index], signals[index + 1]
-        for r in range(filled):
-            for c in range(layer[5]):
-                out[r, c] = weights[layer[1] + c]
-        _add_product(signals[index], _matrix(weights, layer), out, filled, layer[2], layer[5])
+        columns = layer[5]
+        spread(out, weights[layer[1] : layer[1] + columns], filled, columns)
+        _add_product(signals[index], _matrix(weights, layer), out, filled, layer[2], columns)
         if index < len(layers) - 1:
             if activation == TANH:
-                tanh(out, rows, layer[5])
+                tanh(out, rows, columns)
             else:
-                relu(out, rows, layer[5])
+                relu(out, rows, columns)
 
 
 @register_jitable(fastmath=FAST)
@@ -208,9 +209,7 @@ def _backward(turned, slopes, layers, activation, signals, errors, rows):
         )
         if index:
             before, below = layers[index - 1], errors[index - 1]
-            for r in range(filled):
-                for c in range(layer[3]):
-                    below[r, c] = F(0)
+            clear(below, filled, layer[3])
             _add_product(errors[index], _turned(turned, layer), below, filled, layer[4], layer[3])
             bias_slopes = slopes[before[1] : before[1] + before[5]]
             through_activation(below, signals[index], bias_slopes, rows, layer[3], activation)
@@ -221,9 +220,10 @@ def _turn(weights, turned, layers):
     for index in range(1, len(layers)):
         layer = layers[index]
         source, target = _matrix(weights, layer), _turned(turned, layer)
-        for o in range(layer[4]):
+        for first in range(0, layer[5], LANES):  # in blocks: a column of a wide matrix evicts itself
             for i in range(layer[3]):
-                target[o, i] = source[i, o]
+                for o in range(first, first + LANES):
+                    target[o, i] = source[i, o]
 
 
 @register_jitable(fastmath=FAST)
@@ -240,7 +240,7 @@ def _policy_errors(weights, slopes, shape, signals, errors, batch, places, mean,
         error[r, :columns] = F(0)
         advantage = (gains[at] - mean) * scale
         if shape.log_std < 0:
-            log_softmax(out, r, shape.actions)
+            softmax(out, error, r, shape.actions)
             action = int(actions[at, 0])
             slope = share * surrogate(out[r, action], log_probs[at], advantage, clip, stats)
             categorical_slopes(out, error, r, shape.actions, action, slope, ent_coef, stats)
@@ -304,7 +304,7 @@ def _compile_acting(digest: int) -> tuple[Callable[..., Any], ...]:
             out[start : start + rows] = signals[len(shape.critic), :rows, 0]
 
     @njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
-    def act(weights, shape, observations, noise, signals, actions, values, log_probs):
+    def act(weights, shape, observations, noise, signals, errors, actions, values, log_probs):
         """Draw an action for each observation (n, D); write actions (n, K), values, log probabilities (n,).
 
         :param noise: uniform (n, 1) for discrete actions (K = 1), standard normal (n, K) for continuous ones
@@ -321,8 +321,8 @@ def _compile_acting(digest: int) -> tuple[Callable[..., Any], ...]:
             for r in range(rows):
                 i = start + r
                 if shape.log_std < 0:
-                    log_softmax(out, r, shape.actions)
-                    action = pick(out, r, shape.actions, noise[i, 0])
+                    softmax(out, errors[0], r, shape.actions)
+                    action = pick(errors[0], r, shape.actions, noise[i, 0])
                     actions[i, 0], log_probs[i] = F(action), out[r, action]
                 else:
                     for a in range(shape.actions):

@@ -49,7 +49,17 @@ class PackedPolicy:
         """
         actions = np.empty_like(noise)
         values, log_probs = np.empty((2, len(noise)), np.float32)
-        kernels.act(self.weights, self.shape, observations, noise, self._signals, actions, values, log_probs)
+        kernels.act(
+            self.weights,
+            self.shape,
+            observations,
+            noise,
+            self._signals,
+            self._errors,
+            actions,
+            values,
+            log_probs,
+        )
         return (actions[:, 0].astype(np.int64) if self.is_discrete else actions), values, log_probs
 
     def values(self, observations: np.ndarray) -> np.ndarray:

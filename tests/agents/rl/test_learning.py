@@ -1,0 +1,182 @@
+"""Learning: exact, resumable, and it works."""
+
+import numpy as np
+import pytest
+import torch
+
+from agents.artefacts import policy_of
+from agents.backtest import simulate
+from agents.decide import Decider
+from agents.evaluation.data import prepare
+from agents.evaluation.score import validation_run
+from agents.policies import baseline
+from agents.rl import checkpoints
+from agents.rl.networks import network_of, require_equal
+from agents.rl.training import Stopped, card_part, learn
+from agents.spec import TrainingSpec
+from market.errors import BadInput
+from market.features import compute
+from tests.agents.markets import stored, walk, waves
+
+SMALL = {
+    "features": "price",
+    "episode_bars": 100,
+    "validation_share": 0.2,
+    "steps": 2048,
+    "seed": 3,
+    "network": {"net_arch": [16, 16]},
+    "ppo": {"n_envs": 8, "n_steps": 32, "batch_size": 64, "epochs": 2, "lr": 0.003},
+    "checkpoint_every": 512,
+    "validate_every": 600,
+}
+
+
+class Ear:
+    """Hears what a run says; stops it, or kills it where it stands, at a given step."""
+
+    def __init__(self, stop_at=None, kill_at=None):
+        self.stop_at, self.kill_at = stop_at, kill_at
+        self.steps, self.metrics, self.saved, self.calls = [], {}, [], 0
+
+    def progress(self, *, steps, fps, eta_s, latest):
+        self.steps.append(steps)
+
+    def metric(self, step, values):
+        self.metrics[step] = values
+
+    def checkpointed(self, step):
+        self.saved.append(step)
+
+    def is_stop_wanted(self):
+        self.calls += 1  # once per step of all environments, and once per rollout
+        if self.kill_at is not None and self.calls > self.kill_at:
+            raise KeyboardInterrupt  # nothing is saved, as after kill -9
+        return self.stop_at is not None and self.calls > self.stop_at
+
+
+@pytest.fixture
+def ready(db, user):
+    return prepare(stored(walk(1200), user), TrainingSpec.parse(SMALL))
+
+
+def spec(**changes):
+    return TrainingSpec.parse(SMALL | changes)
+
+
+@pytest.fixture
+def whole(ready, tmp_path):
+    return learn(spec(), ready, tmp_path / "whole", Ear())
+
+
+def test_the_same_spec_gives_the_same_weights(ready, whole, tmp_path):
+    again = learn(spec(), ready, tmp_path / "again", Ear())
+    other = learn(spec(seed=4), ready, tmp_path / "other", Ear())
+    assert again.network.hash == whole.network.hash != other.network.hash
+    assert again.metrics == whole.metrics
+
+
+@pytest.mark.parametrize("kill_at", [5, 100, 150, 240])
+def test_a_killed_run_resumed_ends_with_the_weights_of_an_uninterrupted_one(ready, whole, tmp_path, kill_at):
+    with pytest.raises(KeyboardInterrupt):
+        learn(spec(), ready, tmp_path / "killed", Ear(kill_at=kill_at))
+    torch.rand(7), np.random.rand(7)  # whatever happened to the generators in between does not matter
+    resumed = learn(spec(), ready, tmp_path / "killed", Ear())
+    assert resumed.network.hash == whole.network.hash
+    assert (resumed.best_step, resumed.metrics) == (whole.best_step, whole.metrics)
+
+
+def test_a_stopped_run_saves_and_goes_on_from_there(ready, whole, tmp_path):
+    with pytest.raises(Stopped):
+        learn(spec(), ready, tmp_path / "stopped", Ear(stop_at=120))
+    saved = checkpoints.load(tmp_path / "stopped" / "checkpoint.pt")
+    assert saved["steps"] == 768  # the rollout that was under way is done again
+    ear = Ear()
+    assert learn(spec(), ready, tmp_path / "stopped", ear).network.hash == whole.network.hash
+    assert min(ear.metrics) > 768
+
+
+def test_a_damaged_checkpoint_starts_the_run_anew(ready, whole, tmp_path):
+    with pytest.raises(Stopped):
+        learn(spec(), ready, tmp_path / "damaged", Ear(stop_at=120))
+    path = tmp_path / "damaged" / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    assert learn(spec(), ready, tmp_path / "damaged", Ear()).network.hash == whole.network.hash
+
+
+def test_a_checkpoint_of_other_settings_is_refused(ready, tmp_path):
+    with pytest.raises(Stopped):
+        learn(spec(), ready, tmp_path / "mixed", Ear(stop_at=120))
+    with pytest.raises(BadInput, match="belongs to other settings"):
+        learn(spec(seed=9), ready, tmp_path / "mixed", Ear())
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.pt"
+    checkpoints.save(path, {"format": 1, "steps": 1})
+
+    def full(state, file):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints.torch, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        checkpoints.save(path, {"format": 1, "steps": 2})
+    monkeypatch.undo()
+    assert checkpoints.load(path)["steps"] == 1
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["checkpoint.pt"]
+
+
+def test_a_run_reports_learning_and_judging_figures(ready, tmp_path):
+    ear = Ear()
+    outcome = learn(spec(), ready, tmp_path / "told", ear)
+    assert ear.steps[-1] == outcome.steps == 2048
+    assert ear.saved == [512, 1024, 1536]
+    last = ear.metrics[2048]
+    named = {"reward", "policy_loss", "value_loss", "entropy", "kl", "clip_fraction", "valid_score"}
+    assert named <= set(last)
+    assert outcome.validations == 3  # at 768, 1536 and the end
+    assert list((tmp_path / "told" / "tb").glob("events*"))
+
+
+@pytest.mark.parametrize("kind", ["hold_buy_sell", "continuous"])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_numpy_thinks_as_torch_does(ready, tmp_path, kind, activation):
+    from agents.envs.batched import packed
+    from agents.rl.algorithms import ppo
+    from agents.rl.vec_env import TradingVecEnv
+
+    chosen = spec(action={"kind": kind}, network={"net_arch": [64, 64], "activation": activation})
+    model = ppo(chosen, TradingVecEnv(packed(*ready.train), chosen.env_settings(), 8))
+    seen = np.random.default_rng(1).normal(size=(500, model.observation_space.shape[0])).astype(np.float32)
+    assert require_equal(model.policy, network_of(model.policy), seen) <= 1e-6
+
+
+def test_a_network_that_thinks_otherwise_is_refused(ready):
+    from agents.envs.batched import packed
+    from agents.rl.algorithms import ppo
+    from agents.rl.vec_env import TradingVecEnv
+
+    env = TradingVecEnv(packed(*ready.train), spec().env_settings(), 8)
+    model, other = ppo(spec(), env), ppo(spec(seed=8), env)
+    with pytest.raises(RuntimeError, match="differs from the trained one"):
+        require_equal(model.policy, network_of(other.policy), env.batch.observations())
+
+
+@pytest.mark.django_db
+def test_ppo_beats_cash_and_chance_on_a_market_anybody_can_predict(user, tmp_path):
+    ready = prepare(stored(waves(6000), user), spec())
+    chosen = spec(
+        steps=40_960,
+        ppo={"n_envs": 32, "n_steps": 64, "batch_size": 512, "epochs": 8, "lr": 0.002},
+        checkpoint_every=100_000,
+        validate_every=10_240,
+    )
+    outcome = learn(chosen, ready, tmp_path, Ear())
+    policy = policy_of(card_part(chosen, ready), outcome.network, name="p", policy_hash="h")
+    run = validation_run(policy, ready, chosen)
+    rule = baseline("random", turnover=0.05)
+    rows = compute(ready.candles, rule.observation.feature_set)
+    chance = simulate(ready.candles, rows, Decider(rule), chosen.env_settings(), first=ready.split.valid_from)
+    assert run.equity[-1] / run.equity[0] > 2.0
+    assert chance.equity[-1] / chance.equity[0] < 1.2
+    assert outcome.metrics["score"] > 10

@@ -1,0 +1,104 @@
+"""Models on disk: whole, provable, refused when changed."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from agents import artefacts
+from agents.decide import Decider
+from agents.models import TrainedModel
+from agents.policies import load_model
+from agents.policies.network import Network
+from market.errors import BadInput
+from tests.agents.markets import network, network_policy, stored, walk
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def policy():
+    return network_policy(walk())
+
+
+@pytest.fixture
+def model(user, policy):
+    card = {
+        "feature_set": policy.observation.feature_set.to_json(),
+        "scaler": policy.observation.scaler.to_json(),
+        "window": 2,
+        "bars_scale": 100.0,
+        "action": policy.action_spec.to_dict(),
+        "decision_every": 1,
+    }
+    file_hash = artefacts.write("models/9", card=card, network=policy.network, policy_zip=b"zip")
+    return TrainedModel.objects.create(
+        owner=user, name="tried", algorithm="ppo", spec={}, feature_set=card["feature_set"],
+        feature_set_hash=policy.observation.feature_set.hash, scaler=card["scaler"],
+        series=stored(walk(), user), train_from_ms=0, train_to_ms=1, valid_to_ms=2, data_fingerprint="f",
+        code_version="c", path="models/9", file_hash=file_hash,
+    )  # fmt: skip
+
+
+def test_a_loaded_model_thinks_as_the_written_one_did(model, policy):
+    loaded = load_model(model)
+    rows = np.random.default_rng(1).normal(size=(50, 2, len(policy.observation.feature_set)))
+    for window in rows:
+        args = (window, np.ones(1), (0.2, 0.01, 0.5, -0.1, 0.8), 0.2)
+        assert Decider(loaded).decide(*args).opinion == Decider(policy).decide(*args).opinion
+    assert loaded.policy_hash == model.file_hash
+
+
+@pytest.mark.parametrize("name", artefacts.FILES)
+def test_a_changed_file_is_refused(model, private_var_dir, name):
+    path = private_var_dir / "models" / "9" / name
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(BadInput, match="have changed since it was trained"):
+        load_model(model)
+
+
+@pytest.mark.parametrize("name", artefacts.FILES)
+def test_a_missing_file_is_refused(model, private_var_dir, name):
+    (private_var_dir / "models" / "9" / name).unlink()
+    with pytest.raises(BadInput, match="missing or unreadable"):
+        load_model(model)
+
+
+def test_a_row_that_names_another_hash_is_refused(model):
+    model.file_hash = "0" * 64
+    with pytest.raises(BadInput, match="have changed"):
+        load_model(model)
+
+
+def test_writing_leaves_no_half_written_directory(private_var_dir, policy, monkeypatch):
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(artefacts, "_write_file", full)
+    with pytest.raises(OSError, match="No space"):
+        artefacts.write("models/1", card={}, network=policy.network, policy_zip=b"")
+    assert list((private_var_dir / "models").iterdir()) == []
+
+
+def test_the_same_weights_have_the_same_hash_and_others_another():
+    assert network(8).hash == network(8).hash != network(8, seed=1).hash
+
+
+@pytest.mark.parametrize("missing", ["actor.0.weight", "critic.2.bias", "activation"])
+def test_incomplete_weights_are_refused(missing):
+    arrays = network(8).to_arrays()
+    del arrays[missing]
+    with pytest.raises(BadInput, match="incomplete"):
+        Network.from_arrays(arrays)
+
+
+def test_layers_that_do_not_fit_are_refused():
+    arrays = network(8).to_arrays() | {"actor.1.weight": np.zeros((3, 3), np.float32)}
+    with pytest.raises(BadInput, match="incomplete"):
+        Network.from_arrays(arrays)
+
+
+def test_a_network_that_does_not_fit_its_observation_is_refused(policy):
+    narrower = dataclasses.replace(policy.observation, window=1)
+    with pytest.raises(BadInput, match="its observation has 11"):
+        type(policy)("x", "h", policy.network, narrower, policy.action_spec, 1)

@@ -1,0 +1,187 @@
+"""Backtests: no look-ahead, the kernel's fills, honest words."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.backtest import BacktestSettings, Limits, report, simulate
+from agents.backtest.report import POINTS, buy_and_hold
+from agents.decide import Decider, DecisionSettings
+from agents.envs.settings import EnvSettings
+from agents.envs.single import TradingEnv
+from agents.policies import BASELINES, baseline
+from agents.spec import Trading
+from market.errors import BadInput
+from market.features import compute
+from market.kernel.portfolio import equity
+from tests.agents.markets import changed_after, network_policy, stored, walk, waves
+
+FREE = EnvSettings(fee_rate=0.0, slippage=0.0, fee_step=0.0, min_notional=0.0)
+
+
+def ran(policy, candles, env=None, *, first=0, limits=None, watch=None, **decision):
+    rows = compute(candles, policy.observation.feature_set)
+    decider = Decider(policy, DecisionSettings.from_dict(decision))
+    return simulate(candles, rows, decider, env or EnvSettings(), first=first, limits=limits, watch=watch)
+
+
+def decisions(policy, candles, **given):
+    seen = []
+    ran(
+        policy,
+        candles,
+        watch=lambda row, made: seen.append((row, made.observation_hash, made.target)),
+        **given,
+    )
+    return seen
+
+
+@given(st.integers(0, 50), st.integers(150, 250), st.booleans())
+@settings(max_examples=15, deadline=None)
+def test_decisions_up_to_a_bar_do_not_depend_on_later_bars(seed, row, is_sampled):
+    candles = walk(300, seed)
+    policy = network_policy(candles, seed=seed)
+    before = decisions(policy, candles, sample=is_sampled)
+    after = decisions(policy, changed_after(candles, row), sample=is_sampled)
+    made = row - policy.observation.first_row + 1
+    assert before[:made] == after[:made]
+    assert before[made:] != after[made:]
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_fills_happen_at_the_open_after_the_decision_at_the_stated_cost(name):
+    candles, env = walk(900, seed=3, volatility=0.004), EnvSettings(fee_rate=0.002, slippage=0.001)
+    wishes = {}
+
+    def note(row, made):
+        wishes[int(candles.open_ms[row + 1])] = made.target
+
+    run = ran(baseline(name), candles, env, watch=note)
+    opens = dict(zip(candles.open_ms.tolist(), candles.open.tolist(), strict=True))
+    for at, fill in run.fills:
+        side = 1 if fill.quantity > 0 else -1
+        assert wishes[at] is not None
+        assert fill.price == pytest.approx(opens[at] * (1 + side * 0.001))
+        assert fill.fee == pytest.approx(abs(fill.quantity) * fill.price * 0.002, abs=1e-5)
+    assert (len(run.fills) == 0) == (name == "cash")
+
+
+@given(st.integers(0, 1000), st.sampled_from(["random", "momentum", "mean_reversion"]))
+@settings(max_examples=20, deadline=None)
+def test_equity_is_what_the_fills_leave(seed, name):
+    candles = walk(400, seed)
+    run = ran(baseline(name), candles, EnvSettings(stop_loss=0.01, take_profit=0.02), seed=seed)
+    cash = 10_000 - sum(fill.quantity * fill.price + fill.fee for _, fill in run.fills)
+    held = sum(fill.quantity for _, fill in run.fills)
+    assert run.equity[-1] == pytest.approx(equity(cash, held, candles.close[-1]))
+
+
+@given(st.integers(0, 1000), st.sampled_from([0.0, 0.01]))
+@settings(max_examples=10, deadline=None)
+def test_a_backtest_and_the_environment_live_through_the_same_bars(seed, stop):
+    candles = walk(300, seed)
+    policy = network_policy(candles, seed=seed)
+    env = EnvSettings(stop_loss=stop, window=2, episode_bars=0, bars_scale=100.0)
+    seen = []
+    run = ran(policy, candles, env, watch=lambda row, made: seen.append(made), sample=True, seed=seed)
+    warm = policy.observation.feature_set.warmup
+    scaled = policy.observation.scaler.transform(compute(candles, policy.observation.feature_set)[warm:])
+    market = TradingEnv(candles[warm:], scaled, env)
+    observation, info = market.reset(options={"start": 1})
+    worth = [info["equity"]]
+    for made in seen:
+        np.testing.assert_array_equal(made.observation, observation)
+        observation, _, _, _, info = market.step(made.opinion.action)
+        worth.append(info["equity"])
+    np.testing.assert_allclose(worth, run.equity, rtol=1e-12)
+
+
+def test_buying_and_holding_earns_what_the_benchmark_earns():
+    candles, chosen = walk(), BacktestSettings.parse({})
+    run = ran(baseline("buy_and_hold"), candles, chosen.env_settings())
+    held = buy_and_hold(run.close, chosen)
+    assert run.equity[-1] == pytest.approx(held[-1], rel=2e-3)  # bought one open later
+    assert held[1] < 10_000 * run.close[1] / run.close[0]  # and it paid its fee
+
+
+def test_momentum_beats_cash_and_chance_where_there_is_momentum():
+    candles = waves()
+    returns = {
+        name: ran(baseline(name, **params), candles).equity[-1] / 10_000 - 1
+        for name, params in (("momentum", {"period": 3}), ("random", {}), ("cash", {}))
+    }
+    assert returns["momentum"] > 1.0 > returns["cash"] == 0.0 > returns["random"]
+
+
+def test_a_loss_limit_ends_trading_for_good():
+    candles = walk(800, seed=8, volatility=0.01)
+    run = ran(baseline("random", turnover=0.5), candles, limits=Limits(max_drawdown=0.05))
+    halted = int(np.searchsorted(run.open_ms + 60_000, run.halted_ms))
+    assert run.equity[halted] <= 0.95 * run.equity[: halted + 1].max()
+    assert (run.exposure[halted + 1 :] == 0).all()
+    assert "drawdown limit reached" in report(run, BacktestSettings(), []).assumptions[-1]
+
+
+def test_exposure_never_exceeds_its_maximum():
+    run = ran(baseline("buy_and_hold"), walk(), EnvSettings(max_exposure=0.4))
+    assert run.exposure[1] == pytest.approx(0.4, abs=0.01)
+
+
+def test_a_policy_that_acts_every_ten_bars_is_asked_every_ten_bars():
+    candles = walk(400)
+    made = decisions(network_policy(candles, decision_every=10), candles)
+    assert {row % 10 for row, _, _ in made} == {9}
+
+
+def test_the_report_is_complete_small_and_says_what_was_assumed():
+    candles = walk(9000, seed=2)
+    chosen = BacktestSettings.parse({"fee_rate": 0.002, "stop_loss": 0.01, "sample": True, "seed": 3})
+    made = report(ran(baseline("random"), candles, chosen.env_settings()), chosen, ["Seen nothing."])
+    assert len(made.curve["t_ms"]) <= POINTS
+    assert {len(line) for line in made.curve.values()} == {len(made.curve["t_ms"])}
+    assert made.metrics["fills"] == len(made.trades) > 100
+    assert made.metrics["final_equity"] == pytest.approx(made.curve["equity"][-1])
+    text = " ".join(made.assumptions)
+    for words in ("Seen nothing.", "next bar's open", "fee of 0.2000%", "stop-loss 1.00%", "seed 3"):
+        assert words in text
+
+
+def test_settings_are_taken_flat_or_nested_and_a_models_own_rules_come_first():
+    own = Trading(fee_rate=0.0007)
+    flat = BacktestSettings.parse({"stop_loss": 0.02, "confidence": 0.5, "daily_loss": 0.1}, trading=own)
+    nested = BacktestSettings.parse(
+        {"trading": {"stop_loss": 0.02}, "decision": {"confidence": 0.5}, "limits": {"daily_loss": 0.1}},
+        trading=own,
+    )
+    assert flat == nested
+    assert (flat.trading.fee_rate, flat.trading.stop_loss) == (0.0007, 0.02)
+    assert BacktestSettings.parse(flat.model_dump(mode="json")) == flat
+
+
+@pytest.mark.parametrize(
+    "values", [{"fee_rate": -1}, {"trading": 3}, {"decision": {"mood": 1}}, {"seed": "x"}, {"slippage": 2}]
+)
+def test_settings_that_make_no_sense_are_refused(values):
+    with pytest.raises(BadInput):
+        BacktestSettings.parse(values)
+
+
+def test_too_few_candles_are_refused():
+    with pytest.raises(BadInput, match="100 candles are too few"):
+        ran(baseline("sma_crossover"), walk(100))
+
+
+def test_real_candles_go_through_every_rule(shared_data):
+    from market.archive import read_parquet
+
+    candles = read_parquet(shared_data / "binance-BTCUSDT-1m-20241001-20241104.parquet")[:5000]
+    for name in BASELINES:
+        run = ran(baseline(name), candles)
+        assert np.isfinite(run.equity).all()
+        assert (run.equity > 0).all()
+
+
+@pytest.mark.django_db
+def test_the_series_helper_stores_what_it_is_given(user):
+    assert stored(walk(), user).rows == 600

@@ -1,0 +1,111 @@
+"""The one decision path."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.decide import DECISION_KEYS, Decider, DecisionSettings
+from agents.observation import observe
+from agents.policies import baseline
+from agents.policies.chance import uniform
+from agents.policies.trained import drawn, softmax
+from agents.spaces import ActionSpec
+from market.errors import BadInput
+from market.features import compute
+from tests.agents.markets import network_policy, walk
+
+FLAT = (0.0, 0.0, 0.0, 0.0, 1.0)
+
+
+def decided(policy, row=300, **given):
+    candles = walk()
+    rows = compute(candles, policy.observation.feature_set)
+    window = rows[row + 1 - policy.observation.window : row + 1]
+    decider = Decider(policy, DecisionSettings.from_dict(given))
+    return decider.decide(window, candles.close[: row + 1], FLAT, 0.0)
+
+
+def test_equal_inputs_give_an_equal_decision():
+    policy = network_policy(walk())
+    first, second = decided(policy), decided(policy)
+    assert first.observation_hash == second.observation_hash
+    assert first.opinion == second.opinion
+
+
+def test_the_observation_is_scaled_rows_then_portfolio():
+    policy = network_policy(walk())
+    made = decided(policy)
+    rows = compute(walk(), policy.observation.feature_set)[299:301]
+    expected = observe(policy.observation.scaler.transform(rows), FLAT)
+    np.testing.assert_array_equal(made.observation, expected)
+
+
+def test_without_sampling_the_most_probable_action_wins():
+    made = decided(network_policy(walk()))
+    assert made.opinion.probabilities[made.opinion.action] == max(made.opinion.probabilities)
+    assert made.opinion.confidence == max(made.opinion.probabilities)
+    assert sum(made.opinion.probabilities) == pytest.approx(1)
+
+
+def test_a_sampled_action_depends_on_seed_and_observation_only():
+    policy = network_policy(walk())
+    by_seed = [decided(policy, sample=True, seed=seed).opinion.action for seed in range(40)]
+    again = [decided(policy, sample=True, seed=seed).opinion.action for seed in range(40)]
+    assert by_seed == again
+    assert len(set(by_seed)) > 1
+
+
+def test_sampled_actions_are_as_frequent_as_they_are_probable():
+    observation, chances = np.zeros(3, np.float32), [0.5, 0.3, 0.2]
+    draws = [uniform(seed.to_bytes(8, "little"), observation) for seed in range(4000)]
+    counts = np.bincount([drawn(chances, draw) for draw in draws]) / 4000
+    np.testing.assert_allclose(counts, chances, atol=0.03)
+
+
+@given(st.lists(st.floats(-80, 80), min_size=1, max_size=9), st.floats(0, 1, exclude_max=True))
+@settings(max_examples=200, deadline=None)
+def test_probabilities_sum_to_one_and_every_draw_hits_an_action(logits, draw):
+    probabilities = softmax(logits)
+    assert sum(probabilities) == pytest.approx(1)
+    assert probabilities[drawn(probabilities, draw)] > 0 or draw >= sum(probabilities) - 1e-9
+
+
+def test_a_continuous_policy_asks_for_exposures_within_its_range():
+    policy = network_policy(walk(), action=ActionSpec("continuous", (-0.5, 0.5), 0.0))
+    targets = [decided(policy, sample=True, seed=seed).target for seed in range(30)]
+    assert all(-0.5 <= target <= 0.5 for target in targets)
+    assert len(set(targets)) > 10
+
+
+def test_a_window_with_a_missing_value_is_refused():
+    with pytest.raises(BadInput, match="too few candles for the warm-up"):
+        decided(network_policy(walk()), row=10)
+
+
+def test_a_policy_that_acts_every_k_bars_does_so_at_the_same_clock_times_everywhere():
+    decider = Decider(network_policy(walk(), decision_every=15))
+    due = [minute for minute in range(120) if decider.is_due(minute * 60_000, 60_000)]
+    assert due == [14, 29, 44, 59, 74, 89, 104, 119]  # their closes are at :15, :30, :45, :00
+
+
+def test_settings_survive_being_stored():
+    made = DecisionSettings.from_dict({"confidence": 0.4, "sample": True, "seed": 7})
+    assert DecisionSettings.from_dict(made.to_dict()) == made
+    assert set(made.to_dict()) == set(DECISION_KEYS)
+
+
+@pytest.mark.parametrize("values", [{"sample": 1}, {"seed": -1}, {"seed": 1.5}, {"surprise": 1}])
+def test_settings_that_make_no_sense_are_refused(values):
+    with pytest.raises(BadInput):
+        DecisionSettings.from_dict(values)
+
+
+def test_the_random_rule_switches_as_often_as_asked_and_alike_in_a_replay():
+    rule = baseline("random", turnover=0.25)
+    rule.reset(5)
+    rng = np.random.default_rng(0)
+    seen = rng.normal(size=(2000, 6)).astype(np.float32)
+    first = [rule.opine(row, 0.0).target for row in seen]
+    assert first == [rule.opine(row, 0.0).target for row in seen]
+    assert np.mean([target is not None for target in first]) == pytest.approx(0.25, abs=0.03)

@@ -1,0 +1,71 @@
+"""The training spec: what is understood, what is refused, and in which words."""
+
+import pytest
+
+from agents.spec import PRESETS, TrainingSpec, apply_overrides, key_values
+from market.errors import BadInput
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_usable_and_survives_being_stored(name):
+    spec = TrainingSpec.parse(PRESETS[name]).completed()
+    assert TrainingSpec.parse(spec.as_dict()) == spec
+    assert TrainingSpec.parse(spec.as_dict()).completed() == spec
+
+
+def test_dates_and_milliseconds_mean_the_same_moment():
+    by_date = TrainingSpec.parse({"from": "2024-01-01", "to": "2024-02-01T00:00:00Z"})
+    by_number = TrainingSpec.parse({"from": 1704067200000, "to": 1706745600000})
+    assert (by_date.from_ms, by_date.to_ms) == (by_number.from_ms, by_number.to_ms)
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "words"),
+    [
+        ({"stepps": 1}, "stepps", "did you mean 'steps'"),
+        ({"ppo": {"learning": 1}}, "ppo.learning", "no training setting"),
+        ({"steps": -1}, "steps", "greater than or equal to 1 (got -1)"),
+        ({"steps": "many"}, "steps", "valid integer"),
+        ({"trading": {"fee_rate": 1.5}}, "trading.fee_rate", "less than 1"),
+        ({"trading": {"fee_rate": float("nan")}}, "trading.fee_rate", "finite"),
+        ({"ppo": {"n_envs": 2, "n_steps": 4, "batch_size": 64}}, "ppo", "which is 8"),
+        ({"from": "tomorrow"}, "from", "a date such as"),
+        ({"from": 2, "to": 1}, "", "from must be earlier than to"),
+        ({"interval": "7m"}, "interval", "must be one of 1s"),
+        ({"features": "everything"}, "features", "choose one of"),
+        ({"features": {"features": [{"name": "x", "kind": "crystal"}]}}, "features", "'crystal'"),
+        ({"action": {"kind": "levels", "levels": [1, 0]}}, "levels", "increasing order"),
+        ({"algorithm": "alchemy"}, "algorithm", "'ppo'"),
+        ({"validation_share": 0}, "validation_share", "0.01"),
+        ({"episode_bars": 5, "decision_every": 10}, "", "episode_bars"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_sentence_that_names_it(values, field, words):
+    with pytest.raises(BadInput) as refused:
+        TrainingSpec.parse(values)
+    assert words in refused.value.message
+    assert refused.value.field == field
+    assert "\n" not in refused.value.message
+
+
+def test_settings_are_laid_over_a_spec_by_dotted_or_plain_names():
+    made = apply_overrides({"ppo": {"lr": 1}, "steps": 1}, ["lr=1e-4", "reward.kind=log_return", "steps=5"])
+    assert made == {"ppo": {"lr": 1e-4}, "steps": 5, "reward": {"kind": "log_return"}}
+
+
+def test_overrides_leave_the_preset_as_it_was():
+    before = str(PRESETS)
+    apply_overrides(PRESETS["demo"], ["ppo.lr=1", "net_arch=[8]"])
+    assert str(PRESETS) == before
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"), [("lr", "key=value"), ("lrr=1", "'lr'"), ("kind=x", "write it out")]
+)
+def test_an_override_that_means_nothing_is_refused(pair, words):
+    with pytest.raises(BadInput, match=words):
+        apply_overrides({}, [pair])
+
+
+def test_values_are_json_or_else_text():
+    assert key_values(["a=1", "b=[1,2]", "c=x y", "d=true"]) == {"a": 1, "b": [1, 2], "c": "x y", "d": True}
