@@ -16,7 +16,7 @@ from agents.spec import PRESETS
 from market.models import Series
 from market.web.idempotency import HEADER, idempotent
 from market.web.ownership import ReadOnly, visible
-from market.web.schema import answers, example
+from market.web.schema import example
 
 BIGGEST = 2**53
 
@@ -41,7 +41,7 @@ class ModelViewSet(ReadOnly):
     def get_serializer_class(self) -> type[serializers.Serializer]:
         return ModelSerializer if self.action == "list" else ModelDetailSerializer
 
-    @extend_schema(request=None, responses=answers(200, ModelDetailSerializer))
+    @extend_schema(request=None, responses={200: ModelDetailSerializer})
     @action(detail=True, methods=["post"])
     def promote(self, request: Request, pk: str) -> Response:
         """Choose the model for live trading; recorded with your name."""
@@ -86,7 +86,7 @@ class RunViewSet(ReadOnly):
 
     @extend_schema(
         request=RunRequest,
-        responses=answers(201, RunSerializer),
+        responses={201: RunSerializer},
         parameters=[HEADER],
         examples=[
             example(
@@ -105,19 +105,19 @@ class RunViewSet(ReadOnly):
         run = services.start_training(owner=request.user, name=given["name"], spec=spec, by=request.user)
         return Response(RunSerializer(run).data, status=201)
 
-    @extend_schema(request=None, responses=answers(200, RunSerializer))
+    @extend_schema(request=None, responses={200: RunSerializer})
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
         """Stop the run at its next step; its checkpoint stays."""
         return self._act(services.cancel_training, request)
 
-    @extend_schema(request=None, responses=answers(200, RunSerializer))
+    @extend_schema(request=None, responses={200: RunSerializer})
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str) -> Response:
         """Go on from the last checkpoint."""
         return self._act(services.resume_training, request)
 
-    @extend_schema(responses=answers(200, MetricSerializer(many=True)), filters=False)
+    @extend_schema(responses={200: MetricSerializer(many=True)}, filters=False)
     @action(detail=True, pagination_class=None, filter_backends=[])
     def metrics(self, request: Request, pk: str) -> Response:
         """Return what the run reported, by step."""
@@ -170,7 +170,7 @@ class BacktestViewSet(ReadOnly):
 
     @extend_schema(
         request=BacktestRequest,
-        responses=answers(201, BacktestSerializer),
+        responses={201: BacktestSerializer},
         parameters=[HEADER],
         examples=[example("A fixed rule", {"baseline": "sma_crossover", "series": 1})],
     )

@@ -17,7 +17,6 @@ from market.web.amounts import AmountField
 from market.web.idempotency import HEADER, idempotent
 from market.web.ownership import ReadOnly, visible
 from market.web.roles import HasRole
-from market.web.schema import READ_PROBLEMS, answers
 
 MAX_POINTS = 5000
 BIGGEST_MS = 2**53  # what every JSON reader can hold
@@ -100,7 +99,7 @@ class CandlesSerializer(serializers.Serializer):
 class CandleViewSet(viewsets.ViewSet):
     permission_classes = [HasRole]
 
-    @extend_schema(parameters=[CandleQuery], responses={200: CandlesSerializer, **READ_PROBLEMS})
+    @extend_schema(parameters=[CandleQuery], responses={200: CandlesSerializer})
     def list(self, request: Request) -> Response:
         """Return the candles of a series, thinned to about `points`."""
         query = CandleQuery(data=request.query_params)
@@ -153,7 +152,7 @@ class RankingSerializer(serializers.Serializer):
 class PairViewSet(viewsets.ViewSet):
     permission_classes = [HasRole]
 
-    @extend_schema(parameters=[PairQuery], responses={200: RankingSerializer, **READ_PROBLEMS})
+    @extend_schema(parameters=[PairQuery], responses={200: RankingSerializer})
     def list(self, request: Request) -> Response:
         """Rank the pairs of the archive by how worthwhile they are to trade."""
         query = PairQuery(data=request.query_params)
@@ -182,7 +181,7 @@ class ImportViewSet(ReadOnly):
     filterset_fields = ("status", "series")
     parser_classes = [parsers.MultiPartParser]
 
-    @extend_schema(request=ImportRequest, responses=answers(202, ImportSerializer), parameters=[HEADER])
+    @extend_schema(request=ImportRequest, responses={202: ImportSerializer}, parameters=[HEADER])
     @idempotent
     def create(self, request: Request) -> Response:
         """Queue a file for import; poll the report until it is done or failed."""

@@ -112,6 +112,8 @@ def _measured(series: Series, candles: Candles) -> Candidate | str:
     close, step = candles.close, series.interval_ms
     if refused := _by_name(series.pair):
         return refused
+    if not len(candles):
+        return "its candles are not in the archive: import them again"
     if float(np.abs(close - 1).max()) < PEG:
         return "stays within 1 % of a dollar: a stablecoin"
     day = candles.open_ms // DAY_MS

@@ -125,11 +125,13 @@ class SessionAdmin(ServiceAdmin):
 class AccountForm(ServiceForm):
     """Adds an account; the secret goes in here and is never shown."""
 
+    NAMES = {"secret": "api_secret"}  # the model's own field of that name is not editable
+
     venue = forms.ChoiceField(choices=[("roostoo", "roostoo"), ("paper", "paper")], widget=SELECT)
     base_url = forms.URLField(assume_scheme="https", widget=UnfoldAdminURLInputWidget)
     candles_url = forms.URLField(assume_scheme="https", required=False, widget=UnfoldAdminURLInputWidget)
     key = forms.CharField(max_length=200, required=False, widget=UnfoldAdminTextInputWidget)
-    secret = forms.CharField(
+    api_secret = forms.CharField(
         max_length=400, required=False, widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "off"})
     )
     calls_per_minute = forms.IntegerField(initial=28, min_value=1, widget=NUMBER)
@@ -140,7 +142,7 @@ class AccountForm(ServiceForm):
         fields = ("name",)
 
     def act(self, user: Any, given: dict[str, Any]) -> Account:
-        return accounts.create_account(owner=user, by=user, **given)
+        return accounts.create_account(owner=user, by=user, secret=given.pop("api_secret"), **given)
 
 
 @admin.register(Account)
@@ -154,7 +156,7 @@ class AccountAdmin(ServiceAdmin):
     actions = ("test_connection",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return () if obj is None else ("masked",)
+        return () if obj is None else ("masked", "base_url", "candles_url")
 
     @admin.display(description="key")
     def masked(self, account: Account) -> str:

@@ -80,7 +80,8 @@ class ServiceForm(forms.ModelForm):
         valid = super().is_valid()
         outcome = getattr(self.request, "service_outcome", None)
         if isinstance(outcome, BadInput) and valid:
-            self.add_error(outcome.field if outcome.field in self.fields else None, outcome.message)
+            field = getattr(self, "NAMES", {}).get(outcome.field, outcome.field)
+            self.add_error(field if field in self.fields else None, outcome.message)
             return False
         self.made = outcome if isinstance(outcome, Model) else None
         return valid and self.made is not None

@@ -74,7 +74,8 @@ def _claim(request: Request, key: str) -> tuple[IdempotencyKey, Response | None]
 
 def _hash(request: Request) -> str:
     digest = hashlib.sha256()
-    for name, value in sorted(dict(request.data).items()):
+    body: Any = request.data
+    for name, value in sorted(body.items()):
         digest.update(name.encode() + b"=")
         if isinstance(value, UploadedFile):
             for chunk in value.chunks():

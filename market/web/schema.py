@@ -1,39 +1,50 @@
-"""Pieces of the OpenAPI description that several endpoints share."""
+"""The OpenAPI description: what every operation has in common is added in one place."""
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse
-from rest_framework import serializers
+from drf_spectacular.utils import OpenApiExample
 
-
-class ProblemSerializer(serializers.Serializer):
-    """RFC 9457 problem details; `errors` maps a field to its sentences."""
-
-    type = serializers.CharField()
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    detail = serializers.CharField()
-    instance = serializers.CharField()
-    errors = serializers.DictField(child=serializers.ListField(child=serializers.CharField()), required=False)
-
-
-PROBLEMS: dict[Any, Any] = {
-    (code, "application/problem+json"): OpenApiResponse(ProblemSerializer, description=text)
-    for code, text in {
-        400: "Input that cannot be used, with a sentence per field",
-        401: "No or no valid token",
-        403: "Role too low",
-        404: "No such object, or not yours",
-        409: "The present state forbids it",
-        429: "Too many requests",
-    }.items()
+PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "description": "RFC 9457 problem details; `errors` maps a field to its sentences.",
+    "required": ["type", "title", "status", "detail", "instance"],
+    "properties": {
+        "type": {"type": "string", "example": "about:blank"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+        "errors": {
+            "type": "object",
+            "additionalProperties": {"type": "array", "items": {"type": "string"}},
+        },
+    },
 }
-READ_PROBLEMS = {key: value for key, value in PROBLEMS.items() if key[0] != 409}
+MEANINGS = {
+    "400": "Input that cannot be used, with a sentence per field",
+    "401": "No or no valid token",
+    "403": "Role too low",
+    "404": "No such object, or not yours",
+    "406": "No such format",
+    "409": "The present state forbids it",
+    "422": "Idempotency key used for another request",
+    "429": "Too many requests",
+}
+CHANGES_ONLY = {"409", "422"}
 
 
-def answers(code: int, serializer: Any, **more: Any) -> dict[Any, Any]:
-    """Return the responses of an operation: its own and every problem."""
-    return {code: serializer, **PROBLEMS, **more}
+def with_problems(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """Add the problem documents to every operation (a drf-spectacular postprocessing hook)."""
+    result["components"]["schemas"]["Problem"] = PROBLEM
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for path in result["paths"].values():
+        for method, operation in path.items():
+            if not isinstance(operation, dict) or "responses" not in operation:
+                continue
+            for code, text in MEANINGS.items():
+                if code not in CHANGES_ONLY or method != "get":
+                    operation["responses"].setdefault(code, {"description": text, "content": content})
+    return result
 
 
 def example(name: str, value: dict[str, Any]) -> OpenApiExample:

@@ -15,7 +15,7 @@ from market.web.amounts import AmountField
 from market.web.idempotency import HEADER, idempotent
 from market.web.ownership import ReadOnly
 from market.web.roles import Role, person
-from market.web.schema import answers, example
+from market.web.schema import example
 from trading import accounts
 from trading.models import Account, Alert, Holding, RiskProfile
 
@@ -67,7 +67,7 @@ class AccountViewSet(ReadOnly):
 
     @extend_schema(
         request=AccountRequest,
-        responses=answers(201, AccountSerializer),
+        responses={201: AccountSerializer},
         parameters=[HEADER],
         examples=[
             example(
@@ -91,7 +91,7 @@ class AccountViewSet(ReadOnly):
         account = accounts.create_account(owner=person(request), by=person(request), **body.validated_data)
         return Response(AccountSerializer(account).data, status=201)
 
-    @extend_schema(request=None, responses=answers(200, CheckSerializer))
+    @extend_schema(request=None, responses={200: CheckSerializer})
     @action(detail=True, methods=["post"])
     def check(self, request: Request, pk: str) -> Response:
         """Test the connection."""

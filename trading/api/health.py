@@ -20,7 +20,6 @@ from rest_framework.views import APIView
 
 from agents.models import TrainingRun
 from market.models import Lease
-from market.web.schema import READ_PROBLEMS
 from trading.models import Alert, LiveSession, Order
 
 SILENT_S = 60.0
@@ -80,7 +79,7 @@ class MetricsView(APIView):
     permission_classes = [IsAdminUser]
     renderer_classes = [TextRenderer, JSONRenderer]
 
-    @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR, **READ_PROBLEMS})
+    @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR})
     def get(self, request: Request) -> HttpResponse:
         """Return the numbers in Prometheus' text format."""
         return HttpResponse(exposition(), content_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -17,7 +17,7 @@ from agents.models import TrainedModel
 from market.web import sse
 from market.web.idempotency import HEADER, idempotent
 from market.web.ownership import ReadOnly, visible
-from market.web.schema import READ_PROBLEMS, answers, example
+from market.web.schema import example
 from trading import selectors, services
 from trading.api.serializers import (
     DaySerializer,
@@ -52,12 +52,10 @@ class PointsQuery(serializers.Serializer):
 
 def part(serializer: type[serializers.Serializer]) -> Any:
     """Describe a paged list that belongs to a session."""
-    return extend_schema(
-        responses={200: serializer(many=True), **READ_PROBLEMS}, filters=False, parameters=LIMIT
-    )
+    return extend_schema(responses={200: serializer(many=True)}, filters=False, parameters=LIMIT)
 
 
-@extend_schema_view(retrieve=extend_schema(responses={200: SessionDetailSerializer, **READ_PROBLEMS}))
+@extend_schema_view(retrieve=extend_schema(responses={200: SessionDetailSerializer}))
 class SessionViewSet(ReadOnly):
     queryset = LiveSession.objects.all()
     serializer_class = SessionSerializer
@@ -73,7 +71,7 @@ class SessionViewSet(ReadOnly):
 
     @extend_schema(
         request=SessionRequest,
-        responses=answers(201, SessionDetailSerializer),
+        responses={201: SessionDetailSerializer},
         parameters=[HEADER],
         examples=[
             example(
@@ -95,19 +93,19 @@ class SessionViewSet(ReadOnly):
         )
         return Response(self._detail(session.pk), status=201)
 
-    @extend_schema(request=None, responses=answers(200, SessionDetailSerializer))
+    @extend_schema(request=None, responses={200: SessionDetailSerializer})
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, pk: str) -> Response:
         """Decide nothing, but keep guarding the stops."""
         return self._act(services.pause_session)
 
-    @extend_schema(request=None, responses=answers(200, SessionDetailSerializer))
+    @extend_schema(request=None, responses={200: SessionDetailSerializer})
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str) -> Response:
         """Decide again after a pause."""
         return self._act(services.resume_session)
 
-    @extend_schema(request=StopRequest, responses=answers(200, SessionDetailSerializer))
+    @extend_schema(request=StopRequest, responses={200: SessionDetailSerializer})
     @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str) -> Response:
         """Settle what is open and stop; with `flatten` sell what is held first."""
@@ -115,7 +113,7 @@ class SessionViewSet(ReadOnly):
         body.is_valid(raise_exception=True)
         return self._act(services.stop_session, **body.validated_data)
 
-    @extend_schema(request=None, responses=answers(200, SessionDetailSerializer))
+    @extend_schema(request=None, responses={200: SessionDetailSerializer})
     @action(detail=True, methods=["post"])
     def flatten(self, request: Request, pk: str) -> Response:
         """Sell what is held at the market's price."""
@@ -145,9 +143,7 @@ class SessionViewSet(ReadOnly):
         """Return the summaries of finished days, newest first."""
         return self._part(self.get_object().days.all(), DaySerializer)
 
-    @extend_schema(
-        parameters=[PointsQuery], responses={200: EquitySerializer(many=True), **READ_PROBLEMS}, filters=False
-    )
+    @extend_schema(parameters=[PointsQuery], responses={200: EquitySerializer(many=True)}, filters=False)
     @action(detail=True, pagination_class=None)
     def equity(self, request: Request, pk: str) -> Response:
         """Return the equity curve, oldest first, thinned to about `points`."""
@@ -156,7 +152,7 @@ class SessionViewSet(ReadOnly):
         rows = selectors.equity_series(self.get_object(), points=query.validated_data["points"])
         return Response(EquitySerializer(rows, many=True).data)
 
-    @extend_schema(responses={(200, "text/event-stream"): OpenApiTypes.STR, **READ_PROBLEMS}, filters=False)
+    @extend_schema(responses={(200, "text/event-stream"): OpenApiTypes.STR}, filters=False)
     @action(detail=True, pagination_class=None, renderer_classes=[EventStreamRenderer, JSONRenderer])
     def stream(self, request: Request, pk: str) -> HttpResponseBase:
         """Server-sent events: one `changed` event each time it has moved on; ends after 5 minutes."""

@@ -1,0 +1,56 @@
+"""Clients of the API, and one of everything."""
+
+import pytest
+from django.core.cache import cache
+from rest_framework.test import APIClient
+
+from market.web.roles import Role
+from tests import factories
+
+
+@pytest.fixture(autouse=True)
+def fresh_throttles():
+    cache.clear()
+
+
+@pytest.fixture
+def ada(db):
+    return factories.UserFactory(username="ada", role=Role.ADMIN)
+
+
+@pytest.fixture
+def stranger(db):
+    return factories.UserFactory(username="sam", role=Role.ADMIN)
+
+
+@pytest.fixture
+def world(ada):
+    run = factories.RunFactory(owner=ada, series__owner=ada)
+    session = factories.lived_in_session(ada)
+    return {
+        "sessions": session,
+        "training-runs": run,
+        "models": session.model,
+        "backtests": factories.BacktestFactory(owner=ada),
+        "series": run.series,
+        "imports": factories.ImportFactory(owner=ada),
+        "accounts": session.account,
+        "risk-profiles": session.risk,
+        "alerts": session.alerts.get(),
+    }
+
+
+def client_of(user):
+    client = APIClient()
+    client.force_authenticate(user)
+    return client
+
+
+@pytest.fixture
+def api(ada):
+    return client_of(ada)
+
+
+@pytest.fixture
+def foreign(stranger):
+    return client_of(stranger)

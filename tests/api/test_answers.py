@@ -1,0 +1,222 @@
+"""What the API answers: shapes, errors, repeated requests, tokens, health."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+from knox.models import AuthToken
+from rest_framework.test import APIClient
+
+from market.models import AuditEvent, IdempotencyKey, ImportReport
+from tests import factories
+from tests.api.conftest import client_of
+from trading.models import Account, RiskProfile
+
+SESSIONS = "/api/v1/sessions/"
+ACCOUNT = {"name": "contest", "venue": "roostoo", "base_url": "http://127.0.0.1:1", "key": "K" * 64,
+           "secret": "s3cr3t" * 10}  # fmt: skip
+
+
+def with_token(token):
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Token {token}")
+    return client
+
+
+def test_amounts_are_exact_strings(api, world):
+    answer = api.get(f"{SESSIONS}{world['sessions'].pk}/").json()
+    assert (answer["equity"], answer["cash"], answer["held"]) == ("49400.5", "25000.5", "0.4")
+    assert answer["pnl_today"] == "-99.5"
+    assert {limit["name"] for limit in answer["limits"]} >= {"stop_distance", "day_loss_distance"}
+
+
+def test_a_session_without_equity_says_null(api, ada):
+    fresh = factories.SessionFactory(owner=ada)
+    assert api.get(f"{SESSIONS}{fresh.pk}/").json()["equity"] is None
+
+
+def test_wrong_fields_are_named_with_a_sentence_each(api):
+    answer = api.post(SESSIONS, {"pair": "BTC/USD", "interval": "7m"}, format="json")
+    problem = answer.json()
+    assert answer.status_code == 400
+    assert answer["Content-Type"] == "application/problem+json"
+    assert problem["status"] == 400
+    assert {"account", "interval"} <= set(problem["errors"])
+
+
+def test_what_a_service_refuses_names_its_field(api, world):
+    body = {"baseline": "momentum", "account": world["accounts"].pk, "pair": "ETH/USD", "interval": "1m"}
+    answer = api.post(SESSIONS, body, format="json")
+    assert answer.status_code == 400
+    assert "127.0.0.1" in answer.json()["errors"]["account"][0]
+
+
+def test_what_the_state_forbids_is_a_conflict(api, world):
+    answer = api.post(f"{SESSIONS}{world['sessions'].pk}/resume/")
+    assert answer.status_code == 409
+    assert "cannot be resumed" in answer.json()["detail"]
+
+
+def test_a_session_is_stopped_and_the_act_is_recorded(api, ada, world):
+    answer = api.post(f"{SESSIONS}{world['sessions'].pk}/stop/", {"flatten": True}, format="json").json()
+    assert (answer["status"], answer["flatten_wanted"]) == ("stopping", True)
+    assert AuditEvent.objects.filter(actor=ada, action="session.stop").exists()
+
+
+def test_a_body_that_is_no_json_is_told_so(api):
+    answer = api.post(SESSIONS, "{nonsense", content_type="application/json")
+    assert answer.status_code == 400
+    assert "JSON" in answer.json()["detail"]
+
+
+def test_an_unknown_address_is_a_problem_document(api):
+    answer = api.get("/api/v1/nothing/")
+    assert answer.status_code == 404
+    assert answer.json()["title"] == "Not found"
+
+
+def test_an_unexpected_error_shows_no_traceback(ada, monkeypatch):
+    from trading import selectors
+
+    monkeypatch.setattr(selectors, "sessions_of", lambda user: 1 / 0)
+    client = APIClient(raise_request_exception=False)
+    client.force_authenticate(ada)
+    answer = client.get(SESSIONS)
+    assert answer.status_code == 500
+    assert answer.json()["detail"] == "An unexpected error was recorded in the server's log."
+    assert "ZeroDivision" not in answer.content.decode()
+
+
+def test_a_repeated_request_starts_nothing_twice(api):
+    first = api.post("/api/v1/accounts/", ACCOUNT, format="json", headers={"Idempotency-Key": "a"})
+    again = api.post("/api/v1/accounts/", ACCOUNT, format="json", headers={"Idempotency-Key": "a"})
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json() == again.json()
+    assert again["Idempotent-Replay"] == "true"
+    assert Account.objects.count() == 1
+
+
+def test_a_key_cannot_be_used_for_another_body(api):
+    api.post("/api/v1/accounts/", ACCOUNT, format="json", headers={"Idempotency-Key": "a"})
+    other = api.post(
+        "/api/v1/accounts/", ACCOUNT | {"name": "b"}, format="json", headers={"Idempotency-Key": "a"}
+    )
+    assert other.status_code == 422
+
+
+def test_a_request_still_at_work_is_a_conflict(api):
+    api.post("/api/v1/accounts/", ACCOUNT, format="json", headers={"Idempotency-Key": "a"})
+    IdempotencyKey.objects.update(status=None, answer=None)
+    again = api.post("/api/v1/accounts/", ACCOUNT, format="json", headers={"Idempotency-Key": "a"})
+    assert again.status_code == 409
+
+
+def test_a_refused_request_may_be_repeated_with_its_key(api):
+    bad = api.post(
+        "/api/v1/accounts/", ACCOUNT | {"key": ""}, format="json", headers={"Idempotency-Key": "a"}
+    )
+    good = api.post("/api/v1/accounts/", ACCOUNT, format="json", headers={"Idempotency-Key": "a"})
+    assert (bad.status_code, good.status_code) == (400, 201)
+
+
+def test_keys_of_different_people_do_not_meet(api, foreign):
+    for client in (api, foreign):
+        key = "K" * 63 + str(client is api)[0]
+        answer = client.post(
+            "/api/v1/accounts/", ACCOUNT | {"key": key}, format="json", headers={"Idempotency-Key": "a"}
+        )
+        assert answer.status_code == 201
+
+
+def test_an_upload_is_queued_once_per_key(api):
+    def send(content):
+        body = {"upload": SimpleUploadedFile("c.csv", content)}
+        return api.post("/api/v1/imports/", body, format="multipart", headers={"Idempotency-Key": "u"})
+
+    assert [send(b"a,b").status_code, send(b"a,b").status_code, send(b"other").status_code] == [202, 202, 422]
+    assert ImportReport.objects.count() == 1
+
+
+def test_secrets_appear_in_no_answer(api, ada):
+    made = api.post("/api/v1/accounts/", ACCOUNT, format="json", headers={"Idempotency-Key": "a"})
+    texts = [made.content, api.get("/api/v1/accounts/").content, api.get("/api/v1/audit/").content]
+    texts.append(json.dumps(list(IdempotencyKey.objects.values("answer", "body_hash"))).encode())
+    for text in texts:
+        assert b"s3cr3t" not in text
+        assert b"K" * 20 not in text
+    assert made.json()["key"] == "KKKK…KKKK"
+
+
+def test_a_token_works_until_it_ends(ada):
+    _, token = AuthToken.objects.create(user=ada)
+    assert with_token(token).get(SESSIONS).status_code == 200
+    AuthToken.objects.update(expiry=timezone.now() - timedelta(seconds=1))
+    assert with_token(token).get(SESSIONS).status_code == 401
+    assert not AuthToken.objects.exists()
+
+
+def test_a_made_up_token_is_refused(db):
+    assert with_token("0" * 64).get(SESSIONS).status_code == 401
+
+
+def test_the_command_prints_a_token_that_works(ada, capsys):
+    call_command("create_token", "ada", "--hours", "2", "--json")
+    made = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert with_token(made["token"]).get(SESSIONS).status_code == 200
+    row = AuthToken.objects.get()
+    assert made["token"] not in row.digest
+    assert row.expiry < timezone.now() + timedelta(hours=2, minutes=1)
+
+
+@pytest.mark.parametrize("arguments", [["nobody"], ["ada", "--hours", "0"]])
+def test_the_command_refuses_in_one_line(ada, arguments):
+    with pytest.raises(CommandError) as refusal:
+        call_command("create_token", *arguments)
+    assert refusal.value.returncode == 2
+    assert "\n" not in str(refusal.value)
+
+
+def test_lists_are_paged_by_cursor(api, ada):
+    for _ in range(3):
+        factories.RiskFactory(owner=ada)
+    first = api.get("/api/v1/risk-profiles/?limit=2").json()
+    second = api.get(first["next"]).json()
+    assert [len(first["results"]), len(second["results"])] == [2, 1]
+
+
+def test_lists_are_filtered(api, ada, world):
+    factories.SessionFactory(owner=ada, status="stopped")
+    rows = api.get(f"{SESSIONS}?status=stopped").json()["results"]
+    assert [row["status"] for row in rows] == ["stopped"]
+
+
+def test_a_risk_profile_is_made_changed_and_recorded(api, ada):
+    made = api.post("/api/v1/risk-profiles/", {"name": "tight", "stop_loss": 0.01}, format="json").json()
+    changed = api.patch(f"/api/v1/risk-profiles/{made['id']}/", {"stop_loss": 0.03}, format="json").json()
+    wrong = api.patch(f"/api/v1/risk-profiles/{made['id']}/", {"stop_loss": 5}, format="json")
+    assert (changed["stop_loss"], wrong.status_code) == (0.03, 400)
+    assert RiskProfile.objects.get().stop_loss == 0.03
+    assert AuditEvent.objects.filter(action="risk.change").count() == 2
+
+
+def test_health_tells_strangers_little_and_staff_more(db):
+    assert APIClient().get("/api/v1/health/").json() == {"status": "ok", "database": "ok"}
+    staff = client_of(factories.UserFactory(is_staff=True))
+    assert "sessions_driven" in staff.get("/api/v1/health/").json()["details"]
+
+
+def test_metrics_are_for_staff(api, world):
+    assert api.get("/api/v1/metrics/").status_code == 403
+    text = client_of(factories.UserFactory(is_staff=True)).get("/api/v1/metrics/").content.decode()
+    assert 'tradebot_sessions{state="running"} 1.0' in text
+
+
+def test_too_many_requests_are_turned_away(api, monkeypatch):
+    from rest_framework.throttling import UserRateThrottle
+
+    monkeypatch.setattr(UserRateThrottle, "THROTTLE_RATES", {"user": "2/min"})
+    codes = [api.get("/api/v1/alerts/").status_code for _ in range(3)]
+    assert codes == [200, 200, 429]

@@ -1,0 +1,99 @@
+"""Every endpoint, every stranger: what is not yours does not exist."""
+
+import pytest
+from rest_framework.test import APIClient
+
+from market.web.roles import Role
+from tests import factories
+from tests.api.conftest import client_of
+
+KINDS = ["sessions", "training-runs", "models", "backtests", "series", "imports", "accounts", "risk-profiles",
+         "alerts"]  # fmt: skip
+PARTS = {
+    "sessions": ["decisions", "orders", "fills", "days", "equity", "stream"],
+    "training-runs": ["metrics"],
+}
+ACTS = {
+    "sessions": ["pause", "resume", "stop", "flatten"],
+    "training-runs": ["cancel", "resume"],
+    "models": ["promote"],
+    "accounts": ["check"],
+}
+LISTS = [*KINDS, "ticks", "pairs", "audit"]
+READS = [(kind, part) for kind in KINDS for part in ["", *PARTS.get(kind, [])]]
+WRITES = [(kind, act) for kind, acts in ACTS.items() for act in acts]
+
+
+def address(kind, pk=None, part=""):
+    return f"/api/v1/{kind}/" + (f"{pk}/" if pk else "") + (f"{part}/" if part else "")
+
+
+@pytest.mark.parametrize(("kind", "part"), [pair for pair in READS if pair[1] != "stream"])
+def test_the_owner_reads_it(api, world, kind, part):
+    assert api.get(address(kind, world[kind].pk, part)).status_code == 200
+
+
+@pytest.mark.parametrize(("kind", "part"), READS)
+def test_for_a_stranger_it_does_not_exist(foreign, world, kind, part):
+    answer = foreign.get(address(kind, world[kind].pk, part))
+    assert answer.status_code == 404
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(("kind", "act"), WRITES)
+def test_a_stranger_cannot_act_on_it(foreign, world, kind, act):
+    assert foreign.post(address(kind, world[kind].pk, act)).status_code == 404
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_list_holds_only_ones_own(api, foreign, world, kind):
+    mine = [row["id"] for row in api.get(address(kind)).json()["results"]]
+    theirs = [row["id"] for row in foreign.get(address(kind)).json()["results"]]
+    assert world[kind].pk in mine or kind == "series"
+    assert world[kind].pk not in theirs
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_without_a_token_nothing_is_told(db, kind):
+    answer = APIClient().get(address(kind))
+    assert answer.status_code == 401
+    assert answer.json()["title"] == "Sign in or send a token"
+
+
+@pytest.mark.parametrize(("kind", "act"), WRITES)
+def test_a_viewer_may_not_act(world, ada, kind, act):
+    ada.groups.clear()
+    assert client_of(ada).post(address(kind, world[kind].pk, act)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "kind", ["sessions", "training-runs", "backtests", "imports", "accounts", "risk-profiles"]
+)
+def test_a_viewer_may_not_start_anything(db, kind):
+    answer = client_of(factories.UserFactory(role=Role.VIEWER)).post(address(kind), {})
+    assert answer.status_code == 403
+    assert "role" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "allowed"), [("sessions", True), ("training-runs", True), ("accounts", False)]
+)
+def test_an_operator_starts_sessions_but_adds_no_accounts(db, kind, allowed):
+    answer = client_of(factories.UserFactory(role=Role.OPERATOR)).post(address(kind), {}, format="json")
+    assert (answer.status_code == 400) is allowed
+
+
+def test_a_session_cannot_be_started_with_foreign_things(foreign, world):
+    mine = factories.AccountFactory(owner=world["sessions"].owner)
+    body = {"baseline": "momentum", "account": mine.pk, "pair": "BTC/USD", "interval": "1m"}
+    assert foreign.post(address("sessions"), body, format="json").status_code == 404
+
+
+def test_a_backtest_cannot_use_a_foreign_series(foreign, world):
+    body = {"baseline": "momentum", "series": world["series"].pk}
+    assert foreign.post(address("backtests"), body, format="json").status_code == 404
+
+
+def test_superusers_see_everything(world):
+    boss = client_of(factories.UserFactory(is_superuser=True))
+    assert boss.get(address("sessions", world["sessions"].pk)).status_code == 200

@@ -1,0 +1,85 @@
+"""The OpenAPI description is complete, and what it promises holds for whatever is asked."""
+
+import io
+
+import pytest
+import yaml
+from django.core.cache import cache
+from django.core.management import call_command
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.api.conftest import client_of
+
+
+class Description(dict):
+    """The parsed description; its repr is short because failure messages hold it."""
+
+    def __repr__(self):
+        return "<schema>"
+
+
+@pytest.fixture(scope="module")
+def schema():
+    out = io.StringIO()
+    call_command("spectacular", "--validate", "--fail-on-warn", stdout=out)
+    return Description(yaml.safe_load(out.getvalue()))
+
+
+def test_the_description_is_made_without_warnings(schema):
+    assert {"/api/v1/sessions/", "/api/v1/training-runs/{id}/metrics/", "/api/v1/health/"} <= set(
+        schema["paths"]
+    )
+
+
+def test_every_post_that_starts_something_has_an_idempotency_key(schema):
+    for path in ("sessions", "training-runs", "backtests", "accounts", "imports"):
+        names = [parameter["name"] for parameter in schema["paths"][f"/api/v1/{path}/"]["post"]["parameters"]]
+        assert "Idempotency-Key" in names
+
+
+def test_starting_things_is_shown_by_example(schema):
+    for path in ("sessions", "training-runs", "backtests", "accounts"):
+        body = schema["paths"][f"/api/v1/{path}/"]["post"]["requestBody"]["content"]["application/json"]
+        assert body["examples"]
+
+
+def test_the_documentation_is_served_offline(client, ada):
+    client.force_login(ada)
+    text = client.get("/api/docs/").content.decode()
+    assert "https://" not in text
+    assert client.get("/api/schema/").status_code == 200
+
+
+def reads(schema):
+    return [
+        (path, act["get"]) for path, act in schema["paths"].items() if "get" in act and "stream" not in path
+    ]
+
+
+ANY = st.one_of(
+    st.integers(-(2**70), 2**70).map(str),
+    st.text(max_size=12),
+    st.sampled_from(["", "0", "nan", "1e400", "null", "\x00"]),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    which=st.integers(0, 10**4),
+    asked=st.lists(st.tuples(st.integers(0, 20), ANY), max_size=3),
+    known=st.booleans(),
+    pk=st.integers(0, 2**70),
+)
+def test_no_question_makes_the_api_fail(schema, world, ada, which, asked, known, pk):
+    cache.clear()  # the throttle is not what is tested here
+    paths = reads(schema)
+    path, act = paths[which % len(paths)]
+    names = [one["name"] for one in act.get("parameters", []) if one["in"] == "query"] + ["nonsense"]
+    query = {names[at % len(names)]: value for at, value in asked}
+    pk = [row.pk for row in world.values()][pk % len(world)] if known else pk
+    answer = client_of(ada).get(path.replace("{id}", str(pk)), query)
+    assert str(answer.status_code) in {str(code) for code in act["responses"]}, (path, query)
+    assert answer.status_code < 500
+    if answer.status_code >= 400:
+        assert answer["Content-Type"] == "application/problem+json"

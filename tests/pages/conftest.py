@@ -1,0 +1,57 @@
+"""People and what they own, for tests of pages."""
+
+import pytest
+
+from market.web.roles import Role
+from tests import factories
+
+
+@pytest.fixture
+def ada(db):
+    return factories.UserFactory(username="ada", role=Role.ADMIN)
+
+
+@pytest.fixture
+def operator(db):
+    return factories.UserFactory(username="otto", role=Role.OPERATOR)
+
+
+@pytest.fixture
+def stranger(db):
+    return factories.UserFactory(username="sam", role=Role.ADMIN)
+
+
+@pytest.fixture
+def boss(db):
+    user = factories.UserFactory(username="boss", is_superuser=True, is_staff=True)
+    return user
+
+
+@pytest.fixture
+def world(ada):
+    """One of everything, owned by ada."""
+    run = factories.RunFactory(owner=ada, series__owner=ada)
+    session = factories.lived_in_session(ada)
+    return {
+        "session": session,
+        "decision": session.decisions.get(),
+        "run": run,
+        "model": session.model,
+        "backtest": factories.BacktestFactory(owner=ada),
+        "series": run.series,
+        "import": factories.ImportFactory(owner=ada),
+        "account": session.account,
+        "risk": session.risk,
+    }
+
+
+@pytest.fixture
+def as_ada(client, ada):
+    client.force_login(ada)
+    return client
+
+
+@pytest.fixture
+def as_boss(client, boss):
+    client.force_login(boss)
+    return client

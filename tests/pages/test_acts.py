@@ -1,0 +1,177 @@
+"""Buttons and forms: what they start, what they refuse, who may press them."""
+
+import pytest
+from django.contrib.messages import get_messages
+from django.urls import reverse
+from knox.models import AuthToken
+
+from market.models import AuditEvent
+from market.web.roles import Role
+from tests import factories
+from trading.models import Account, Alert, RiskProfile, SessionStatus
+
+
+def said(answer):
+    return " ".join(str(message) for message in get_messages(answer.wsgi_request))
+
+
+@pytest.mark.parametrize(
+    ("act", "status"), [("pause", "paused"), ("stop", "stopping"), ("flatten", "stopping")]
+)
+def test_a_session_can_be_controlled(as_ada, world, act, status):
+    session = world["session"]
+    answer = as_ada.post(reverse("session-act", args=[session.pk, act]))
+    session.refresh_from_db()
+    assert answer.status_code == 302
+    assert session.status == status
+    assert AuditEvent.objects.filter(actor=session.owner, object_id=str(session.pk)).exists()
+
+
+def test_what_the_state_forbids_is_told_in_words(as_ada, world):
+    answer = as_ada.post(reverse("session-act", args=[world["session"].pk, "resume"]))
+    assert "cannot be resumed" in said(answer)
+
+
+def test_stop_all_stops_only_ones_own(as_ada, world, stranger):
+    theirs = factories.SessionFactory(owner=stranger)
+    as_ada.post(reverse("stop-all"))
+    world["session"].refresh_from_db()
+    theirs.refresh_from_db()
+    assert (world["session"].status, theirs.status) == (SessionStatus.STOPPING, SessionStatus.RUNNING)
+
+
+def test_a_halt_is_lifted_only_with_a_reason(as_ada, world):
+    session = world["session"]
+    type(session).objects.filter(pk=session.pk).update(risk_state="halted")
+    address = reverse("session-act", args=[session.pk, "unhalt"])
+    assert "say why" in said(as_ada.post(address))
+    as_ada.post(address, {"reason": "looked at it"})
+    session.refresh_from_db()
+    assert session.risk_state == "active"
+
+
+def test_a_session_on_an_unreachable_venue_is_refused_beside_the_field(as_ada, world):
+    form = {
+        "policy": "baseline:momentum",
+        "account": world["account"].pk,
+        "pair": "ETH/USD",
+        "interval": "1m",
+    }
+    answer = as_ada.post(reverse("session-start"), form)
+    assert answer.status_code == 422
+    assert answer.context["form"].errors["account"]
+
+
+def test_only_ones_own_models_and_accounts_are_offered(as_ada, world, stranger):
+    theirs = factories.SessionFactory(owner=stranger)
+    form = {
+        "policy": f"model:{theirs.model_id}",
+        "account": theirs.account_id,
+        "pair": "BTC/USD",
+        "interval": "1m",
+    }
+    errors = as_ada.post(reverse("session-start"), form).context["form"].errors
+    assert {"policy", "account"} <= set(errors)
+
+
+def test_an_account_is_added_and_its_secret_shown_nowhere(as_ada):
+    form = {"name": "contest", "venue": "roostoo", "base_url": "http://127.0.0.1:1", "key": "K" * 64,
+            "secret": "s3cr3t" * 10, "calls_per_minute": 28, "poll_s": 5}  # fmt: skip
+    answer = as_ada.post(reverse("settings"), form, follow=True)
+    assert answer.status_code == 200
+    for address in (
+        reverse("settings"),
+        reverse("account", args=[Account.objects.get().pk]),
+        reverse("audit"),
+    ):
+        text = as_ada.get(address).content.decode()
+        assert "s3cr3t" not in text
+        assert "K" * 20 not in text
+
+
+def test_a_refused_account_form_does_not_show_the_secret_again(as_ada):
+    form = {"name": "", "venue": "roostoo", "base_url": "nonsense", "key": "K" * 64, "secret": "s3cr3t" * 10}
+    answer = as_ada.post(reverse("settings"), form)
+    assert answer.status_code == 422
+    assert b"s3cr3t" not in answer.content
+
+
+def test_testing_a_connection_answers_in_one_sentence(as_ada, world):
+    answer = as_ada.post(reverse("account-check", args=[world["account"].pk]))
+    assert "127.0.0.1" in said(answer)
+
+
+def test_a_token_is_shown_once_and_stored_as_a_hash(as_ada, ada):
+    answer = as_ada.post(reverse("token-create"), {"hours": 5})
+    token = answer.context["new_token"]
+    row = AuthToken.objects.get(user=ada)
+    assert token in answer.content.decode()
+    assert token not in row.digest
+    assert answer["Cache-Control"] == "no-store"
+    assert token not in as_ada.get(reverse("settings")).content.decode()
+    as_ada.post(reverse("token-revoke", args=[row.token_key]))
+    assert not AuthToken.objects.exists()
+
+
+def test_a_risk_profile_outside_its_range_is_refused(as_ada, ada):
+    good = factories.RiskFactory.build()
+    form = {name: getattr(good, name) for name in as_ada.get(reverse("risk")).context["form"].fields}
+    assert as_ada.post(reverse("risk"), form | {"max_exposure": 7}).status_code == 422
+    assert as_ada.post(reverse("risk"), form).status_code == 302
+    assert RiskProfile.objects.get().owner == ada
+
+
+def test_a_shared_risk_profile_is_changed_by_nobody_but_superusers(as_ada):
+    shared = factories.RiskFactory(owner=None, stop_loss=0.02)
+    form = {name: getattr(shared, name) for name in as_ada.get(reverse("risk")).context["form"].fields}
+    as_ada.post(reverse("risk-edit", args=[shared.pk]), form | {"stop_loss": 0.5})
+    shared.refresh_from_db()
+    assert shared.stop_loss == 0.02
+
+
+def test_an_alert_is_closed_by_a_person(as_ada, world):
+    alert = Alert.objects.get()
+    as_ada.post(reverse("alert-close", args=[alert.pk]))
+    alert.refresh_from_db()
+    assert alert.closed_at is not None
+
+
+def test_a_training_form_names_the_setting_that_is_wrong(as_ada, world):
+    form = {"name": "x", "series": world["series"].pk, "preset": "demo", "steps": 1000, "seed": 1}
+    answer = as_ada.post(reverse("run-start"), form | {"overrides": "nonsense=1"})
+    assert answer.status_code == 422
+    assert "nonsense" in answer.content.decode()
+
+
+def test_an_empty_upload_is_refused(as_ada):
+    from django.core.files.uploadedfile import SimpleUploadedFile
+
+    answer = as_ada.post(reverse("markets"), {"upload": SimpleUploadedFile("empty.csv", b"")})
+    assert answer.status_code == 422
+    assert "empty" in answer.content.decode()
+
+
+OPERATING = ["stop-all", "run-start", "backtest-start", "session-start", "markets"]
+ADMINISTERING = ["settings", "risk"]
+
+
+@pytest.mark.parametrize("name", OPERATING + ADMINISTERING)
+def test_a_viewer_reads_and_changes_nothing(client, db, name):
+    client.force_login(factories.UserFactory(role=Role.VIEWER))
+    answer = client.post(reverse(name), {})
+    assert answer.status_code == 403
+    assert "needs the role" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"), [*[(n, True) for n in OPERATING], *[(n, False) for n in ADMINISTERING]]
+)
+def test_an_operator_starts_things_but_changes_no_accounts(client, operator, name, allowed):
+    client.force_login(operator)
+    assert (client.post(reverse(name), {}).status_code != 403) is allowed
+
+
+def test_a_person_in_no_group_is_a_viewer(client, db):
+    client.force_login(factories.UserFactory())
+    assert client.post(reverse("session-start"), {}).status_code == 403
+    assert b"Start a session</a>" not in client.get("/").content

@@ -1,0 +1,101 @@
+"""The admin: everything is there, nothing is edited by hand, nobody sees what is not theirs."""
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.urls import reverse
+
+from market.web.roles import Role
+from tests import factories
+from trading.models import Account, LiveSession
+
+OURS = [model for app in ("market", "agents", "trading") for model in apps.get_app_config(app).get_models()]
+
+
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
+def test_every_model_has_a_list_in_the_admin(as_boss, world, model):
+    assert model in admin.site._registry
+    meta = model._meta
+    assert as_boss.get(reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "held", ["session", "decision", "run", "model", "backtest", "series", "import", "account", "risk"]
+)
+def test_every_object_has_a_page_in_the_admin(as_boss, world, held):
+    meta = world[held]._meta
+    assert (
+        as_boss.get(
+            reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[world[held].pk])
+        ).status_code
+        == 200
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["trading_livesession", "trading_account", "trading_riskprofile", "agents_trainingrun"]
+)
+def test_things_that_start_have_a_form(as_boss, name):
+    assert as_boss.get(reverse(f"admin:{name}_add")).status_code == 200
+
+
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
+def test_books_and_audit_are_read_only(rf, boss, model):
+    request = rf.get("/")
+    request.user = boss
+    mine = admin.site._registry[model]
+    assert not mine.has_delete_permission(request)
+    assert mine.has_change_permission(request) is (model.__name__ == "RiskProfile")
+
+
+def test_staff_see_only_what_is_theirs(client, world):
+    staff = factories.UserFactory(is_staff=True, role=Role.OPERATOR)
+    client.force_login(staff)
+    listing = client.get(reverse("admin:trading_livesession_changelist")).content.decode()
+    assert world["session"].name not in listing
+    address = reverse("admin:trading_livesession_change", args=[world["session"].pk])
+    assert client.get(address).status_code == 302  # the admin's way of saying: does not exist
+
+
+@pytest.mark.parametrize(
+    ("act", "status"), [("pause", "paused"), ("stop", "stopping"), ("flatten", "stopping")]
+)
+def test_an_action_asks_first_and_then_acts(as_boss, world, act, status):
+    session, address = world["session"], reverse("admin:trading_livesession_changelist")
+    chosen = {"action": act, "_selected_action": [session.pk], "index": 0}
+    asked = as_boss.post(address, chosen)
+    session.refresh_from_db()
+    assert b'name="confirmed"' in asked.content
+    assert session.status == "running"
+    as_boss.post(address, chosen | {"confirmed": "yes"})
+    session.refresh_from_db()
+    assert session.status == status
+
+
+def test_a_viewer_on_the_staff_may_not_act(client, world):
+    viewer = factories.UserFactory(is_staff=True)
+    mine = factories.SessionFactory(owner=viewer)
+    client.force_login(viewer)
+    chosen = {"action": "stop", "_selected_action": [mine.pk], "index": 0, "confirmed": "yes"}
+    assert client.post(reverse("admin:trading_livesession_changelist"), chosen).status_code == 403
+
+
+def test_what_a_service_refuses_stands_beside_the_field(as_boss, world):
+    form = {"baseline": "momentum", "account": world["account"].pk, "pair": "ETH/USD", "interval": "1m"}
+    answer = as_boss.post(reverse("admin:trading_livesession_add"), form)
+    assert answer.status_code == 200
+    assert answer.context["adminform"].form.errors["account"]
+    assert LiveSession.objects.count() == 1
+
+
+def test_an_account_added_in_the_admin_never_shows_its_secret(as_boss):
+    form = {"name": "contest", "venue": "roostoo", "base_url": "http://127.0.0.1:1", "key": "K" * 64,
+            "api_secret": "s3cr3t" * 10, "calls_per_minute": 28, "poll_s": 5}  # fmt: skip
+    answer = as_boss.post(reverse("admin:trading_account_add"), form)
+    assert answer.status_code == 302
+    account = Account.objects.get()
+    page = as_boss.get(reverse("admin:trading_account_change", args=[account.pk])).content.decode()
+    listing = as_boss.get(reverse("admin:trading_account_changelist")).content.decode()
+    for text in (page, listing):
+        assert "s3cr3t" not in text
+        assert "K" * 20 not in text

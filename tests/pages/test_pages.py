@@ -1,0 +1,124 @@
+"""Every page: there for its owner, not there for anybody else."""
+
+import pytest
+from django.urls import reverse
+
+from tests import factories
+
+LISTS = ["home", "sessions", "session-start", "trades", "alerts", "models", "runs", "run-start", "backtests",
+         "backtest-start", "markets", "settings", "risk", "audit"]  # fmt: skip
+DETAILS = {
+    "session": "session", "session-chart": "session", "session-decisions": "session", "decision": "decision",
+    "run": "run", "run-curves": "run", "model": "model", "backtest": "backtest", "backtest-curve": "backtest",
+    "series": "series", "import": "import", "account": "account", "risk-edit": "risk",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_shows_what_is_there(as_ada, world, name):
+    assert as_ada.get(reverse(name)).status_code == 200
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_says_what_to_do_when_it_is_empty(as_ada, name):
+    answer = as_ada.get(reverse(name))
+    assert answer.status_code == 200
+    assert b"Traceback" not in answer.content
+
+
+@pytest.mark.parametrize("name", DETAILS)
+def test_a_page_is_there_for_its_owner(as_ada, world, name):
+    assert as_ada.get(reverse(name, args=[world[DETAILS[name]].pk])).status_code == 200
+
+
+@pytest.mark.parametrize("name", [*DETAILS, "session-stream", "run-stream"])
+def test_a_page_does_not_exist_for_other_people(client, stranger, world, name):
+    client.force_login(stranger)
+    held = world[DETAILS.get(name, name.partition("-")[0])]
+    assert client.get(reverse(name, args=[held.pk])).status_code == 404
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_shows_nothing_of_other_people(client, stranger, world, name):
+    client.force_login(stranger)
+    text = client.get(reverse(name)).content.decode()
+    for held in ("session", "run", "model", "account", "risk"):
+        assert world[held].name not in text
+
+
+@pytest.mark.parametrize("name", [*LISTS, *DETAILS])
+def test_strangers_are_sent_to_the_login(client, world, name):
+    held = [world[DETAILS[name]].pk] if name in DETAILS else []
+    answer = client.get(reverse(name, args=held))
+    assert answer.status_code == 302
+    assert answer.url.startswith("/login/")
+
+
+def test_a_person_can_sign_in_and_out(client, user):
+    credentials = {"username": "ada", "password": "correct horse battery"}
+    assert client.post("/login/", credentials).url == "/"
+    assert client.get("/").status_code == 200
+    assert client.post("/logout/").url == "/login/"
+    assert client.get("/").status_code == 302
+
+
+def test_a_wrong_password_is_told_in_words(client, user):
+    answer = client.post("/login/", {"username": "ada", "password": "wrong"})
+    assert "Please enter a correct username and password" in answer.content.decode()
+
+
+def test_the_session_page_shows_the_equity_the_api_gives(as_ada, world):
+    page = as_ada.get(reverse("session", args=[world["session"].pk])).content.decode()
+    equity = as_ada.get(reverse("api:sessions-detail", args=[world["session"].pk])).json()["equity"]
+    assert equity == "49400.5"
+    assert f'data-equity="{equity}"' in page
+
+
+def test_a_refresh_carries_only_the_parts_that_change(as_ada, world):
+    part = as_ada.get(reverse("session", args=[world["session"].pk]), headers={"HX-Request": "true"})
+    assert b"<html" not in part.content
+    assert part.content.count(b'hx-swap-oob="true"') == 3
+
+
+def test_the_chart_marks_every_fill(as_ada, world):
+    data = as_ada.get(reverse("session-chart", args=[world["session"].pk])).json()
+    assert len(data["t"]) == len(data["price"]) == len(data["equity"]) == len(data["drawdown"])
+    assert [mark["side"] for mark in data["marks"]] == ["BUY"]
+
+
+def test_a_long_curve_is_thinned_without_hiding_the_worst_drawdown(as_ada, world):
+    session = world["session"]
+    point = factories.EquityFactory.build
+    depths = [0.5 if n == 777 else 0.01 for n in range(3000)]
+    rows = [
+        point(session=session, at_ms=factories.START_MS + 1000 * n + 1, drawdown=d)
+        for n, d in enumerate(depths)
+    ]
+    type(rows[0]).objects.bulk_create(rows)
+    data = as_ada.get(reverse("session-chart", args=[session.pk])).json()
+    assert len(data["t"]) <= 700
+    assert max(data["drawdown"]) == 0.5
+
+
+def test_a_silent_runner_is_told_on_home_and_on_the_session_page(as_ada, ada, world, time_machine_later):
+    for address in (reverse("home"), reverse("session", args=[world["session"].pk])):
+        assert (
+            "What is shown is old" in as_ada.get(address).content.decode()
+            or "is old" in as_ada.get(address).content.decode()
+        )
+
+
+def test_curves_hold_one_series_per_reported_value(as_ada, world):
+    for step in (1, 2):
+        world["run"].metrics.create(step=step, values={"reward": step / 2, "kl": 0.1})
+    curves = as_ada.get(reverse("run-curves", args=[world["run"].pk])).json()["curves"]
+    assert {curve["name"]: curve["values"] for curve in curves} == {"reward": [0.5, 1.0], "kl": [0.1, 0.1]}
+
+
+@pytest.fixture
+def time_machine_later(world):
+    """Let the last turn of the session be long ago."""
+    from datetime import timedelta
+
+    session = world["session"]
+    type(session).objects.filter(pk=session.pk).update(turn_at=session.turn_at - timedelta(minutes=10))
