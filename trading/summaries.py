@@ -22,16 +22,20 @@ def close_days(session: LiveSession, now_ms: int, *, is_end: bool = False) -> in
         _close(session, from_ms, from_ms + DAY_MS)
         from_ms += DAY_MS
     if is_end and now_ms > from_ms:
-        _close(session, from_ms, now_ms)
+        _close(session, from_ms, max(now_ms, session.price_ms))
     return from_ms + DAY_MS
 
 
 def _close(session: LiveSession, from_ms: int, to_ms: int) -> None:
-    points = _points(session, from_ms, to_ms)
+    # The very instant of a boundary belongs to the day that ends, that of the start to the first day.
+    after_ms = from_ms - 1 if from_ms == session.started_ms else from_ms
+    points = _points(session, after_ms, to_ms)
     if len(points) < 2:
         return
     times, equity, price = (np.array(column, dtype=np.float64) for column in zip(*points, strict=True))
-    fills = session.fills.filter(filled_ms__gte=from_ms, filled_ms__lt=to_ms)
+    fills = session.fills.filter(
+        filled_ms__gt=after_ms, filled_ms__lte=to_ms
+    )
     rows = list(fills.values_list("quantity", "price", "fee"))
     DailySummary.objects.get_or_create(
         session=session,
@@ -46,12 +50,12 @@ def _close(session: LiveSession, from_ms: int, to_ms: int) -> None:
     )
 
 
-def _points(session: LiveSession, from_ms: int, to_ms: int) -> list[tuple]:
+def _points(session: LiveSession, after_ms: int, to_ms: int) -> list[tuple]:
     """Return (ms, equity, price) from the last point before the stretch to its end, at the bars' pace."""
     names = ("at_ms", "equity", "price")
     points = EquityPoint.objects.filter(session=session, price__gt=0)
-    inside = list(points.filter(at_ms__gt=from_ms, at_ms__lte=to_ms).order_by("at_ms").values_list(*names))
-    before = points.filter(at_ms__lte=from_ms).order_by("-at_ms").values_list(*names).first()
+    inside = list(points.filter(at_ms__gt=after_ms, at_ms__lte=to_ms).order_by("at_ms").values_list(*names))
+    before = points.filter(at_ms__lte=after_ms).order_by("-at_ms").values_list(*names).first()
     return [before, *inside] if before else inside
 
 
