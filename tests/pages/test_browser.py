@@ -70,9 +70,9 @@ def test_a_session_started_in_the_admin_trades_and_stops(page, stack):
     page.wait_for_selector("#orders >> text=filled")
     assert page.locator("canvas").count() >= 2
     page.screenshot(path=os.environ.get("BROWSER_SCREENSHOT", str(stack.var / "session.png")), full_page=True)
-    page.on("dialog", lambda dialog: dialog.accept())
-    page.click("text=Stop")
-    page.wait_for_selector("text=stopped")
+    page.click("summary:has-text('Stop')")
+    page.click("text=Stop the session")
+    page.wait_for_selector(".badge:has-text('stopped')")
     assert page.complaints == []
 
 
