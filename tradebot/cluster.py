@@ -1,9 +1,9 @@
 """One django-q2 cluster that dies as a whole or stops as a whole: `python -m tradebot.cluster NAME`.
 
 What plain `qcluster` gets wrong under kill -9 was measured: its children live on as orphans and keep taking
-tasks, a dead sentinel leaves an unguarded cluster, and an idle worker's death takes the queue's read lock along,
-so that nothing runs any more. Here every process dies with its parent, and any such death ends the cluster with
-status 70; `tradebot.workers` starts it again.
+tasks, a dead sentinel leaves an unguarded cluster, and an idle worker's death takes the queue's read lock
+along, so that nothing runs any more. Here every process dies with its parent, and any such death ends the
+cluster with status 70; `tradebot.workers` starts it again.
 """
 
 import ctypes
