@@ -54,9 +54,9 @@ class Network:
     ) -> np.ndarray:
         activate, hidden = ACTIVATIONS[self.activation], observation
         for weight, bias in layers[:-1]:
-            hidden = activate(hidden @ weight + bias)
+            hidden = activate(np.dot(hidden, weight) + bias)
         weight, bias = layers[-1]
-        return hidden @ weight + bias
+        return np.dot(hidden, weight) + bias
 
     @property
     def hash(self) -> str:

@@ -1,7 +1,7 @@
 """What every policy looks like from outside: needs, opinion, identity. Trading knows models only so."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -29,8 +29,7 @@ class ObservationNeeds:
         return self.feature_set.warmup + self.window - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Opinion:
+class Opinion(NamedTuple):
     """What a policy thinks at one close."""
 
     action: int | float  # index of the discrete action, or the raw continuous one

@@ -10,6 +10,7 @@ from agents.policies.network import Network
 from agents.policies.port import ObservationNeeds, Opinion
 from agents.spaces import ActionSpec
 from market.errors import BadInput
+from market.kernel.rebalance import is_kept
 
 NORMAL = NormalDist()
 
@@ -36,23 +37,25 @@ class NetworkPolicy:
                 f"but its observation has {size} and its action {len(action_spec.names)}",
                 "model",
             )
+        self._names = action_spec.names
+        self._asked: list[float | None] | None = None  # the exposure each discrete action asks for
+        if action_spec.kind != "continuous":
+            self._asked = [action_spec.asked(action) for action in range(len(self._names))]
         if (network.log_std is not None) != (action_spec.kind == "continuous"):
             raise BadInput(f"the network of {name} and its kind of action do not fit together", "model")
 
     def opine(self, observation: np.ndarray, current_exposure: float, draw: float | None = None) -> Opinion:
         value = float(self.network.value(observation)[0])
         output = self.network.act(observation)
-        if self.network.log_std is not None:
+        if self._asked is None:
             return self._continuous(float(output[0]), value, current_exposure, draw)
         probabilities = softmax(output.tolist())
         action = probabilities.index(max(probabilities)) if draw is None else drawn(probabilities, draw)
+        wished = self._asked[action]
+        if wished is not None and is_kept(wished, current_exposure, self.action_spec.band):
+            wished = None
         return Opinion(
-            action,
-            self.action_spec.names[action],
-            tuple(probabilities),
-            value,
-            probabilities[action],
-            self.action_spec.target(action, current_exposure),
+            action, self._names[action], tuple(probabilities), value, probabilities[action], wished
         )
 
     def _continuous(self, mean: float, value: float, current: float, draw: float | None) -> Opinion:
@@ -62,7 +65,7 @@ class NetworkPolicy:
             action += math.exp(float(self.network.log_std[0])) * NORMAL.inv_cdf(chance)
         action = min(max(action, -1.0), 1.0)
         target = self.action_spec.target(action, current)
-        return Opinion(action, self.action_spec.names[0], (), value, None, target)
+        return Opinion(action, self._names[0], (), value, None, target)
 
     def reset(self, seed: int) -> None:
         """Chance comes in with each draw; nothing to choose here."""
