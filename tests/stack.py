@@ -53,7 +53,7 @@ class Stack:
         create = ["createsuperuser", "--noinput", "--username", "ada", "--email", "ada@example.com"]
         subprocess.run([sys.executable, "manage.py", *create], timeout=60, capture_output=True, **plain)
         made = self.manage(
-            "synthesize", "--market", "stack", "--bars", "20000", "--seed", "3", "--pair", "SIM/USD"
+            "synthesize", "--market", "regime", "--bars", "20000", "--seed", "3", "--pair", "SIM/USD"
         )
         self.series_id = made["id"]
 
