@@ -14,7 +14,7 @@ from market.web.ownership import visible
 from trading.models import Decision, EquityPoint, LiveSession
 from trading.selectors.figures import Figures, figures_of
 
-SHOWN = 20
+SHOWN = 12
 
 
 def with_latest(sessions: QuerySet[LiveSession]) -> QuerySet[LiveSession]:
