@@ -32,11 +32,12 @@ def run(show: "Show", started: float) -> int:
     books = _compare_books(show)
     equity = _compare_equity(show)
     session.refresh_from_db()
+    training = show.model.run
     report = {
         "ok": True,
         "seconds": {**show.progress.seconds, "total": round(time.monotonic() - started, 2)},
-        "training_steps": show.model.run.steps_done,
-        "training_fps": show.model.run.fps,
+        "training_steps": training.steps_done if training else None,
+        "training_fps": training.fps if training else None,
         "model": show.model.pk,
         "session": session.pk,
         "decisions": session.decisions.count(),

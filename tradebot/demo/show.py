@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
 from django.core.management import call_command
 
 from agents import services as learning
@@ -40,6 +40,11 @@ class Show:
         self.children: list[Child] = []
         self.is_up = False
         self.password = ""
+        self.user: User
+        self.series: Series
+        self.account: Account
+        self.model: TrainedModel
+        self.session: LiveSession
         speed = 240.0 if options.smoke else 60.0
         self.speed = options.speed or speed
         self.port = free_port() if options.smoke else options.port
@@ -69,11 +74,11 @@ class Show:
 
     def _database(self) -> None:
         call_command("migrate", verbosity=0)
-        users = get_user_model().objects
-        self.user = users.filter(username=USER).first()
-        if self.user is None:
+        user = User.objects.filter(username=USER).first()
+        if user is None:
             self.password = secrets.token_urlsafe(12)
-            self.user = users.create_superuser(USER, password=self.password)
+            user = User.objects.create_superuser(USER, password=self.password)
+        self.user = user
         self.progress.detail = "migrated"
 
     def _candles(self) -> None:
@@ -88,6 +93,8 @@ class Show:
             series = markets.synthesize(
                 name=source, bars=SYNTHETIC_BARS, seed=7, pair="SIM/USD", owner=self.user
             )
+        if series is None or series.first_ms is None or series.last_ms is None:
+            raise DemoError("the import brought no candles")
         self.series = series
         self.split_ms = int(series.first_ms + (series.last_ms - series.first_ms) * TRAIN_SHARE)
         self.split_ms -= self.split_ms % series.interval_ms
@@ -124,8 +131,9 @@ class Show:
 
     def _training(self) -> None:
         name = f"PPO on {self.series.pair} #{self.series.pk}"
-        self.model = TrainedModel.objects.filter(owner=self.user, name=name).first()
-        if self.model is not None:
+        trained = TrainedModel.objects.filter(owner=self.user, name=name).first()
+        if trained is not None:
+            self.model = trained
             self.progress.detail = f"{name} is already trained"
             return
         run = TrainingRun.objects.filter(owner=self.user, name=name).unfinished().first()
