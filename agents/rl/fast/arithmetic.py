@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def"
 """What one minibatch computes besides its matrix products. Plain Python; `kernels` compiles it.
 
 Arrays are float32. `rows` and `columns` say which part of a scratch array is in use.

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def"
 """The compiled loops of fast PPO. The only file besides `market.kernel.batch` that imports numba.
 
 Weights live in one flat vector (see `agents.rl.fast.packed`): a layer's matrix is (inputs, outputs) with rows
@@ -220,10 +221,10 @@ def _turn(weights, turned, layers):
     for index in range(1, len(layers)):
         layer = layers[index]
         source, target = _matrix(weights, layer), _turned(turned, layer)
-        for first in range(0, layer[5], LANES):  # in blocks: a column of a wide matrix evicts itself
-            for i in range(layer[3]):
-                for o in range(first, first + LANES):
-                    target[o, i] = source[i, o]
+        for start in range(0, layer[3], LANES):  # in blocks: whole columns of a wide matrix evict themselves
+            for o in range(layer[4]):
+                for i in range(LANES):
+                    target[o, start + i] = source[start + i, o]
 
 
 @register_jitable(fastmath=FAST)

@@ -22,7 +22,7 @@ class PackedPolicy:
 
     def __init__(self, policy: ActorCriticPolicy) -> None:
         self._policy = policy
-        self._places: list[tuple[nn.Parameter, slice, tuple[int, ...]]] = []
+        self._places: list[tuple[torch.Tensor, slice, tuple[int, ...]]] = []
         self._size = 0
         extractor = policy.mlp_extractor
         actor = self._tower(extractor.policy_net, policy.action_net)
@@ -104,7 +104,7 @@ class PackedPolicy:
                 _copied(vector[place], filled, own[name])
 
     def _tower(self, hidden: nn.Module, last: nn.Module) -> np.ndarray:
-        layers = []
+        layers: list[tuple[int, ...]] = []
         for linear in (layer for layer in (*hidden.children(), last) if isinstance(layer, nn.Linear)):
             rows = _filled(linear.in_features, LINE if layers else 8)
             columns = _filled(linear.out_features, LINE)
@@ -112,12 +112,12 @@ class PackedPolicy:
             layers.append((*at, linear.in_features, rows, linear.out_features, columns))
         return np.array(layers, dtype=np.int64)
 
-    def _taken(self, parameter: nn.Parameter, filled: tuple[int, ...]) -> int:
+    def _taken(self, parameter: torch.Tensor, filled: tuple[int, ...]) -> int:
         at, self._size = self._size, self._size + int(np.prod(filled))
         self._places.append((parameter, slice(at, self._size), filled))
         return at
 
-    def _packed(self, source: Callable[[nn.Parameter], torch.Tensor | None]) -> np.ndarray:
+    def _packed(self, source: Callable[[torch.Tensor], torch.Tensor | None]) -> np.ndarray:
         vector = _aligned(self._size)
         for parameter, place, filled in self._places:
             found = source(parameter)

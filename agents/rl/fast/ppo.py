@@ -1,6 +1,7 @@
 """PPO of stable-baselines3 with the arithmetic of rollout, advantages and update compiled."""
 
 import threading
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -32,11 +33,14 @@ class FastPPO(PPO):
     :raises BadInput: for what only plain PPO can do (see `agents.rl.fast.checks`)
     """
 
-    def __init__(self, policy: Any, env: Any, *args: Any, device: Any = "auto", **kwargs: Any) -> None:
-        if str(device) not in ("auto", "cpu"):
+    __signature__ = signature(PPO)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        device = str(kwargs.get("device", "auto"))
+        if device not in ("auto", "cpu"):
             raise BadInput(f"fast PPO runs on the CPU, not on {device}: use plain PPO for this", "device")
         self._draw_seed: int | None = None
-        super().__init__(policy, env, *args, device="cpu", **kwargs)
+        super().__init__(*args, **{**kwargs, "device": "cpu"})
 
     def _setup_model(self) -> None:
         with _building:
@@ -78,7 +82,7 @@ class FastPPO(PPO):
                 rollout_buffer, self._last_obs, actions, rewards, self._last_episode_starts, values, log_probs
             )
             n_steps += 1
-            self._last_obs = new_obs
+            self._last_obs = new_obs  # type: ignore[assignment]  # the library allows dicts, we do not
             self._last_episode_starts = dones
         kernels.estimate(
             rollout_buffer.rewards, rollout_buffer.values, rollout_buffer.episode_starts,
