@@ -100,6 +100,15 @@ class RoostooWire:
         """GET without a signature. A `timed` endpoint wants a timestamp and answers with `Success`."""
         if timed and not self.clock.is_synchronised:
             self.server_ms()
+        try:
+            return self._public_once(path, timed=timed)
+        except ClockSkew:
+            if not timed:
+                raise
+            self.server_ms()
+            return self._public_once(path, timed=timed)
+
+    def _public_once(self, path: str, *, timed: bool) -> dict[str, Any]:
         self._spend("read")
         sent_s = self.clock.local_s()
         answer = self._exchange("GET", path, {"timestamp": str(self.clock.now_ms())} if timed else {}, {})

@@ -128,6 +128,13 @@ def test_a_closed_venue_refuses_orders_as_closed(venue, sandbox, fault):
     assert sandbox.account()["orders"] == []
 
 
+def test_quotes_survive_a_clock_that_went_wrong(venue, sandbox):
+    sandbox.faults(clock_skew_ms=600_000)  # the venue's clock now is ten minutes from our estimate
+    assert PAIR in venue.quotes([PAIR])
+    sandbox.faults(clock_skew_ms=0)
+    assert PAIR in venue.quotes([PAIR])
+
+
 def test_a_clock_that_jumps_by_90_s_is_read_again_and_the_order_is_placed_once(venue, sandbox):
     sandbox.faults(clock_skew_ms=90_000)
     assert venue.place(BUY).status == "filled"
