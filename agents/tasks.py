@@ -130,7 +130,7 @@ def _is_cancelled(run_id: int) -> bool:
 def _give_up_backtest(backtest_id: int) -> None:
     Backtest.objects.filter(pk=backtest_id).update(
         status=JobStatus.FAILED,
-        error=f"given up: its process died {MAX_ATTEMPTS} times",
+        error=f"given up after {MAX_ATTEMPTS} starts: its process died or ran out of time",
         finished_at=timezone.now(),
     )
 

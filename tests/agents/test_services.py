@@ -307,7 +307,7 @@ def test_a_backtest_that_keeps_killing_its_worker_is_given_up(user, series):
     Lease.objects.update_or_create(name=f"backtest:{made.pk}", defaults={"fence": 3})
     tasks.backtest(made.pk)
     made.refresh_from_db()
-    assert made.error == "given up: its process died 3 times"
+    assert made.error == "given up after 3 starts: its process died or ran out of time"
 
 
 @pytest.mark.parametrize(
@@ -364,6 +364,15 @@ def test_commands_answer_bad_input_with_one_line(series, arguments, words):
 def test_a_command_without_a_user_needs_one_to_be_there(series, other_user):
     with pytest.raises(CommandError, match="name one with --user"):
         call_command("backtest", "baseline:cash", "--series=1")
+
+
+def test_waiting_without_workers_ends_with_a_word_about_it(series, monkeypatch):
+    from agents.management.commands import train
+
+    monkeypatch.setattr(train, "NO_WORKER_S", 0.0)
+    with pytest.raises(CommandError, match="no worker is running"):
+        call_command("train", "--series", str(series.pk), "--preset=demo", "--wait", "--set=episode_bars=100")
+    assert TrainingRun.objects.get().status == JobStatus.QUEUED
 
 
 def test_the_train_command_queues_a_run_and_says_its_id(series, capsys):

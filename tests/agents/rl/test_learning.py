@@ -151,6 +151,19 @@ def test_numpy_thinks_as_torch_does(ready, tmp_path, kind, activation):
     assert require_equal(model.policy, network_of(model.policy), seen) <= 1e-6
 
 
+def test_numpy_is_as_exact_as_torch_where_float32_is_coarse(ready):
+    from agents.envs.batched import packed
+    from agents.rl.algorithms import ppo
+    from agents.rl.vec_env import TradingVecEnv
+
+    model = ppo(spec(), TradingVecEnv(packed(*ready.train), spec().env_settings(), 8))
+    with torch.no_grad():
+        for layer in (model.policy.action_net, model.policy.value_net):
+            layer.weight.mul_(1000)
+    seen = np.random.default_rng(1).normal(size=(500, model.observation_space.shape[0])).astype(np.float32)
+    require_equal(model.policy, network_of(model.policy), seen)
+
+
 def test_a_network_that_thinks_otherwise_is_refused(ready):
     from agents.envs.batched import packed
     from agents.rl.algorithms import ppo
