@@ -163,6 +163,7 @@ class DailySummary(models.Model):
 
     class Meta:
         ordering = ["-from_ms"]
+        verbose_name_plural = "daily summaries"
         constraints = [models.UniqueConstraint(fields=["session", "from_ms"], name="day_once")]
 
     def __str__(self) -> str:
