@@ -132,12 +132,11 @@ def _balances_agree(order: Order, exchange: Leased, reports: list[OrderReport]) 
     account at once, so the comparison only counts when nothing was booked or in flight meanwhile.
     """
     account: Account = order.account
-    before = _newest_entry(account)
+    names = _telling_coins(order)
+    before = _newest_entry(account, names)
     theirs = reconciliation.totals(exchange.balances())
-    others = account.orders.unsettled().exclude(pk=order.pk).exists()
-    if others or _newest_entry(account) != before:
+    if not names or _telling_coins(order) != names or _newest_entry(account, names) != before:
         return False
-    names = books.coins(order.pair)
     ours = reconciliation.holdings(account)
     wrong = [
         name
@@ -150,9 +149,20 @@ def _balances_agree(order: Order, exchange: Leased, reports: list[OrderReport]) 
     return True
 
 
-def _newest_entry(account: Account) -> int:
-    ids = LedgerEntry.objects.filter(account=account).order_by("-id").values_list("id", flat=True)
-    return ids.first() or 0
+def _telling_coins(order: Order) -> tuple[str, ...]:
+    """Return the coins of an order's pair that no other unsettled order of the account can have moved.
+
+    A fill moves both coins, so one is enough; were all asked for, two uncertain orders that share a purse
+    would wait for each other for ever.
+    """
+    others = order.account.orders.unsettled().exclude(pk=order.pk).values_list("pair", flat=True)
+    moving = {coin for pair in others for coin in books.coins(pair)}
+    return tuple(coin for coin in books.coins(order.pair) if coin not in moving)
+
+
+def _newest_entry(account: Account, names: tuple[str, ...]) -> int:
+    entries = LedgerEntry.objects.filter(account=account, coin__in=names)
+    return entries.order_by("-id").values_list("id", flat=True).first() or 0
 
 
 def _key(order: Order) -> str:

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
+from tests.trading.live.conftest import Live
 from tests.trading.live.test_turns import Crash
 from trading import orders, settle
 from trading.exchanges.port import Proposal
@@ -162,6 +163,21 @@ def test_somebody_elses_order_does_not_stop_the_proof_of_absence(live, patience)
     patience()
     live.bar(2)
     assert live.session.orders.order_by("id").first().status == S.ABSENT
+    assert live.books() == live.ledger()
+
+
+def test_two_uncertain_orders_of_one_account_do_not_wait_for_each_other(live, user, account, patience):
+    one = live.start("buy_and_hold", capital=Decimal(20000))
+    two = Live(user, live.venue, account).start("buy_and_hold", pair="ETH/USD", capital=Decimal(20000))
+    live.venue.faults(drop_before={**UNANSWERED, "times": 2})
+    one.turn()
+    two.turn()
+    assert [o.status for o in Order.objects.all()] == [S.UNCERTAIN, S.UNCERTAIN]
+    patience()
+    for _ in range(2):
+        one.bar()
+        two.turn()
+    assert [o.status for o in Order.objects.order_by("session", "id")] == [S.ABSENT, S.FILLED] * 2
     assert live.books() == live.ledger()
 
 
