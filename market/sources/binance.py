@@ -16,6 +16,7 @@ from market.sources.port import SourceUnavailable, no_candles
 BASE_URL = "https://api.binance.com"
 PAGE = 1000  # bars; Binance's maximum
 UNKNOWN_SYMBOL = -1121
+SETTLED_MS = 120_000  # a bar that ended so long ago is closed, whatever two clocks disagree by
 NETWORK = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 
 
@@ -52,19 +53,22 @@ class Binance:
     def candles(self, pair: str, interval_ms: int, from_ms: int, to_ms: int, *, now_ms: int) -> Candles:
         """Return the closed bars that start in [from_ms, to_ms), page by page; see `DataSource`.
 
-        The newest bar is left out while it is open: its close is still moving. `now_ms` is the venue's clock.
+        The newest bar is left out while it is open: its close is still moving. `now_ms` is the venue's clock,
+        and the source's may be behind it, so the newest bar counts only once the source shows a later one.
         """
         if interval_ms not in MS.values() or interval_ms == MS["5s"]:
             raise BadInput(f"Binance has no {interval_name(interval_ms)} candles", field="interval")
         end = min(to_ms, now_ms - interval_ms + 1)  # a bar is closed once its end is not after now
         pages, start = [], -(-from_ms // interval_ms) * interval_ms
         while start < end:
-            page = self._page(pair, interval_ms, start, end)
+            page = self._page(pair, interval_ms, start, end + interval_ms)
             if len(page) == 0:
                 break
             pages.append(page)
             start = int(page[-1, 0]) + interval_ms
-        return _candles(np.concatenate(pages), interval_ms) if pages else no_candles(interval_ms)
+        if not pages:
+            return no_candles(interval_ms)
+        return _candles(_closed(np.concatenate(pages), end, now_ms - interval_ms - SETTLED_MS), interval_ms)
 
     def _page(self, pair: str, interval_ms: int, start: int, end: int) -> np.ndarray:
         """Return one page, shape (n, 6): open time in ms, open, high, low, close, volume."""
@@ -138,6 +142,15 @@ def _is_believable(page: np.ndarray, interval_ms: int, start: int, end: int) -> 
         and (lows <= np.minimum(opens, closes)).all()
         and (volumes >= 0).all()
     )
+
+
+def _closed(page: np.ndarray, end: int, settled_ms: int) -> np.ndarray:
+    """Return the rows that start before `end`, without a newest one that may still be open at the source."""
+    times = page[:, 0]
+    count = int(np.searchsorted(times, end))
+    if count == len(page) and times[-1] > settled_ms:
+        count -= 1
+    return page[:count]
 
 
 def _candles(page: np.ndarray, interval_ms: int) -> Candles:

@@ -27,7 +27,8 @@ class Klines(BaseHTTPRequestHandler):
             return self.reply(*server.answers.pop(0))
         if query["symbol"] != "BTCUSDT":
             return self.reply(400, {"code": -1121, "msg": "Invalid symbol."})
-        times = range(max(int(query["startTime"]), START), int(query["endTime"]) + 1, MINUTE)
+        until = min(int(query["endTime"]), server.now_ms)
+        times = range(max(int(query["startTime"]), START), until + 1, MINUTE)
         rows = [kline(t) for t in times if not START + 50 * MINUTE <= t < START + 60 * MINUTE]
         self.reply(200, rows[: int(query["limit"])])
 
@@ -61,7 +62,7 @@ class Loopback(ThreadingHTTPServer):
 @pytest.fixture
 def server():
     server = Loopback(("127.0.0.1", 0), Klines)
-    server.asked, server.answers = [], []
+    server.asked, server.answers, server.now_ms = [], [], 2 * START
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield server
     server.shutdown()
@@ -105,6 +106,19 @@ def test_the_bar_that_is_still_open_is_left_out(source):
     end = START + 5 * MINUTE
     assert len(fetch(source, 5, now=end - 1)) == 4
     assert len(fetch(source, 5, now=end)) == 5
+
+
+@pytest.mark.parametrize(("behind_s", "count"), [(0, 5), (1, 4), (50, 4), (90, 3)])
+def test_a_bar_is_not_closed_before_the_source_shows_a_later_one(source, server, behind_s, count):
+    end = START + 5 * MINUTE
+    server.now_ms = end - behind_s * 1000  # the venue's clock is ahead of the source's
+    assert len(fetch(source, 5, now=end)) == count
+
+
+def test_the_last_bar_of_a_market_counts_after_a_while(source, server):
+    end = START + 5 * MINUTE
+    server.now_ms = end - 1
+    assert len(fetch(source, 5, now=end + 2 * MINUTE)) == 5
 
 
 def test_the_start_is_rounded_up_to_a_bar(source):
