@@ -59,25 +59,29 @@ def run(
     fast, slow = learner(FastPPO, vec(1), 1), learner(PPO, vec(1), 1)
     peer = learner(PPO, DummyVecEnv([lambda: TradingEnv(candles, rows, SETTINGS)] * PEER_ENVS), 1)
     pair = [learner(FastPPO, vec(seed), seed) for seed in (2, 3)]
-    figures: dict[str, list[float]] = {"fast": [], "sb3": [], "dummy": [], "two": []}
+    figures: dict[str, list[tuple[float, float]]] = {"fast": [], "sb3": [], "sb3_dummy": [], "two": []}
     try:
         for repeat in range(int(repeats)):
             figures["fast"].append(_rate([fast]))
             figures["two"].append(_rate(pair))
             if repeat < int(slow_repeats):
                 figures["sb3"].append(_rate([slow]))
-                figures["dummy"].append(_rate([peer]))
+                figures["sb3_dummy"].append(_rate([peer]))
     finally:
         torch.set_num_threads(threads)
-    median = {name: statistics.median(values) for name, values in figures.items()}
+    wall, cpu = (
+        {name: statistics.median(value[n] for value in values) for name, values in figures.items()}
+        for n in (0, 1)
+    )
     return {
-        "fps_fast": median["fast"],
-        "fps_sb3": median["sb3"],
-        "fps_sb3_dummy": median["dummy"],
-        "fps_two_seeds": median["two"],
-        "fps_two_cores": median["two"],
-        "ratio": median["fast"] / median["sb3"],
-        "ratio_dummy": median["fast"] / median["dummy"],
+        "fps_fast": wall["fast"],
+        "fps_sb3": wall["sb3"],
+        "fps_sb3_dummy": wall["sb3_dummy"],
+        "fps_two_seeds": wall["two"],
+        "fps_two_cores": wall["two"],
+        "ratio": wall["fast"] / wall["sb3"],
+        "ratio_dummy": wall["fast"] / wall["sb3_dummy"],
+        "fps_per_cpu_second": cpu,  # what a busy machine would do if it were idle
         "settings": {
             "n_envs": n_envs, "rollout": rollout, "batch_size": int(batch_size), "epochs": int(epochs),
             "net_arch": [width, width], "bars": int(bars), "features": int(features),
@@ -96,14 +100,16 @@ def _begun(model: Any) -> Any:
     return model
 
 
-def _rate(models: list[Any]) -> float:
-    """Return frames per second of one iteration of each model, in a thread each."""
+def _rate(models: list[Any]) -> tuple[float, float]:
+    """Return frames per second of one iteration of each model, in a thread each; of wall and of CPU time."""
 
-    def iterate(model: Any) -> int:
+    def iterate(model: Any) -> float:
+        began = time.thread_time()
         model.learn(model.n_steps * model.n_envs, reset_num_timesteps=False)
-        return model.n_steps * model.n_envs
+        return time.thread_time() - began
 
+    frames = sum(model.n_steps * model.n_envs for model in models)
     with ThreadPoolExecutor(len(models)) as pool:
         began = time.perf_counter()
-        frames = sum(pool.map(iterate, models))
-        return frames / (time.perf_counter() - began)
+        busy_s = sum(pool.map(iterate, models))
+        return frames / (time.perf_counter() - began), frames / busy_s

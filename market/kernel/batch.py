@@ -1,4 +1,4 @@
-"""The kernel for many accounts at once: the scalar functions compiled. The only file that imports numba.
+"""The kernel for many accounts at once: the scalar functions compiled. No other kernel file imports numba.
 
 Compiled code is cached beside this file. Its key holds a digest of the whole kernel's source, because numba
 itself would only notice changes of this file.

@@ -290,6 +290,15 @@ def _minibatch(weights, slopes, turned, shape, signals, errors, batch, order, up
     stats[:STATS] /= len(order)
 
 
+@register_jitable(fastmath=FAST)
+def _write_values(weights, shape, observations, signals, out):
+    for start in range(0, len(observations), CHUNK):
+        rows = min(CHUNK, len(observations) - start)
+        signals[0, :rows, : observations.shape[1]] = observations[start : start + rows]
+        _forward(weights, shape.critic, shape.activation, signals, rows)
+        out[start : start + rows] = signals[len(shape.critic), :rows, 0]
+
+
 def _compile_acting(digest: int) -> tuple[Callable[..., Any], ...]:
     """Compile `values_of` and `act`. `digest` is a free variable of theirs, so numba's cache key holds it."""
 
@@ -298,11 +307,7 @@ def _compile_acting(digest: int) -> tuple[Callable[..., Any], ...]:
         """Write the critic's values of observations (n, D) to out (n,)."""
         if digest < 0:
             return
-        for start in range(0, len(observations), CHUNK):
-            rows = min(CHUNK, len(observations) - start)
-            signals[0, :rows, : observations.shape[1]] = observations[start : start + rows]
-            _forward(weights, shape.critic, shape.activation, signals, rows)
-            out[start : start + rows] = signals[len(shape.critic), :rows, 0]
+        _write_values(weights, shape, observations, signals, out)
 
     @njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
     def act(weights, shape, observations, noise, signals, errors, actions, values, log_probs):
@@ -312,7 +317,7 @@ def _compile_acting(digest: int) -> tuple[Callable[..., Any], ...]:
         """
         if digest < 0:
             return
-        values_of(weights, shape, observations, signals, values)
+        _write_values(weights, shape, observations, signals, values)
         log_std = weights[max(shape.log_std, 0) : max(shape.log_std, 0) + shape.actions]
         for start in range(0, len(observations), CHUNK):
             rows = min(CHUNK, len(observations) - start)

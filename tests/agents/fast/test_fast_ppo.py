@@ -8,12 +8,15 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from agents.rl import checkpoints
+from agents.rl.fast import kernels
 from agents.rl.fast.packed import PackedPolicy
 from agents.rl.fast.ppo import FastPPO
 from market.errors import BadInput
@@ -217,3 +220,32 @@ def test_what_it_cannot_do_is_sent_to_plain_ppo(what):
         FastPPO(**{"policy": "MlpPolicy", "env": Rows(observed, action), **given})
     if what != "own policy":
         caught.match(what)
+
+
+@pytest.mark.parametrize("entry", ["values_of", "act", "epoch", "estimate"])
+def test_another_process_finds_what_was_compiled(entry):
+    """A compiled function among the free variables would give every process a cache key of its own."""
+    cells = getattr(kernels, entry).py_func.__closure__
+    assert [type(cell.cell_contents) for cell in cells] == [int]
+
+
+@given(
+    rows=st.integers(1, 70), inputs=st.integers(1, 40), width=st.integers(1, 70), seed=st.integers(0, 2**16)
+)
+@settings(max_examples=15, deadline=None)
+def test_values_are_those_of_torch_for_any_size(rows, inputs, width, seed):
+    space = gym.spaces.Box(-np.inf, np.inf, (inputs,), np.float32)
+    torch.manual_seed(seed)
+    policy = ActorCriticPolicy(space, gym.spaces.Discrete(2), lambda _: 1e-3, net_arch=[width, 5])
+    observations = np.random.default_rng(seed).normal(size=(rows, inputs)).astype(np.float32) * 3
+    with torch.no_grad():
+        expected = policy.predict_values(torch.as_tensor(observations)).numpy().ravel()
+    np.testing.assert_allclose(PackedPolicy(policy).values(observations), expected, atol=2e-6)
+
+
+def test_what_is_not_a_number_stays_visible():
+    model = make()
+    with torch.no_grad():
+        model.policy.mlp_extractor.value_net[0].weight[0, 0] = float("nan")
+    model.learn(512)
+    assert np.isnan(logged(model)["train/value_loss"])
