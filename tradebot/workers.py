@@ -44,17 +44,22 @@ class Child:
     def start(self) -> int:
         """Start the process; return the pipe's end that it writes to once it works."""
         read, write = os.pipe()
+        self._start(write)
+        os.close(write)
+        return read
+
+    def _start(self, ready: int | None = None) -> None:
+        """Start the process. Nobody waits for one without `ready`: a pipe nobody reads would end it."""
+        pipes = [] if ready is None else [ready]
         self.process = subprocess.Popen(  # noqa: S603  our own interpreter and module
-            [sys.executable, "-m", "tradebot.cluster", self.name, str(write)],
+            [sys.executable, "-m", "tradebot.cluster", self.name, *map(str, pipes)],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            pass_fds=(write,),
+            pass_fds=pipes,
             preexec_fn=die_with_parent,
         )
-        os.close(write)
         self.started_s = time.monotonic()
-        return read
 
     @property
     def is_alive(self) -> bool:
@@ -78,7 +83,7 @@ class Child:
         self.next_s = now_s + min(LONGEST_WAIT_S, 2.0**self.deaths)
         status = self.process.returncode if self.process else None
         logger.error("cluster %s ended with status %s and is started again", self.name, status)
-        os.close(self.start())
+        self._start()
 
     def ask_to_stop(self) -> None:
         if self.is_alive and self.process is not None:

@@ -89,6 +89,7 @@ def test_no_death_of_a_process_stops_the_queue_or_leaves_orphans(session, venue,
     services.stop_session(session=session)
     wait_until(lambda: LiveSession.objects.get(pk=session.pk).status == SessionStatus.STOPPED, 20, workers)
     check_books(session, venue)
+    assert "Traceback" not in workers.log.read_text()  # the cluster started again is a whole one
     family = workers.family()
     assert len(family) >= 8
     workers.process.kill()
