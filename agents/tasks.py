@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from agents import services
@@ -80,7 +80,8 @@ def _watched(child: Child, row: RunRow, held: Held) -> int:
     renew_at = 0.0
     while (status := child.poll()) is None:
         if time.monotonic() >= renew_at:
-            close_old_connections()
+            if not connection.in_atomic_block:  # a day-long wait may outlive the database's patience
+                close_old_connections()
             if not held.renew():
                 child.stop()
                 raise Superseded(held.name)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import queue
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -21,6 +23,13 @@ def private_var_dir(settings, tmp_path):
     settings.VAR_DIR = tmp_path / "var"
     settings.VAR_DIR.mkdir()
     return settings.VAR_DIR
+
+
+@pytest.fixture(autouse=True)
+def empty_queue(settings):
+    """Start with nothing in the Redis queue; the database's is rolled back with the rest."""
+    if "redis" in settings.Q_CLUSTER:
+        queue.empty()
 
 
 @pytest.fixture

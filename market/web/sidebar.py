@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -45,11 +46,9 @@ GROUPS = {
     },
 }
 PEOPLE = {"Users": "auth_user", "Groups": "auth_group", "API tokens": "knox_authtoken"}
-QUEUE = {
-    "Queued tasks": "django_q_ormq",
-    "Failed tasks": "django_q_failure",
-    "Schedules": "django_q_schedule",
-}
+QUEUE = {"Failed tasks": "django_q_failure", "Schedules": "django_q_schedule"}
+if "redis" not in settings.Q_CLUSTER:  # a Redis queue has no rows to show
+    QUEUE = {"Queued tasks": "django_q_ormq", **QUEUE}
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:

@@ -1,10 +1,10 @@
 """The loop that drives sessions, in this process, on the sandbox."""
 
 import pytest
-from django_q.models import OrmQ
 
 from market import leases
 from market.models import Lease
+from tests.queue import queued
 from tests.trading.live.conftest import Live
 from trading import sessions
 from trading.models import Alert, LiveSession, SessionStatus
@@ -128,16 +128,16 @@ def test_a_lost_session_is_asked_for_once_in_three_seconds(live, give_back):
     session = give_back("cash")
     assert enqueue_lost_sessions() == 1
     assert enqueue_lost_sessions() == 1
-    assert OrmQ.objects.filter(key="live").count() == 1
+    assert len(queued("live")) == 1
     Lease.objects.filter(name=session.lease_name).update(enqueued_ms=0)
     enqueue_lost_sessions()
-    assert OrmQ.objects.filter(key="live").count() == 2
+    assert len(queued("live")) == 2
 
 
 def test_a_driven_session_is_not_asked_for(live):
     live.start("cash")
     assert enqueue_lost_sessions() == 0
-    assert OrmQ.objects.count() == 0
+    assert queued() == []
 
 
 def test_a_second_delivery_finds_nothing_to_drive(live):
