@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from agents import services
@@ -14,7 +13,7 @@ from agents.models import Backtest, JobStatus, TrainingRun
 from agents.models.run import Desired
 from agents.process import Child, training_command
 from agents.progress import RunRow, Superseded
-from market import draining, leases
+from market import connections, draining, leases
 from market.leases import Held
 
 logger = logging.getLogger(__name__)
@@ -80,8 +79,7 @@ def _watched(child: Child, row: RunRow, held: Held) -> int:
     renew_at = 0.0
     while (status := child.poll()) is None:
         if time.monotonic() >= renew_at:
-            if not connection.in_atomic_block:  # a day-long wait may outlive the database's patience
-                close_old_connections()
+            connections.refresh()  # a day-long wait may outlive the database's patience
             if not held.renew():
                 child.stop()
                 raise Superseded(held.name)

@@ -4,8 +4,9 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 
+from market import connections
 from trading.exchanges.errors import ClockSkew, ExchangeError, Throttled
 from trading.runner.driven import Driven
 from trading.ticks import record_ticks
@@ -57,7 +58,7 @@ class Desk:
         try:
             record_ticks(self.market, quotes)
         except DatabaseError as error:
-            connection.close_if_unusable_or_obsolete()
+            connections.refresh()
             logger.warning("ticks of %s were not stored: %s", self.market, error)
 
     def _failed(self, error: ExchangeError, due: list[Driven], now_s: float) -> None:

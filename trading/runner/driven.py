@@ -4,8 +4,8 @@ import logging
 from dataclasses import dataclass, field
 
 from django.conf import settings
-from django.db import connection
 
+from market import connections
 from market.errors import BadInput
 from market.leases import Held
 from trading import alerts, sessions, states
@@ -44,12 +44,14 @@ class Driven:
         """Take one turn; whatever goes wrong stays with this session."""
         try:
             self._turn(quote, at_ms)
+            if self.failures >= TELL_AFTER:
+                states.close_alerts(self.session, "turns")
             self.failures = 0
         except LeaseLost:
             logger.warning("session %s: the lease is lost", self.session.pk)
             self.is_over = True
         except Exception as error:
-            connection.close_if_unusable_or_obsolete()
+            connections.refresh()
             self._failed(error, now_s)
 
     def _turn(self, quote: Quote | None, at_ms: int) -> None:
@@ -75,7 +77,7 @@ class Driven:
         try:
             states.unknown(self.seat, why)
         except Exception as error:
-            connection.close_if_unusable_or_obsolete()
+            connections.refresh()
             self._failed(error, 0.0)
 
     def _failed(self, error: Exception, now_s: float) -> None:
@@ -105,5 +107,5 @@ class Driven:
         try:
             self.lease.release()
         except Exception:
-            connection.close_if_unusable_or_obsolete()
+            connections.refresh()
             logger.exception("session %s: the lease could not be released; it runs out", self.session.pk)

@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 
-from market import draining, leases
+from market import connections, draining, leases
 from market.errors import BadInput
 from market.models import Lease
 from trading import states
@@ -84,7 +84,7 @@ class Runner:
                 if session.lease_name not in held:
                     self._take_up(session)
         except DatabaseError as error:
-            connection.close_if_unusable_or_obsolete()
+            connections.refresh()
             logger.warning("no look for sessions: %s", error)
 
     def _take_up(self, session: LiveSession) -> None:

@@ -23,6 +23,8 @@ def shared_database(request, settings, private_var_dir):
     environment = {**os.environ, "VAR_DIR": str(private_var_dir), "LEASE_TTL_S": str(TTL_S)}
     environment |= {"PYTHONUNBUFFERED": "1", "LOG_LEVEL": "INFO"}
     if connections["default"].vendor == "postgresql":
+        # Asked for so late, the fixture alone would open a transaction that no other process sees into.
+        request.node.add_marker(pytest.mark.django_db(transaction=True))
         request.getfixturevalue("transactional_db")
         yield environment | {"DATABASE_URL": url_of(connections["default"].settings_dict)}
         return
