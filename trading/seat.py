@@ -24,7 +24,7 @@ class Seat:
     feed: BarFeed
     instrument: Instrument
     is_checked: bool = False  # the books were compared since this seat was taken
-    unknown: str = ""  # why nothing can be decided at present
+    unknown: str | None = None  # why nothing can be decided at present; None before the first turn
     refused_ms: int = 0  # when an order was last refused or uncertain, venue clock
     next_summary_ms: int = 0  # venue time from which another day may be over
 

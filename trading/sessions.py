@@ -24,6 +24,7 @@ from trading.states import (
     DRIVEN,
     change_risk_state,
     change_status,
+    close_alerts,
     fail,
     known,
     point,
@@ -193,6 +194,7 @@ def _stop(session: LiveSession, now_ms: int) -> None:
     """End a session whose orders are settled and, where that was asked for, whose position is closed."""
     point(session, now_ms, risk.last_exit_price(session))
     summaries.close_days(session, now_ms, is_end=True)
-    change_status(
+    if change_status(
         session, SessionStatus.STOPPING, SessionStatus.STOPPED, stopped_ms=now_ms, flatten_wanted=False
-    )
+    ):
+        close_alerts(session, "unknown", "turns", "order")

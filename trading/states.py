@@ -85,7 +85,13 @@ def unknown(seat: Seat, why: str) -> None:
 
 
 def known(seat: Seat) -> None:
-    """Take back what `unknown` told."""
-    if seat.unknown:
+    """Take back what `unknown` told, here or in a driver that has died since."""
+    if seat.unknown != "":
         seat.unknown = ""
-        alerts.close_alert(seat.session.owner, f"unknown:{seat.session.pk}")
+        close_alerts(seat.session, "unknown", "turns")
+
+
+def close_alerts(session: LiveSession, *kinds: str) -> None:
+    """Close the open alerts of these kinds about a session."""
+    for kind in kinds:
+        alerts.close_alert(session.owner, f"{kind}:{session.pk}")

@@ -8,7 +8,7 @@ import pytest
 from market import leases
 from trading import orders, services, sessions
 from trading.guard import LeaseLost
-from trading.models import Alert, LedgerKind, OrderStatus, RiskState, SessionStatus
+from trading.models import Alert, LedgerKind, LiveSession, OrderStatus, RiskState, SessionStatus
 
 
 def test_a_session_buys_and_its_books_are_the_venues_to_the_last_digit(live):
@@ -92,6 +92,16 @@ def test_a_paused_session_decides_nothing_and_goes_on_when_resumed(live):
     services.resume_session(session=live.session, by=live.user)
     assert before == 1
     assert live.bar(2).decisions.count() == 3
+
+
+def test_a_paused_session_still_guards_its_stop(live):
+    live.start("buy_and_hold", risk={"stop_loss": 0.02}).bar()
+    services.pause_session(session=live.session, by=live.user)
+    LiveSession.objects.update(entry_price=live.session.price * 2)
+    live.turn()
+    assert live.session.status == SessionStatus.PAUSED
+    assert live.session.held == 0
+    assert live.session.orders.first().reason.startswith("stop")
 
 
 def test_stop_leaves_the_position_and_flatten_sells_it(live):
