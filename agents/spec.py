@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -22,9 +23,12 @@ from market.candles import MS
 from market.errors import BadInput
 from market.features import FeatureSet, preset
 
-ALGORITHMS = ("ppo",)
+ALGORITHMS = ("ppo", "fast_ppo")
+MOST_MONEY = 1e12  # quote currency; beyond it float64 no longer tells cents apart
+MOST_ROLLOUT_BYTES = 8 * 2**30  # of the observations between two updates, float32
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-Time = Annotated[int | None, BeforeValidator(epoch_ms)]
+FromTime = Annotated[int | None, BeforeValidator(partial(epoch_ms, field="from"))]
+ToTime = Annotated[int | None, BeforeValidator(partial(epoch_ms, field="to"))]
 
 
 class Part(BaseModel):
@@ -49,14 +53,14 @@ class Trading(Part):
     fee_rate: Fraction = 0.001
     half_spread: Fraction = 0.0
     slippage: Fraction = 0.0005
-    tick: float = Field(default=0.0, ge=0)
-    step: float = Field(default=0.0, ge=0)
-    min_notional: float = Field(default=1.0, ge=0)
-    fee_step: float = Field(default=1e-6, ge=0)
+    tick: float = Field(default=0.0, ge=0, le=MOST_MONEY)
+    step: float = Field(default=0.0, ge=0, le=MOST_MONEY)
+    min_notional: float = Field(default=1.0, ge=0, le=MOST_MONEY)
+    fee_step: float = Field(default=1e-6, ge=0, le=MOST_MONEY)
     stop_loss: Fraction = 0.0
-    take_profit: float = Field(default=0.0, ge=0)
+    take_profit: float = Field(default=0.0, ge=0, le=1000)
     trailing: Fraction = 0.0
-    initial_cash: float = Field(default=10_000.0, gt=0)
+    initial_cash: float = Field(default=10_000.0, gt=0, le=MOST_MONEY)
     max_exposure: float = Field(default=1.0, gt=0, le=1)
 
 
@@ -99,13 +103,13 @@ class TrainingSpec(Part):
     """One training run. `from` and `to` bound the open times of the bars used, `to` excluded."""
 
     version: Literal[1] = 1
-    algorithm: Literal["ppo"] = "ppo"
+    algorithm: Literal["ppo", "fast_ppo"] = "ppo"
     series: int | None = Field(default=None, ge=1)
     source: str | None = None
     pair: str | None = None
     interval: str | None = None
-    from_ms: Time = Field(default=None, alias="from")
-    to_ms: Time = Field(default=None, alias="to")
+    from_ms: FromTime = Field(default=None, alias="from")
+    to_ms: ToTime = Field(default=None, alias="to")
     steps: int = Field(default=1_000_000, ge=1, le=10**11)
     seed: int = Field(default=0, ge=0, lt=2**32)
     features: str | dict[str, Any] = "core"
@@ -115,7 +119,7 @@ class TrainingSpec(Part):
     reward: Reward = Reward()
     episode_bars: int = Field(default=1440, ge=0)
     decision_every: int = Field(default=1, ge=1, le=1440)
-    bars_scale: float = Field(default=1440.0, gt=0)
+    bars_scale: float = Field(default=1440.0, gt=0, le=1e9)
     trading: Trading = Trading()
     validation_share: float = Field(default=0.15, ge=0.01, le=0.5)
     embargo_bars: int | None = Field(default=None, ge=0)
@@ -149,9 +153,18 @@ class TrainingSpec(Part):
             spec = cls.model_validate(dict(values))
         except ValidationError as error:
             raise first_error(error) from None
-        spec.feature_set()
         spec.env_settings()
+        spec._check_memory()
         return spec
+
+    def _check_memory(self) -> None:
+        needed = 4 * self.ppo.rollout * self.window * len(self.feature_set())
+        if needed > MOST_ROLLOUT_BYTES:
+            raise BadInput(
+                f"n_envs * n_steps * window * features would need {needed / 2**30:,.0f} GiB of memory for "
+                f"one update; {MOST_ROLLOUT_BYTES // 2**30} are allowed",
+                "ppo.n_steps",
+            )
 
     def feature_set(self) -> FeatureSet:
         """Return the features asked for by preset name or written out. :raises BadInput: when unusable"""

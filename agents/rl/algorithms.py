@@ -6,6 +6,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from torch import nn
 
+from agents.rl.fast.ppo import FastPPO
 from agents.rl.vec_env import TradingVecEnv
 from agents.spec import TrainingSpec
 
@@ -14,8 +15,17 @@ ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 
 def ppo(spec: TrainingSpec, env: TradingVecEnv) -> OnPolicyAlgorithm:
     """Return stable-baselines3's PPO with the spec's settings; the same spec gives the same weights."""
+    return _ppo(PPO, spec, env)
+
+
+def fast_ppo(spec: TrainingSpec, env: TradingVecEnv) -> OnPolicyAlgorithm:
+    """Return the same PPO with compiled rollout and update (docs/decisions/010-fast-ppo.md)."""
+    return _ppo(FastPPO, spec, env)
+
+
+def _ppo(algorithm: type[PPO], spec: TrainingSpec, env: TradingVecEnv) -> OnPolicyAlgorithm:
     given = spec.ppo
-    return PPO(
+    return algorithm(
         "MlpPolicy",
         env,
         learning_rate=given.lr,
@@ -39,4 +49,7 @@ def ppo(spec: TrainingSpec, env: TradingVecEnv) -> OnPolicyAlgorithm:
     )
 
 
-BUILDERS: dict[str, Callable[[TrainingSpec, TradingVecEnv], OnPolicyAlgorithm]] = {"ppo": ppo}
+BUILDERS: dict[str, Callable[[TrainingSpec, TradingVecEnv], OnPolicyAlgorithm]] = {
+    "ppo": ppo,
+    "fast_ppo": fast_ppo,
+}
