@@ -180,7 +180,7 @@ class BarFeed:
             self._fetch(self._first_absent(stored, first_ms), due_ms, now_ms)
             stored = self._stored(first_ms, due_ms)
         if self.source is not None and (not len(stored) or stored.open_ms[-1] < due_ms):
-            self._wait_or_build(due_ms, now_ms)
+            self._wait_or_build(self._first_absent(stored, first_ms), due_ms, now_ms)
             stored = self._stored(first_ms, due_ms)
         return stored
 
@@ -198,7 +198,7 @@ class BarFeed:
                 self.pair, self.interval_ms, first_ms, due_ms + self.interval_ms, now_ms=now_ms
             )
         except SourceUnavailable as error:
-            if not self._store_built(due_ms):
+            if first_ms < due_ms or not self._store_built(due_ms):
                 raise
             logger.warning("%s: %s; the bar of %s is built from quotes", self.pair, error.message, due_ms)
             return
@@ -206,10 +206,14 @@ class BarFeed:
             raise SourceUnavailable(error.message) from error
         self._store([tuple(getattr(found, name)[at] for name in COLUMNS) for at in range(len(found))])
 
-    def _wait_or_build(self, due_ms: int, now_ms: int) -> None:
-        """Give the source a little time for the newest bar, then build it from quotes."""
+    def _wait_or_build(self, absent_ms: int, due_ms: int, now_ms: int) -> None:
+        """Give the source a little time for the newest bar, then build it from quotes.
+
+        One bar only: behind a hole it would be taken in as if nothing had happened in between.
+        """
         late_ms = now_ms - due_ms - self.interval_ms
-        if late_ms < self.interval_ms // GRACE or not self._store_built(due_ms):
+        is_early = late_ms < self.interval_ms // GRACE
+        if is_early or absent_ms < due_ms or not self._store_built(due_ms):
             raise SourceUnavailable(
                 f"the candle source has no bar of {self.pair} yet that closed {late_ms} ms ago"
             )

@@ -119,6 +119,37 @@ def test_without_source_and_quotes_the_bar_is_unknown(source):
     assert len(feed.advance(at(source, 1001))) == 1
 
 
+def watch(feed, source, row):
+    """See quotes all through a bar and a little longer."""
+    for second in range(-30, 70, 5):
+        feed.ticks.see(Decimal(100), int(source.all.open_ms[row]) + second * 1000)
+
+
+@pytest.mark.django_db
+def test_a_source_that_is_down_at_the_start_is_waited_for(source):
+    feed = feed_of(source)
+    source.is_down = True
+    watch(feed, source, 1000)
+    with pytest.raises(SourceUnavailable):  # one bar from quotes is no history
+        feed.advance(at(source, 1000))
+    source.is_down = False
+    assert feed.advance(at(source, 1000)) == [int(source.all.open_ms[1000])]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("fault", [{"is_down": True}, {"lag": 2 * MINUTE}])
+def test_no_bar_is_built_behind_a_hole(source, fault):
+    feed = feed_of(source)
+    feed.advance(at(source, 1000))
+    for name, value in fault.items():
+        setattr(source, name, value)
+    watch(feed, source, 1002)
+    with pytest.raises(SourceUnavailable):
+        feed.advance(at(source, 1002, 30_000))
+    source.is_down, source.lag = False, 0
+    assert feed.advance(at(source, 1002, 30_000)) == source.all.open_ms[1001:1003].tolist()
+
+
 @pytest.mark.django_db
 def test_a_late_source_is_waited_for(source):
     feed = feed_of(source)
