@@ -20,9 +20,17 @@ class Gate:
     move_bars: int = 60
 
     def __post_init__(self) -> None:
-        _require(_is_number(self.confidence) and 0 <= self.confidence <= 1, "confidence", "0 to 1")
-        _require(_is_number(self.min_move) and 0 <= self.min_move < 1, "min_move", "a fraction, 0 to below 1")
-        _require(isinstance(self.move_bars, int) and 2 <= self.move_bars <= 10_000, "move_bars", "2 to 10000")
+        _require(
+            _is_number(self.confidence) and 0 <= self.confidence <= 1, "confidence", "a number from 0 to 1"
+        )
+        _require(
+            _is_number(self.min_move) and 0 <= self.min_move < 1, "min_move", "a fraction from 0 to below 1"
+        )
+        _require(
+            isinstance(self.move_bars, int) and 2 <= self.move_bars <= 10_000,
+            "move_bars",
+            "a whole number from 2 to 10000",
+        )
 
     @property
     def closes_needed(self) -> int:
@@ -69,4 +77,4 @@ def _is_number(value: object) -> bool:
 
 def _require(is_met: bool, name: str, bounds: str) -> None:
     if not is_met:
-        raise BadInput(f"{name} must be a number in the range {bounds}", name)
+        raise BadInput(f"{name} must be {bounds}", name)

@@ -27,6 +27,7 @@ NAMES = (
 )
 ALIASES = {"429": "http_429", "5xx_before": "http_5xx_before", "5xx_after": "http_5xx_after"}
 CLOSED_BY_FALSE = ("is_running", "can_trade")  # here false sets the fault and true clears it
+MOST_MS = 10 * 365 * 86_400_000
 MILLISECONDS = ("latency_ms", "latency_before_ms", "clock_skew_ms")
 
 
@@ -116,12 +117,26 @@ def fault_of(name: str, given: Any, now_ms: int) -> Fault | None:
         raise BadInput(f"fault {name}: unknown option {sorted(unknown)[0]!r}", field=name)
     paths = options.get("paths") or ()
     try:
-        return Fault(
+        return _checked(
+            name,
             value=float(value) if name in MILLISECONDS else value,
             times=None if options.get("times") is None else int(options["times"]),
             paths=(paths,) if isinstance(paths, str) else tuple(map(str, paths)),
             probability=float(options.get("probability", 1.0)),
             seed=int(options.get("seed", 0)),
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise BadInput(f"fault {name}: {error}", field=name) from error
+
+
+def _checked(name: str, **given: Any) -> Fault:
+    """:raises BadInput: for a number out of its range."""
+    value = given["value"]
+    least = -MOST_MS if name == "clock_skew_ms" else 0
+    if name in MILLISECONDS and not least <= value <= MOST_MS:
+        raise BadInput(f"fault {name}: the value must be from {least} to {MOST_MS} milliseconds", field=name)
+    if given["times"] is not None and given["times"] < 0:
+        raise BadInput(f"fault {name}: times must be 0 or more", field=name)
+    if not 0 <= given["probability"] <= 1:
+        raise BadInput(f"fault {name}: the probability must be from 0 to 1", field=name)
+    return Fault(**given)

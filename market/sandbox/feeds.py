@@ -175,8 +175,11 @@ def read_script(path: Path, into: dict[str, list[ScriptRow]]) -> None:
                 Decimal(row.get("last", row["bid"])),
             )
             rows = into.setdefault(_checked_pair(row["pair"]), [])
-        except (ValueError, KeyError, TypeError, InvalidOperation) as error:
+        except (ValueError, KeyError, TypeError, InvalidOperation, OverflowError) as error:
             raise BadInput(f"{path}, line {number}: needs t_ms, pair, bid, ask and last", "feed") from error
+        t_ms, *prices = quote
+        if t_ms < 0 or not all(price.is_finite() for price in prices):
+            raise BadInput(f"{path}, line {number}: needs numbers, and t_ms from 0", "feed")
         if not 0 < quote[1] < quote[2] or quote[3] <= 0 or (rows and rows[-1][0] >= quote[0]):
             raise BadInput(f"{path}, line {number}: needs 0 < bid < ask, last > 0 and growing t_ms", "feed")
         rows.append(quote)

@@ -21,6 +21,9 @@ from market.sandbox.server import Sandbox
 from market.sandbox.store import Store
 
 WINDOW_MS = 60_000
+MOST_SPEED = 1_000_000.0
+MOST_SPREAD_BPS = 5_000.0  # a bid of half the price
+LAST_MS = 4_102_444_800_000  # 2100-01-01
 
 
 @dataclass(slots=True)
@@ -88,11 +91,8 @@ def build(options: Options, series: SeriesReader | None = None) -> Sandbox:
     :raises BadInput: for anything that cannot be used, before anything is served.
     """
     accounts, quirks, faults = _accounts(options.accounts), _quirks(options.quirks), _pairs_of(options.faults)
-    if options.speed <= 0:
-        raise BadInput("the speed must be above 0", "speed")
-    if options.per_minute is not None and options.per_minute < 1:
-        raise BadInput("the rate must be at least 1 call per minute; --no-rate-limit turns it off", "rate")
-    store = Store(options.state, options.fresh)
+    _check_numbers(options)
+    store = Store(options.state)
     try:
         return _built(options, store, accounts, quirks, faults, series)
     except BaseException:
@@ -100,22 +100,40 @@ def build(options: Options, series: SeriesReader | None = None) -> Sandbox:
         raise
 
 
+def _check_numbers(options: Options) -> None:
+    """:raises BadInput: for a number that no exchange can run on; NaN is none."""
+    if not 0 < options.speed <= MOST_SPEED:
+        raise BadInput(f"the speed must be above 0 and at most {MOST_SPEED:,.0f}", "speed")
+    if not 0 <= options.spread_bps <= MOST_SPREAD_BPS:
+        raise BadInput(f"the spread must be from 0 to {MOST_SPREAD_BPS:,.0f} basis points", "spread_bps")
+    if options.start_ms is not None and not 0 <= options.start_ms < LAST_MS:
+        raise BadInput("the start must be epoch milliseconds, after 1970 and before 2100", "start")
+    if options.per_minute is not None and options.per_minute < 1:
+        raise BadInput("the rate must be at least 1 call per minute; --no-rate-limit turns it off", "rate")
+
+
 def _built(
     options: Options, store: Store, accounts: dict[str, tuple[str, Decimal]], quirks: Quirks,
     faults: dict[str, Any], series: SeriesReader | None,
 ) -> Sandbox:  # fmt: skip
-    events = list(store.events())
+    events = [] if options.fresh else list(store.events())
     origin_ms = events[0]["t_ms"] if events else None  # the first line says where live time began
     wall_ms = int(time.time() * 1000) if options.clock == "real" else None
     prices = prices_of(options.feeds, origin_ms or options.start_ms or wall_ms, series)
     info, pairs, feeds = exchange_of(prices, options.spread_bps)
     if origin_ms is None:
         origin_ms = options.start_ms if options.start_ms is not None else prices.start_ms
-        store.append({"kind": "origin", "t_ms": origin_ms, "feeds": options.feeds})
-    now_ms = max([origin_ms, store.saved_clock() or 0, *(event["t_ms"] for event in events)])
+        _check_start(origin_ms, feeds)
+    saved_ms = 0 if options.fresh else store.saved_clock() or 0
+    now_ms = max([origin_ms, saved_ms, *(event["t_ms"] for event in events)])
     if events and events[0]["feeds"] != options.feeds:
         _check_covers(options, feeds, now_ms)
     clock = _clock(options, now_ms)
+    active = Faults()
+    active.change(faults, clock.now_ms())
+    if not events:  # from here on nothing can be refused: only now is anything forgotten or written
+        store.clear()
+        store.append({"kind": "origin", "t_ms": origin_ms, "feeds": options.feeds})
     engine = Engine(pairs, feeds, quirks, store.append)
     for event in events:
         if event["kind"] != "origin":
@@ -124,9 +142,14 @@ def _built(
         engine.open_account(key, usd, clock.now_ms())
     secrets = {key: secret for key, (secret, _) in accounts.items()}
     gate = Gate(Api(engine, info), secrets, Limiter(options.per_minute), WINDOW_MS * max(1.0, clock.speed))
-    active = Faults()
-    active.change(faults, clock.now_ms())
     return Sandbox(engine, gate, clock, active, store)
+
+
+def _check_start(start_ms: int, feeds: dict[str, Feed]) -> None:
+    """Refuse a start at which no feed has a price yet."""
+    first_ms = min(feed.first_ms for feed in feeds.values())
+    if start_ms < first_ms:
+        raise BadInput(f"no feed has a price at {start_ms} yet; the first one is at {first_ms}", "start")
 
 
 def _check_covers(options: Options, feeds: dict[str, Feed], now_ms: int) -> None:

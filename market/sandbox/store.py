@@ -19,7 +19,7 @@ class Store:
     :raises BadInput: when the folder cannot be written or another sandbox uses it.
     """
 
-    def __init__(self, folder: Path, fresh: bool = False) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder, self.lines = folder, list[str]()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -34,9 +34,6 @@ class Store:
             raise BadInput(
                 f"another sandbox uses the state folder {folder}; give another --state", "state"
             ) from error
-        if fresh:
-            os.ftruncate(self._journal, 0)
-            os.ftruncate(self._clock, 0)
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield the recorded changes, oldest first."""
@@ -54,6 +51,12 @@ class Store:
                 self.lines.append(line[:-1].decode())
                 yield event
         os.ftruncate(self._journal, whole)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.lines.clear()
+        os.ftruncate(self._journal, 0)
+        os.ftruncate(self._clock, 0)
 
     def append(self, event: dict[str, Any]) -> None:
         """Write one change down."""

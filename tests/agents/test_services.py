@@ -344,7 +344,7 @@ def test_the_backtest_command_prints_its_result_as_json(user, series, capsys):
     [
         (("backtest", "nobody", "--series=1"), "there is no model 'nobody'"),
         (("backtest", "baseline:cash", "--pair=X/USD", "--interval=1m"), "known: SIM/USD 1m"),
-        (("backtest", "baseline:cash", "--series=1", "--from=yesterday"), "a date such as"),
+        (("backtest", "baseline:cash", "--series=1", "--from=yesterday"), "is no date"),
         (("train", "--pair=SIM/USD", "--interval=1m", "--preset=best"), "there is no preset"),
         (("train", "--pair=SIM/USD", "--interval=1m", "--set=lrr=1"), "did you mean 'lr'"),
         (("train", "--agent=alchemy", "--pair=SIM/USD", "--interval=1m"), "algorithm"),

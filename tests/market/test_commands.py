@@ -112,7 +112,13 @@ def test_an_instant_may_be_written_in_several_ways(text):
     assert moment_ms(text) == START
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2024-13-01", "20"])
+@pytest.mark.parametrize("text", ["", "yesterday", "2024-13-01", "20", "²²²²²²²²²²"])
 def test_what_is_no_instant_is_refused(text):
     with pytest.raises(BadInput, match="is no date"):
+        moment_ms(text)
+
+
+@pytest.mark.parametrize("text", ["1969-12-31", "9999-01-01", "9" * 30])
+def test_an_instant_no_market_can_have_is_refused(text):
+    with pytest.raises(BadInput, match="between 1970 and 2100"):
         moment_ms(text)

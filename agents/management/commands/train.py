@@ -1,6 +1,7 @@
 """`manage.py train`: start a training run, and follow it with --wait."""
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -42,7 +43,7 @@ class Command(ProductCommand):
         if "series" in chosen:
             preset = {key: value for key, value in preset.items() if key != "interval"}
         spec = apply_overrides({**preset, **chosen}, options["set"])
-        name = options["name"] or f"{options['agent']} {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())}"
+        name = options["name"] or f"{options['agent']} {datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]
         run = services.start_training(owner=owner, name=name, spec=spec)
         self.say(f"run {run.pk}: {run.name} on {run.series}, {run.steps_total:,} steps")
         if options["wait"]:

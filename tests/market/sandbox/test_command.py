@@ -43,6 +43,14 @@ def refusal(tmp_path, *arguments):
         ("--fault=latency_ms", "a fault is NAME=VALUE"),
         ("--quirk=haste=on", "a quirk is NAME=on"),
         ("--speed=0", "the speed must be above 0"),
+        ("--speed=nan", "the speed must be above 0"),
+        ("--speed=1e999", "the speed must be above 0"),
+        ("--spread-bps=nan", "the spread must be from 0"),
+        ("--spread-bps=-1", "the spread must be from 0"),
+        ("--start=-1", "after 1970 and before 2100"),
+        ("--start=99999999999999999999", "after 1970 and before 2100"),
+        ("--fault=latency_ms=nan", "must be from 0 to"),
+        ("--fault=latency_ms=-1", "must be from 0 to"),
         ("--rate=0", "at least 1 call"),
     ],
 )
@@ -68,7 +76,14 @@ def test_a_file_that_is_no_candle_file_is_named(tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    "line", ["{", '{"t_ms": 1}', '{"t_ms": 2, "pair": "BTC/USD", "bid": 2, "ask": 1, "last": 1}']
+    "line",
+    [
+        "{",
+        '{"t_ms": 1}',
+        '{"t_ms": 2, "pair": "BTC/USD", "bid": 2, "ask": 1, "last": 1}',
+        '{"t_ms": 2, "pair": "BTC/USD", "bid": NaN, "ask": 1, "last": 1}',
+        '{"t_ms": Infinity, "pair": "BTC/USD", "bid": 1, "ask": 2, "last": 1}',
+    ],
 )
 def test_a_bad_script_line_is_named_by_number(tmp_path, line):
     path = tmp_path / "script.jsonl"

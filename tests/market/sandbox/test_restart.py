@@ -3,6 +3,7 @@
 import pytest
 
 from market.errors import BadInput
+from market.sandbox.options import Options, build
 from market.sandbox.store import Store
 from tests.market.sandbox.conftest import T0
 from tests.sandbox_server import SECRET, start_sandbox
@@ -99,3 +100,14 @@ def test_a_feed_of_another_time_is_refused_on_an_old_state(tmp_path):
         venue.order("BUY", "0.001")
     with pytest.raises(BadInput, match="--fresh to forget it"):
         start_sandbox(feed=[(5, *QUOTES[0][1:])], state_dir=tmp_path)
+
+
+def test_a_refused_start_leaves_the_stored_exchange_as_it_was(tmp_path):
+    with start_sandbox(feed=QUOTES, state_dir=tmp_path) as venue:
+        venue.order("BUY", "1")
+    before = (tmp_path / "journal.jsonl").read_bytes()
+    for wrong in ({"feeds": ["replay:/missing@BTC/USD"]}, {"faults": ["latency_ms=nan"]}):
+        asked = {"feeds": ["synthetic:7"], "clock": "manual", "fresh": True} | wrong
+        with pytest.raises(BadInput):
+            build(Options(state=tmp_path, **asked))
+        assert (tmp_path / "journal.jsonl").read_bytes() == before

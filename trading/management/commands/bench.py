@@ -1,16 +1,22 @@
 """`manage.py bench NAME`: run one of the benchmarks and print its figures."""
 
 import platform
+from collections.abc import Callable
 from importlib import import_module, metadata
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandParser
 
 from market.commands import ProductCommand
 from market.errors import BadInput
 
-BENCHMARKS = sorted(path.stem.removeprefix("bench_") for path in Path("benchmarks").glob("bench_*.py"))
+BENCHMARKS = sorted(
+    path.stem.removeprefix("bench_") for path in (settings.BASE_DIR / "benchmarks").glob("bench_*.py")
+)
+MOST = 100_000_000
 LIBRARIES = ("numpy", "numba", "torch", "stable-baselines3", "pyarrow", "TA-Lib")
 
 
@@ -30,11 +36,31 @@ class Command(ProductCommand):
             raise BadInput(
                 f"there is no benchmark {options['name']!r}; choose one of {', '.join(BENCHMARKS)}"
             )
-        chosen = dict(pair.partition("=")[::2] for pair in options["set"])
-        figures = import_module(f"benchmarks.bench_{options['name']}").run(**chosen)
+        benchmark = import_module(f"benchmarks.bench_{options['name']}").run
+        figures = benchmark(**numbers_of(options["set"], benchmark))
         for name, value in figures.items():
             self.say(f"{name:32} {value:,.3f}" if isinstance(value, float) else f"{name:32} {value}")
         return {"bench": options["name"], **figures, "machine": machine()}
+
+
+def numbers_of(pairs: list[str], benchmark: Callable[..., Any]) -> dict[str, int | float]:
+    """Return KEY=NUMBER texts as a benchmark's arguments.
+
+    :raises BadInput: for an option it does not have, or a value that is no number above 0.
+    """
+    accepted = [name for name, one in signature(benchmark).parameters.items() if one.kind != one.VAR_KEYWORD]
+    chosen: dict[str, int | float] = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        if name not in accepted:
+            raise BadInput(f"there is no option {name!r}; there are {', '.join(accepted) or 'none'}", "set")
+        try:
+            chosen[name] = int(text) if text.isascii() and text.isdigit() else float(text)
+        except ValueError:
+            chosen[name] = 0
+        if not 0 < chosen[name] <= MOST:
+            raise BadInput(f"{name} must be a number above 0 and at most {MOST:,}, not {text!r}", "set")
+    return chosen
 
 
 def machine() -> dict[str, str]:
