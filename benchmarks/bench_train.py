@@ -6,6 +6,7 @@ from typing import Any
 
 from agents.envs.batched import packed
 from agents.spec import TrainingSpec
+from benchmarks import bench_fast_ppo
 from market.features import PRESETS, Scaler, compute
 from market.synthetic import regime_market
 
@@ -15,10 +16,10 @@ ROLLOUT = 16_384
 def run(
     bars: int | str = 100_000, rollouts: int | str = 3, repeat: int | str = 3, threads: int | str = 1
 ) -> dict[str, Any]:
-    """Return medians of plain PPO (stable-baselines3) on the batched market.
+    """Return medians: fast PPO and plain PPO at the library's defaults, and plain PPO at a large batch.
 
-    64x64 network, 256 accounts, rollouts of 16,384 steps, batch 1024, 10 epochs, core features, costs on.
-    `fps_fast` and `fps_two_cores` belong to a fused PPO and are null until there is one.
+    `fps_fast`, `fps_sb3` and `fps_two_cores` are of one run with 64x64 networks, batch 64 and 10 epochs (see
+    bench_fast_ppo); `fps_sb3_batch_1024` uses 256 accounts, batch 1024, 10 epochs. Costs are on in all.
 
     :param rollouts: timed rollouts and updates per repeat, after one that warms up
     :param threads: what torch may use; on a busy machine a second one costs more than it brings
@@ -27,12 +28,19 @@ def run(
 
     torch.set_num_threads(int(threads))
     speeds = [_steps_per_s(int(bars), int(rollouts), seed) for seed in range(int(repeat))]
+    together = bench_fast_ppo.run()
+    keys = (
+        "fps_fast",
+        "fps_sb3",
+        "fps_two_cores",
+        "ratio",
+        "fps_sb3_dummy",
+        "ratio_dummy",
+        "fps_per_cpu_second",
+    )
     return {
-        "fps_fast": None,
-        "fps_sb3": statistics.median(speeds),
-        "fps_two_cores": None,
-        "batch_size": 1024,
-        "epochs": 10,
+        **{key: together[key] for key in keys},
+        "fps_sb3_batch_1024": statistics.median(speeds),
         "threads": int(threads),
     }
 

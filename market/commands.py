@@ -7,6 +7,8 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
 
 from market.errors import BadInput
 
@@ -37,10 +39,20 @@ class ProductCommand(BaseCommand):
             result = self.run(**options)
         except BadInput as error:
             raise CommandError(error.message, returncode=2) from error
+        except DatabaseError as error:
+            if is_migrated():
+                raise
+            raise CommandError("the database is not up to date: run `make setup`", returncode=2) from error
         except KeyboardInterrupt:
             sys.exit(130)
         if self.as_json and result is not None:
             self.stdout.write(json.dumps(result, default=str))
+
+
+def is_migrated() -> bool:
+    """Say whether every migration has been applied."""
+    executor = MigrationExecutor(connection)
+    return not executor.migration_plan(executor.loader.graph.leaf_nodes())
 
 
 def user_named(name: str | None) -> User | None:
