@@ -1,7 +1,11 @@
 """Clients of the API, and one of everything."""
 
+import io
+
 import pytest
+import yaml
 from django.core.cache import cache
+from django.core.management import call_command
 from rest_framework.test import APIClient
 
 from market.web.roles import Role
@@ -11,6 +15,20 @@ from tests import factories
 @pytest.fixture(autouse=True)
 def fresh_throttles():
     cache.clear()
+
+
+class Description(dict):
+    """The parsed description; its repr is short because failure messages hold it."""
+
+    def __repr__(self):
+        return "<schema>"
+
+
+@pytest.fixture(scope="module")
+def schema():
+    out = io.StringIO()
+    call_command("spectacular", "--validate", "--fail-on-warn", stdout=out)
+    return Description(yaml.safe_load(out.getvalue()))
 
 
 @pytest.fixture

@@ -1,29 +1,10 @@
 """The OpenAPI description is complete, and what it promises holds for whatever is asked."""
 
-import io
-
-import pytest
-import yaml
 from django.core.cache import cache
-from django.core.management import call_command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.api.conftest import client_of
-
-
-class Description(dict):
-    """The parsed description; its repr is short because failure messages hold it."""
-
-    def __repr__(self):
-        return "<schema>"
-
-
-@pytest.fixture(scope="module")
-def schema():
-    out = io.StringIO()
-    call_command("spectacular", "--validate", "--fail-on-warn", stdout=out)
-    return Description(yaml.safe_load(out.getvalue()))
 
 
 def test_the_description_is_made_without_warnings(schema):
