@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
+from django.db import IntegrityError
 from django.utils import timezone
 from knox.models import AuthToken
 from rest_framework.test import APIClient
@@ -14,6 +15,7 @@ from market.models import AuditEvent, IdempotencyKey, ImportReport
 from tests import factories
 from tests.api.conftest import client_of
 from trading.models import Account, RiskProfile
+from trading.models.risk import RANGES, out_of_range
 
 SESSIONS = "/api/v1/sessions/"
 ACCOUNT = {"name": "contest", "venue": "roostoo", "base_url": "http://127.0.0.1:1", "key": "K" * 64,
@@ -198,8 +200,19 @@ def test_a_risk_profile_is_made_changed_and_recorded(api, ada):
     changed = api.patch(f"/api/v1/risk-profiles/{made['id']}/", {"stop_loss": 0.03}, format="json").json()
     wrong = api.patch(f"/api/v1/risk-profiles/{made['id']}/", {"stop_loss": 5}, format="json")
     assert (changed["stop_loss"], wrong.status_code) == (0.03, 400)
+    assert wrong.json()["errors"] == {"stop_loss": ["This must be between 0 and 1 (0.02 is 2 %); it is 5.0."]}
     assert RiskProfile.objects.get().stop_loss == 0.03
     assert AuditEvent.objects.filter(action="risk.change").count() == 2
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_the_database_refuses_what_the_sentences_refuse(ada, name):
+    wrong = 0 if name in ("max_exposure", "max_order_share", "min_move_bars", "max_stale_s") else -1
+    assert list(out_of_range({name: wrong})) == [name]
+    assert not out_of_range({name: getattr(RiskProfile(), name)})
+    if name != "min_move_bars":
+        with pytest.raises(IntegrityError):
+            factories.RiskFactory(owner=ada, **{name: wrong})
 
 
 def test_health_tells_strangers_little_and_staff_more(db):

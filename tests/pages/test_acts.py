@@ -116,7 +116,10 @@ def test_a_token_is_shown_once_and_stored_as_a_hash(as_ada, ada):
 def test_a_risk_profile_outside_its_range_is_refused(as_ada, ada):
     good = factories.RiskFactory.build()
     form = {name: getattr(good, name) for name in as_ada.get(reverse("risk")).context["form"].fields}
-    assert as_ada.post(reverse("risk"), form | {"max_exposure": 7}).status_code == 422
+    answer = as_ada.post(reverse("risk"), form | {"max_exposure": 7})
+    assert answer.status_code == 422
+    assert list(answer.context["form"].errors) == ["max_exposure"]
+    assert "above 0 and at most 1" in answer.context["form"].errors["max_exposure"][0]
     assert as_ada.post(reverse("risk"), form).status_code == 302
     assert RiskProfile.objects.get().owner == ada
 

@@ -18,6 +18,7 @@ from market.web.roles import Role, person
 from market.web.schema import example
 from trading import accounts
 from trading.models import Account, Alert, Holding, RiskProfile
+from trading.models.risk import out_of_range
 
 
 class HoldingSerializer(serializers.ModelSerializer):
@@ -105,6 +106,11 @@ class RiskSerializer(serializers.ModelSerializer):
     class Meta:
         model = RiskProfile
         exclude = ("owner",)
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        if wrong := out_of_range(given):
+            raise serializers.ValidationError(wrong)
+        return given
 
     def get_is_shared(self, profile: RiskProfile) -> bool:
         return profile.owner_id is None

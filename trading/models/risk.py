@@ -1,10 +1,38 @@
 """Risk profiles: the limits a session trades under."""
 
+from typing import Any
+
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
 from market.models import OwnedQuerySet
+
+SHARE = "between 0 and 1 (0.02 is 2 %)"
+RANGES = {  # field: (is allowed, what is allowed)
+    "max_exposure": (lambda x: 0 < x <= 1, "above 0 and at most 1 (1 is all of the equity)"),
+    "max_order_share": (lambda x: 0 < x <= 1, "above 0 and at most 1 (1 is all of the equity)"),
+    "stop_loss": (lambda x: 0 <= x < 1, SHARE),
+    "take_profit": (lambda x: 0 <= x < float("inf"), "0 or more (0.03 is 3 %)"),
+    "trailing_stop": (lambda x: 0 <= x < 1, SHARE),
+    "min_confidence": (lambda x: 0 <= x <= 1, SHARE),
+    "min_move": (lambda x: 0 <= x < float("inf"), "0 or more (0.001 is 0.1 %)"),
+    "min_move_bars": (lambda x: x >= 1, "at least 1"),
+    "daily_loss": (lambda x: 0 <= x <= 1, SHARE),
+    "max_drawdown": (lambda x: 0 <= x <= 1, SHARE),
+    "max_stale_s": (lambda x: 0 < x < float("inf"), "above 0 seconds"),
+    "max_spread": (lambda x: 0 <= x < float("inf"), "0 or more (0.005 is 0.5 %)"),
+}
+
+
+def out_of_range(values: dict[str, Any]) -> dict[str, str]:
+    """Return {field: sentence} for every limit that is not within its range."""
+    return {
+        name: f"This must be {allowed}; it is {values[name]}."
+        for name, (is_allowed, allowed) in RANGES.items()
+        if values.get(name) is not None and not is_allowed(values[name])
+    }
 
 
 class RiskProfile(models.Model):
@@ -54,3 +82,11 @@ class RiskProfile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Say which limit is out of its range; the constraint stands behind it.
+
+        :raises ValidationError: with one sentence per field.
+        """
+        if wrong := out_of_range(vars(self)):
+            raise ValidationError(wrong)
