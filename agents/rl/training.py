@@ -130,6 +130,7 @@ class _Run:
         self.next_checkpoint = _every(spec.checkpoint_every, spec)
         self.next_metric = 0
         self.snapshot: dict[str, Any] | None = None
+        self.saved_step = 0
         self.latest: dict[str, float] = {}
         self.clock: Callable[[], float] = time.monotonic
         self.began_s, self.began_step, self.reported_s = self.clock(), 0, 0.0
@@ -161,7 +162,7 @@ class _Run:
             if step >= self.next_metric:
                 self.listener.metric(step, dict(self.latest))
                 self.next_metric = step + max(1, self.spec.steps // METRIC_ROWS)
-        self.snapshot = self._captured()
+        self.snapshot, self.saved_step = self._captured(), step
         if step >= self.next_checkpoint:
             self.next_checkpoint = step + _every(self.spec.checkpoint_every, self.spec)
             self.snapshot["next_checkpoint"] = self.next_checkpoint
@@ -174,10 +175,11 @@ class _Run:
         now = self.clock()
         if self.listener.is_stop_wanted():
             self._save()
+            self._report(now, self.saved_step)  # what the checkpoint holds, so that row and curves agree
             raise Stopped
         if now - self.reported_s >= REPORT_S:
             self.reported_s = now
-            self._report(now)
+            self._report(now, self.model.num_timesteps)
 
     def after_rollout(self) -> None:
         """Note what the rollout was worth; the update follows."""
@@ -194,7 +196,7 @@ class _Run:
         if self.judged.last.get("step") != self.model.num_timesteps:
             self._judge()
         self.listener.metric(self.model.num_timesteps, dict(self.latest))
-        self._report(self.clock())
+        self._report(self.clock(), self.model.num_timesteps)
         last_score = float(self.judged.last["score"])
         self.model.policy.load_state_dict(self.judged.weights)
         network = network_of(self.model.policy)
@@ -255,8 +257,7 @@ class _Run:
         if self.snapshot is not None:
             checkpoints.save(self.path, self.snapshot)
 
-    def _report(self, now: float) -> None:
-        done = self.model.num_timesteps
+    def _report(self, now: float, done: int) -> None:
         fps = (done - self.began_step) / max(now - self.began_s, 1e-9)
         left = max(0, self.spec.steps - done)
         self.listener.progress(

@@ -86,10 +86,12 @@ def test_a_killed_run_resumed_ends_with_the_weights_of_an_uninterrupted_one(read
 
 
 def test_a_stopped_run_saves_and_goes_on_from_there(ready, whole, tmp_path):
+    stopped = Ear(stop_at=120)
     with pytest.raises(Stopped):
-        learn(spec(), ready, tmp_path / "stopped", Ear(stop_at=120))
+        learn(spec(), ready, tmp_path / "stopped", stopped)
     saved = checkpoints.load(tmp_path / "stopped" / "checkpoint.pt")
     assert saved["steps"] == 768  # the rollout that was under way is done again
+    assert stopped.steps[-1] == 768  # and the row says the same
     ear = Ear()
     assert learn(spec(), ready, tmp_path / "stopped", ear).network.hash == whole.network.hash
     assert min(ear.metrics) > 768
