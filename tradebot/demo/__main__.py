@@ -39,7 +39,11 @@ def main() -> int:
     os.environ.update(VAR_DIR=str(var), DJANGO_SETTINGS_MODULE="tradebot.settings")
     os.environ.setdefault("LOG_LEVEL", "WARNING")
     os.chdir(env.BASE_DIR)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end through the same door
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # one door for both, also in a script's background
+        signal.signal(number, signal.default_int_handler)
 
     import django
 
