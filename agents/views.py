@@ -11,7 +11,7 @@ from agents import services
 from agents.forms import BacktestForm, TrainingForm
 from agents.models import Backtest, JobStatus, ModelStatus, TrainedModel, TrainingRun
 from market.web import metrics, sse
-from market.web.definitions import definition
+from market.web.numbers import currency_of
 from market.web.ownership import visible
 from market.web.pages import attempt, do, page_of, unbound_or_posted
 from market.web.roles import Role, page
@@ -109,7 +109,7 @@ def model(request: HttpRequest, pk: int) -> HttpResponse:
     found = get_object_or_404(rows, pk=pk)
     context = {
         "model": found,
-        "metrics": metrics.rows(found.metrics),
+        "metrics": metrics.rows(found.metrics, currency_of(found.series.pair)),
         "backtests": found.backtests.select_related("series")[:10],
         "features": _feature_names(found.feature_set),
         "is_promoted": found.status == ModelStatus.PROMOTED,
@@ -153,11 +153,15 @@ def _start_backtest(user: Any, given: dict[str, Any]) -> Backtest:
 def backtest(request: HttpRequest, pk: int) -> HttpResponse:
     rows = visible(Backtest, request.user).select_related("series", "model").defer("curve")
     found = get_object_or_404(rows, pk=pk)
+    currency = currency_of(found.series.pair)
+    figures = metrics.rows(found.metrics, currency)
     context = {
         "backtest": found,
         "is_open": found.status in UNFINISHED,
-        "metrics": metrics.rows(found.metrics),
-        "headline": {row["name"]: row for row in metrics.rows(found.metrics)},
+        "metrics": figures,
+        "headline": {row["name"]: row for row in figures},
+        "currency": currency,
+        "mark_count": MARKS,
         "trades": found.trades[-200:][::-1],
         "trade_count": len(found.trades),
         "summary": found.error.partition("\n")[0],
@@ -199,7 +203,7 @@ def _curve(name: str) -> dict[str, Any]:
     return {
         "name": name,
         "label": metrics.label(name),
-        "definition": definition(name),
+        "definition": metrics.explained(name),
         "steps": [],
         "values": [],
     }

@@ -41,6 +41,7 @@ def series(request: HttpRequest, pk: int) -> HttpResponse:
     found = get_object_or_404(selectors.series_list(request.user), pk=pk)
     context = {
         "series": found,
+        "coin": found.pair.partition("/")[0],
         "gaps": found.gaps.order_by("-missing")[:GAPS_SHOWN],
         "partitions": found.partitions.all(),
         "reports": found.imports.all()[:5],

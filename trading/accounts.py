@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 
 from market.errors import BadInput, Conflict
 from market.models import AuditEvent
+from market.web import numbers
 from trading.exchanges.errors import (
     BadAnswer,
     BadCredentials,
@@ -175,7 +176,7 @@ def _read_all(exchange: Exchange, offset_ms: int) -> CheckResult:
     sentence = f"The connection works: {len(pairs)} pairs, {_purse(balances)}"
     sentence += "." if exchange.tradable() else ", but the venue takes no orders at present."
     if abs(offset_ms) > OFFSET_WORTH_TELLING_MS:
-        sentence += f" The venue's clock is {_seconds(offset_ms)} of ours; this is allowed for."
+        sentence += f" The venue's clock is {_apart(offset_ms)} ours; this is allowed for."
     return CheckResult(True, sentence, balances, offset_ms)
 
 
@@ -186,7 +187,7 @@ def failure(account: Account, error: ExchangeError, offset_ms: int | None = None
         case BadCredentials():
             return "The venue does not accept this key and secret: check both and enter them again."
         case ClockSkew():
-            off = "" if offset_ms is None else f" (it is {_seconds(offset_ms)} of ours)"
+            off = "" if offset_ms is None else f" (it is {_apart(offset_ms)} ours)"
             return (
                 f"The venue refuses our time although its own clock was just read{off}: check the clock here."
             )
@@ -206,8 +207,10 @@ def sentence_of(text: str) -> str:
     return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
-def _seconds(offset_ms: int) -> str:
-    return f"{abs(offset_ms) / 1000:,.1f} s {'ahead' if offset_ms > 0 else 'behind'}"
+def _apart(offset_ms: int) -> str:
+    size_s = abs(offset_ms) / 1000
+    span = f"{size_s:.1f} s" if size_s < 60 else numbers.seconds(size_s)
+    return f"{span} {'ahead of' if offset_ms > 0 else 'behind'}"
 
 
 def _purse(balances: dict[str, Balance]) -> str:

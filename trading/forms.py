@@ -73,7 +73,13 @@ class AccountForm(forms.Form):
         help_text="Stored encrypted; never shown again.",
     )
     calls_per_minute = forms.IntegerField(min_value=1, max_value=100_000, initial=28)
-    poll_s = forms.FloatField(min_value=0.05, max_value=3600, initial=5, label="Seconds between prices")
+    poll_s = forms.FloatField(
+        min_value=0.05,
+        max_value=3600,
+        initial=5,
+        label="Seconds between prices",
+        help_text="Well below the length of a bar; on a replay at 60x a minute lasts one second.",
+    )
 
 
 class SecretForm(forms.Form):

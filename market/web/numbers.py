@@ -65,6 +65,11 @@ def seconds(value: float | None) -> str:
     return f"{total} s"
 
 
+def currency_of(pair: str) -> str:
+    """Return the quote currency of `BTC/USD`: the unit of its prices and amounts."""
+    return pair.rpartition("/")[2]
+
+
 def from_ms(value: int | None) -> datetime | None:
     """Return an epoch-ms instant as aware UTC; None for none (0 or absent)."""
     return datetime.fromtimestamp(value / 1000, tz=UTC) if value else None

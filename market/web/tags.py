@@ -19,6 +19,7 @@ register = template.Library()
 register.filter("plain", numbers.plain)
 register.filter("price", numbers.price)
 register.filter("span", numbers.seconds)
+register.filter("currency", numbers.currency_of)
 
 
 @register.filter
@@ -50,6 +51,16 @@ def change_share(value: Decimal | float | None) -> SafeString:
 def number(value: Decimal | float | None, places: int = 2) -> str:
     """Write a plain number."""
     return numbers.grouped(value, places)
+
+
+@register.filter
+def exact(value: Decimal | None) -> str:
+    """Write an amount with all its places: `12,345.678901`."""
+    if value is None:
+        return numbers.EMPTY
+    text = numbers.plain(abs(value)) or ""
+    whole, dot, rest = text.partition(".")
+    return (numbers.MINUS if value < 0 else "") + f"{int(whole):,}{dot}{rest}"
 
 
 @register.filter
@@ -116,6 +127,15 @@ def ago(value: datetime | None) -> SafeString | str:
 
 
 @register.filter
+def left(value: datetime | None) -> SafeString | str:
+    """Write how long it is until a wall-clock instant; the instant is in its `title`."""
+    if value is None:
+        return "never"
+    span = numbers.seconds(max(0, (value - timezone.now()).total_seconds()))
+    return format_html('<span title="{}">{}</span>', value.strftime("%Y-%m-%d %H:%M:%S UTC"), span)
+
+
+@register.filter
 def get(mapping: Any, key: Any) -> Any:
     """Read a key whose name is not an identifier; None when absent."""
     return mapping.get(key) if isinstance(mapping, dict) else None
@@ -143,12 +163,6 @@ def attribute(value: float | None) -> str:
 def at(rows: Sequence[Any] | None, index: int) -> Any:
     """Return a list's element; None beyond its end."""
     return rows[index] if rows is not None and 0 <= index < len(rows) else None
-
-
-@register.filter
-def currency(pair: str) -> str:
-    """Return the quote currency of `BTC/USD`."""
-    return pair.rpartition("/")[2]
 
 
 @register.filter

@@ -5,16 +5,17 @@ let holder = null;
 
 async function show() {
   const data = await load(holder.dataset.url);
+  const { currency, marks: shown } = holder.dataset;
   const at = (values) => points(data.t_ms ?? [], values ?? []);
   const marks = (side) => (data.marks ?? []).filter((m) => m.side === side).map((m) => ({ x: m.t_ms, y: m.equity, text: m.text }));
   draw(document.querySelector("#equity"), () => {
     const c = colours();
     return {
       series: [
-        { label: "Agent", data: at(data.equity), colour: c.first },
+        { label: `Agent (${currency})`, data: at(data.equity), colour: c.first },
         { label: "Buy and hold", data: at(data.benchmark), colour: c.second, dashed: true },
       ],
-      marks: [{ label: "Bought", data: marks("BUY"), colour: c.gain }, { label: "Sold", data: marks("SELL"), colour: c.loss, down: true }],
+      marks: [{ label: `Bought${shown}`, data: marks("BUY"), colour: c.gain }, { label: `Sold${shown}`, data: marks("SELL"), colour: c.loss, down: true }],
       legend: true,
     };
   });

@@ -1,11 +1,15 @@
 // The only module that knows Chart.js. Time axes are linear epoch milliseconds with our own tick text.
-import { stamp, tick } from "./times.js";
+import { roundTicks, stamp, tick } from "./times.js";
 
 const { Chart } = window;
 const drawn = new Map(); // canvas -> redraw
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const short = new Intl.NumberFormat("en-GB", { maximumSignificantDigits: 7 });
+const digits = new Intl.NumberFormat("en-GB", { maximumSignificantDigits: 7 });
+export const compact = new Intl.NumberFormat("en-GB", { notation: "compact", maximumSignificantDigits: 3 });
+const short = { format: (value) => digits.format(Math.abs(value) < 1e-12 ? 0 : value) }; // never "-0"
+const TICK_ROOM_PX = 84;
+const VALUE_ROOM_PX = 62; // charts below each other share their time axis when their value axes are equally wide
 
 export const colours = () => ({
   first: css("--series-1"), second: css("--series-2"), third: css("--series-3"), fourth: css("--series-4"),
@@ -14,23 +18,47 @@ export const colours = () => ({
 
 export const points = (times, values) => times.map((x, index) => ({ x, y: values[index] }));
 
+// Break the line where bars are missing: what is not known is not drawn.
+export function withGaps(rows, stepMs) {
+  return rows.flatMap((row, index) => {
+    const next = rows[index + 1];
+    return next && next.x - row.x > stepMs ? [row, { x: row.x + stepMs, y: row.y }, { x: row.x + stepMs, y: NaN }] : [row];
+  });
+}
+
+// Ticks at round times: full minutes, hours and days, as many as there is room for.
+function roundTimes(axis) {
+  if (!(axis.max > axis.min)) return;
+  const ticks = roundTicks(axis.min, axis.max, Math.max(2, Math.floor(axis.chart.width / TICK_ROOM_PX)));
+  axis.ticks = ticks.map((value) => ({ value }));
+}
+
 function timeAxis(colour) {
   return {
     type: "linear",
     bounds: "data",
     grid: { display: false },
     border: { color: colour.grid },
+    afterBuildTicks: roundTimes,
     ticks: {
-      color: colour.text, maxRotation: 0, autoSkip: true, maxTicksLimit: 7,
+      color: colour.text, maxRotation: 0, autoSkip: false,
       callback(value) { return tick(value, this.max - this.min); },
     },
+  };
+}
+
+function stepAxis(colour) {
+  return {
+    type: "linear", min: 0, grid: { display: false }, border: { color: colour.grid },
+    ticks: { color: colour.text, maxRotation: 0, maxTicksLimit: 6, includeBounds: false, callback: (v) => compact.format(v) },
   };
 }
 
 function valueAxis(colour, format, position = "right") {
   return {
     position, grid: { color: colour.grid }, border: { display: false },
-    ticks: { color: colour.text, maxTicksLimit: 6, callback: format },
+    afterFit(axis) { axis.width = Math.max(axis.width, VALUE_ROOM_PX); },
+    ticks: { color: colour.text, maxTicksLimit: 6, callback: (value) => format(value) },
   };
 }
 
@@ -46,7 +74,7 @@ function config(spec) {
   const sets = spec.series.map((one) => line({
     label: one.label, data: one.data, borderColor: one.colour, backgroundColor: one.fill ?? one.colour,
     fill: one.fill ? (one.toZero ? "origin" : "start") : false, stepped: one.stepped ?? false,
-    borderDash: one.dashed ? [4, 4] : [], borderWidth: one.width ?? 1.6,
+    borderDash: one.dashed ? [4, 4] : [], borderWidth: one.width ?? 1.6, spanGaps: !one.gaps,
   }));
   for (const mark of spec.marks ?? []) {
     sets.unshift({
@@ -54,7 +82,7 @@ function config(spec) {
       borderWidth: 1, pointStyle: "triangle", rotation: mark.down ? 180 : 0, pointRadius: 6, pointHoverRadius: 8,
     });
   }
-  const x = isTime ? timeAxis(colour) : { ...timeAxis(colour), ticks: { color: colour.text, maxTicksLimit: 7, maxRotation: 0, callback: (v) => short.format(v) } };
+  const x = isTime ? timeAxis(colour) : stepAxis(colour);
   return {
     type: "line",
     data: { datasets: sets },

@@ -25,6 +25,34 @@ export function stamp(ms) {
   return `${date} ${time}:${seconds} ${isLocal() ? "local" : "UTC"}`;
 }
 
+const SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
+const STEPS = [
+  SECOND, 5 * SECOND, 15 * SECOND, 30 * SECOND, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE,
+  HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 4 * DAY, 7 * DAY, 14 * DAY,
+];
+const MONTHS = [1, 2, 3, 6, 12, 24, 60, 120];
+
+// Round times within [from, to], at most `most` of them, round in the shown zone.
+export function roundTicks(from, to, most) {
+  const shift = isLocal() ? new Date(from).getTimezoneOffset() * MINUTE : 0;
+  const step = STEPS.find((size) => (to - from) / size <= most);
+  if (!step) return monthTicks(from, to, most);
+  const ticks = [];
+  for (let at = Math.ceil((from - shift) / step) * step + shift; at <= to; at += step) ticks.push(at);
+  return ticks;
+}
+
+function monthTicks(from, to, most) {
+  const step = MONTHS.find((months) => (to - from) / (months * 30 * DAY) <= most) ?? MONTHS.at(-1);
+  const start = new Date(from);
+  const ticks = [];
+  for (let month = Math.ceil((start.getUTCFullYear() * 12 + start.getUTCMonth()) / step) * step; ; month += step) {
+    const at = Date.UTC(Math.floor(month / 12), month % 12);
+    if (at > to) return ticks;
+    if (at >= from) ticks.push(at);
+  }
+}
+
 // A tick's text: as fine as the span of the axis needs.
 export function tick(ms, spanMs) {
   const { date, day, time, seconds } = parts(ms);

@@ -114,7 +114,10 @@ def decision_facts(decision: Decision) -> dict[str, Any]:
         "session": decision.session,
         "names": action_names(decision.session),
         "orders": decision.orders.all(),
-        "portfolio": list(zip(PORTFOLIO, decision.portfolio, strict=False)),
+        "portfolio": [
+            (name, name.replace("_", " ").capitalize(), value)
+            for name, value in zip(PORTFOLIO, decision.portfolio, strict=False)
+        ],
     }
 
 

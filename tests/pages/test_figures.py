@@ -1,0 +1,68 @@
+"""What pages write: every figure has a definition, a unit and as many places as it deserves."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from django.utils import timezone
+
+from agents.evaluation.score import score_of
+from agents.observation import PORTFOLIO
+from agents.rl.training import SHOWN, TRAIN_NAMES
+from market.kernel.metrics import summary
+from market.web import definitions, metrics, tags
+from market.web.numbers import EMPTY, MINUS
+
+DAY_MS = 86_400_000
+REPORTED = {*TRAIN_NAMES.values(), "reward", "episode_return", "valid_score", *(f"valid_{n}" for n in SHOWN)}
+KEPT = {"score", "benchmark_return", "benchmark_score", "best_step", "checkpoints_compared", "last_score"}
+BACKTEST = {"decisions", "gated", "final_equity", "benchmark_sharpe", "benchmark_max_drawdown"}
+CURVE = np.array([100.0, 101.0, 99.0, 103.0])
+
+
+def test_every_figure_that_is_reported_is_explained():
+    measured = summary(CURVE, np.arange(4) * DAY_MS, DAY_MS)
+    for name in {*measured, *REPORTED, *KEPT, *BACKTEST}:
+        assert metrics.explained(name), name
+        assert metrics.label(name), name
+    assert set(PORTFOLIO) <= set(definitions.DEFINITIONS)
+    assert np.isfinite(score_of(CURVE))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("best_step", 253952, "253,952"),
+        ("valid_fills", 51.0, "51"),
+        ("valid_max_drawdown", -0.0206, f"{MINUS}2.06 %"),
+        ("valid_total_return", -0.016, f"{MINUS}1.60 %"),
+        ("fees", 126.946, "126.95 USD"),
+        ("gated", 0, "0"),
+        ("kl", 0.0016136, "0.00161"),
+        ("sharpe", None, EMPTY),
+    ],
+)
+def test_a_figure_has_the_places_and_the_unit_it_needs(name, value, text):
+    assert metrics.text(name, value, "USD") == text
+
+
+def test_figures_of_the_validation_say_so():
+    assert metrics.label("valid_sharpe") == "Validation Sharpe"
+    assert metrics.label("valid_score") == "Validation score"
+    assert metrics.explained("valid_sharpe").startswith("Newest checkpoint")
+
+
+def test_unknown_figures_are_shown_too():
+    assert [row["name"] for row in metrics.rows({"new": 1.5, "sharpe": 1.0})] == ["sharpe", "new"]
+
+
+def test_amounts_in_books_keep_every_place():
+    assert tags.exact(Decimal("-12474.534160")) == f"{MINUS}12,474.53416"
+    assert tags.exact(Decimal("50000")) == "50,000"
+    assert tags.exact(None) == EMPTY
+
+
+def test_what_is_left_counts_down():
+    assert ">1 h<" in tags.left(timezone.now() + timedelta(hours=1, seconds=1))
+    assert tags.left(None) == "never"
