@@ -5,7 +5,7 @@ decides. Start-up, recovery after a crash and an ordinary turn are this one path
 """
 
 import logging
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 
 from django.db import transaction
 
@@ -19,6 +19,7 @@ from trading.deciding import follow_bars
 from trading.exchanges.errors import BadCredentials, ExchangeError
 from trading.exchanges.port import Quote
 from trading.models import Account, AlertLevel, LiveSession, RiskState, SessionStatus
+from trading.purse import capital_of
 from trading.seat import Seat
 from trading.states import (
     DRIVEN,
@@ -34,8 +35,6 @@ from trading.states import (
 )
 
 logger = logging.getLogger(__name__)
-
-CENT = Decimal("0.01")
 
 
 def step(seat: Seat, *, quote: Quote | None, now_ms: int) -> None:
@@ -98,29 +97,16 @@ def begin(seat: Seat, now_ms: int) -> bool:
     free = balances[coin].free if coin in balances else Decimal(0)
     with transaction.atomic():
         Account.objects.select_for_update().get(pk=session.account_id)  # sessions share out one purse
-        others = LiveSession.objects.driven().filter(account=session.account_id).exclude(pk=session.pk)
-        given = sum((_claim(other) for other in others if coins(other.pair)[1] == coin), Decimal(0))
-        available = max(free - given, Decimal(0)).quantize(CENT, ROUND_FLOOR)
-        capital = available if session.capital is None else session.capital
-        if capital > available or capital <= seat.instrument.min_notional:
-            wanted = f"{coin}" if session.capital is None else f"{session.capital.normalize():f} {coin}"
-            fail(
-                session,
-                f"the session needs {wanted}, but only {available.normalize():f} {coin} of the account are "
-                "free: give it less capital, or stop another session",
-                now_ms,
-            )
+        try:
+            capital = capital_of(session, free, seat.instrument.min_notional)
+        except BadInput as error:
+            fail(session, error.message, now_ms)
             return False
         session.capital = session.cash = session.peak_equity = session.day_equity = capital
         session.started_ms, session.day = now_ms, risk.day_of(now_ms)
         session.save(update_fields=["capital", "cash", "peak_equity", "day_equity", "started_ms", "day"])
     logger.info("session %s starts with %s %s", session.pk, capital, coin)
     return True
-
-
-def _claim(other: LiveSession) -> Decimal:
-    """Return how much of the account's free money belongs to another session."""
-    return other.cash if other.started_ms else other.capital or Decimal(0)
 
 
 def _guard(seat: Seat, quote: Quote, now_ms: int) -> bool:

@@ -1,6 +1,6 @@
 """Start a session: everything that can be known to be wrong is said before a row is written."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -12,10 +12,13 @@ from market.errors import BadInput, Conflict
 from market.models import AuditEvent
 from trading.accounts import failure
 from trading.agent import decision_settings, policy_of
+from trading.books import coins
 from trading.exchanges.errors import ExchangeError
 from trading.exchanges.registry import connect
 from trading.models import Account, LiveSession, RiskProfile
+from trading.purse import CENT, capital_of
 
+LONGEST_NAME = 120
 MAX_DURATION_S = 10 * 365 * 86_400
 
 
@@ -42,7 +45,9 @@ def start_session(
     :param capital: quote currency; None takes what is free in the account at the first turn.
     :raises BadInput: one sentence about the first thing that does not fit, nothing is written.
     """
-    settings, pair = dict(settings or {}), pair.strip().upper()
+    settings, pair, name = dict(settings or {}), pair.strip().upper(), " ".join(name.split())
+    if len(name) > LONGEST_NAME:
+        raise BadInput(f"the name must have at most {LONGEST_NAME} characters", field="name")
     capital = _amount(capital)
     _check_duration(duration_s)
     if (model is None) == (not baseline):
@@ -55,10 +60,9 @@ def start_session(
         raise BadInput(f"the account {account} is switched off", field="account")
     _check_features(policy, account)
     _check_not_driven(account, pair)
-    _check_venue(account, pair)
-    return _write(
+    wanted = LiveSession(
         owner=owner,
-        name=name.strip() or _name(model, baseline, pair),
+        name=name or _name(model, baseline, pair),
         model=model,
         baseline=baseline,
         account=account,
@@ -68,8 +72,9 @@ def start_session(
         settings=settings,
         duration_s=duration_s,
         capital=capital,
-        by=by,
     )
+    _check_venue(wanted)
+    return _write(wanted, by)
 
 
 def default_profile(owner: Any) -> RiskProfile:
@@ -78,11 +83,11 @@ def default_profile(owner: Any) -> RiskProfile:
 
 
 @transaction.atomic
-def _write(*, by: Any, **values: Any) -> LiveSession:
-    Account.objects.select_for_update().get(pk=values["account"].pk)
-    _check_not_driven(values["account"], values["pair"])
+def _write(session: LiveSession, by: Any) -> LiveSession:
+    Account.objects.select_for_update().get(pk=session.account_id)
+    _check_not_driven(session.account, session.pair)
     try:
-        session = LiveSession.objects.create(**values)
+        session.save()
     except IntegrityError as error:
         raise Conflict("this session cannot be started beside another one", field="account") from error
     AuditEvent.objects.create(
@@ -101,7 +106,7 @@ def _write(*, by: Any, **values: Any) -> LiveSession:
 
 
 def _name(model: TrainedModel | None, baseline: str, pair: str) -> str:
-    return f"{model.name if model else baseline} on {pair}"[:120]
+    return f"{model.name if model else baseline} on {pair}"[:LONGEST_NAME]
 
 
 def _amount(capital: Decimal | str | float | None) -> Decimal | None:
@@ -111,9 +116,9 @@ def _amount(capital: Decimal | str | float | None) -> Decimal | None:
         amount = Decimal(str(capital))
     except InvalidOperation:
         raise BadInput(f"{capital!r} is no amount of money", field="capital") from None
-    if not amount.is_finite() or not 0 < amount < Decimal(10) ** 12:
-        raise BadInput("the capital must be above 0 and below 10^12", field="capital")
-    return amount.quantize(Decimal("0.01")) if amount.as_tuple().exponent < -2 else amount  # type: ignore[operator]
+    if not amount.is_finite() or not CENT <= amount < Decimal(10) ** 12:
+        raise BadInput("the capital must be above 0 and below 10^12, in whole cents", field="capital")
+    return amount.quantize(CENT, ROUND_FLOOR)
 
 
 def _check_duration(duration_s: int | None) -> None:
@@ -145,13 +150,14 @@ def _check_not_driven(account: Account, pair: str) -> None:
         raise Conflict(f"{other} is trading {pair} on {account} already; stop it first", field="pair")
 
 
-def _check_venue(account: Account, pair: str) -> None:
-    """Ask the venue whether the account works and the pair can be traded."""
+def _check_venue(wanted: LiveSession) -> None:
+    """Ask the venue whether the account works, the pair can be traded and the capital is there."""
+    account, pair = wanted.account, wanted.pair
     exchange = connect(account)
     try:
         listed = exchange.instruments()
         tradable = exchange.tradable()
-        exchange.balances(allow_empty=True)
+        balances = exchange.balances(allow_empty=True)
     except ExchangeError as error:
         raise BadInput(failure(account, error), field="account") from error
     if pair not in listed:
@@ -162,3 +168,6 @@ def _check_venue(account: Account, pair: str) -> None:
         )
     if pair not in tradable:
         raise BadInput(f"the venue takes no orders for {pair} at present", field="pair")
+    free = balances.get(coins(pair)[1])
+    if free is not None:  # an empty wallet is unknown, not zero: the first turn asks again
+        capital_of(wanted, free.free, listed[pair].min_notional)

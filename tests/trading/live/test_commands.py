@@ -124,3 +124,34 @@ def test_bad_input_is_one_clear_line(live, arguments, words):
         told(*arguments)
     assert caught.value.returncode == 2
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("start_session", "--duration", "5mm"), "is no duration"),
+        (("start_session", "--duration", "nan"), "is no duration"),
+        (("start_session", "--capital", "nan"), "above 0"),
+        (("start_session", "--capital", "1e999"), "above 0"),
+        (("collect_ticks", "--poll", "nan"), "--poll must be"),
+        (("collect_ticks", "--poll", "1e999"), "--poll must be"),
+        (("collect_ticks", "--seconds", "nan"), "--seconds must be"),
+        (("collect_ticks", "--seconds", "-1"), "--seconds must be"),
+    ],
+)
+def test_absurd_numbers_are_refused_with_one_line(live, arguments, words):
+    if arguments[0] == "start_session":
+        arguments += ("--baseline", "cash", "--pair", "BTC/USD")
+    with pytest.raises(CommandError, match=words) as refused:
+        call_command(*arguments, "--account", "sandbox", stdout=StringIO(), stderr=StringIO())
+    assert refused.value.returncode == 2
+    assert not LiveSession.objects.exists()
+
+
+def test_collecting_ticks_of_a_venue_that_is_down_fails_with_one_line(live):
+    live.venue.stop()
+    with pytest.raises(CommandError, match=r"no quotes of .* came: nothing answers") as refused:
+        call_command(
+            "collect_ticks", "--account", "sandbox", "--seconds", "0", stdout=StringIO(), stderr=StringIO()
+        )
+    assert refused.value.returncode == 2

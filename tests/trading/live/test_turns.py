@@ -140,8 +140,10 @@ def test_two_sessions_share_one_account_without_touching_each_others_money(live,
     assert Decimal(0) <= one.ledger()["USD"] - one.session.cash - two.session.cash <= Decimal("0.02")
 
 
-def test_too_much_capital_fails_with_one_sentence(live):
-    live.start("cash", capital=Decimal("60000")).bar()
+def test_capital_that_is_gone_by_the_first_turn_fails_with_one_sentence(live):
+    live.start("cash", capital=Decimal("40000"))
+    LiveSession.objects.update(capital=Decimal("60000"))
+    live.bar()
     assert live.session.status == SessionStatus.FAILED
     assert "only 50000 USD of the account are free" in live.session.note
 

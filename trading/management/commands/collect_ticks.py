@@ -13,6 +13,9 @@ from trading.exchanges.errors import ExchangeError
 from trading.exchanges.registry import connect
 from trading.ticks import collect
 
+LONGEST_POLL_S = 3600
+LONGEST_S = 10 * 365 * 86_400
+
 
 class Command(ProductCommand):
     help = "Read an account's venue every few seconds and store the quotes, until Ctrl-C or for --seconds."
@@ -29,8 +32,10 @@ class Command(ProductCommand):
     def run(self, **options: Any) -> dict[str, Any]:
         account = account_named(options["account"], user=options["user"])
         poll_s = account.poll_s if options["poll"] is None else options["poll"]
-        if poll_s <= 0 or (options["seconds"] is not None and options["seconds"] < 0):
-            raise BadInput("--poll must be above 0 and --seconds not below it", field="poll")
+        if not 0 < poll_s <= LONGEST_POLL_S:
+            raise BadInput(f"--poll must be above 0 and at most {LONGEST_POLL_S} seconds", field="poll")
+        if options["seconds"] is not None and not 0 <= options["seconds"] <= LONGEST_S:
+            raise BadInput(f"--seconds must be from 0 to {LONGEST_S:,}", field="seconds")
         exchange = connect(account)
         pairs = options["pair"]
         if pairs:
@@ -51,5 +56,7 @@ class Command(ProductCommand):
             sleep=time.sleep,
             say=self.say,
         )
+        if not done.reads:
+            raise BadInput(f"no quotes of {account} came: {done.last_error}", field="account")
         self.say(f"stored {done.ticks} ticks of {done.reads} reads, {done.errors} failed")
         return asdict(done)

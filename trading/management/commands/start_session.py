@@ -82,11 +82,11 @@ def seconds_of(text: str | None) -> int | None:
     """
     if text is None:
         return None
-    unit = {"s": 1, "m": 60, "h": 3600, "d": 86_400}.get(text[-1:], 1)
-    number = text.rstrip("smhd")
+    unit = {"s": 1, "m": 60, "h": 3600, "d": 86_400}.get(text[-1:])
+    number = text if unit is None else text[:-1]
     if not number.isascii() or not number.isdigit():
         raise BadInput(f"{text!r} is no duration: give seconds, or 90m, 24h, 7d", field="duration")
-    return int(number[:12]) * unit
+    return int(number[:12]) * (unit or 1)
 
 
 def amount_of(text: str | None) -> Decimal | None:

@@ -1,0 +1,42 @@
+"""What of an account's free money no session owns yet. Sessions on one account share one purse."""
+
+from decimal import ROUND_FLOOR, Decimal
+
+from market.errors import BadInput
+from trading.books import coins
+from trading.models import LiveSession
+
+CENT = Decimal("0.01")
+
+
+def capital_of(session: LiveSession, free: Decimal, min_notional: Decimal | float) -> Decimal:
+    """Return what a session may start with: what it asks for, or all that is free.
+
+    :param session: not started, perhaps not saved yet.
+    :param free: what the venue says is free of the pair's quote currency.
+    :raises BadInput: when that is not there, or too little for a single order.
+    """
+    _, coin = coins(session.pair)
+    others = LiveSession.objects.driven().filter(account=session.account_id).exclude(pk=session.pk)
+    given = sum((_claim(other) for other in others if coins(other.pair)[1] == coin), Decimal(0))
+    available = max(free - given, Decimal(0)).quantize(CENT, ROUND_FLOOR)
+    capital = available if session.capital is None else session.capital
+    wanted = coin if session.capital is None else f"{session.capital.normalize():f} {coin}"
+    if capital > available or (session.capital is None and capital <= min_notional):
+        raise BadInput(
+            f"the session needs {wanted}, but only {available.normalize():f} {coin} of the account are "
+            "free: give it less capital, or stop another session",
+            field="capital",
+        )
+    if capital <= min_notional:
+        raise BadInput(
+            f"a capital of {wanted} is too small: {session.pair} takes no order of "
+            f"{Decimal(min_notional).normalize():f} {coin} or less",
+            field="capital",
+        )
+    return capital
+
+
+def _claim(other: LiveSession) -> Decimal:
+    """Return how much of the account's free money belongs to another session."""
+    return other.cash if other.started_ms else other.capital or Decimal(0)
