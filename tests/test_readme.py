@@ -14,7 +14,9 @@ APPS = ("market", "agents", "trading")
 def test_readme_lists_every_setting_with_its_meaning():
     text = (ROOT / "README.md").read_text()
     for name, field in Environment.model_fields.items():
-        assert re.search(rf"^\| `{name.upper()}` \| .* \| {re.escape(field.description)} \|$", text, re.M), name
+        assert re.search(rf"^\| `{name.upper()}` \| .* \| {re.escape(field.description)} \|$", text, re.M), (
+            name
+        )
 
 
 def test_every_local_link_in_the_documents_leads_somewhere():

@@ -33,9 +33,7 @@ def _close(session: LiveSession, from_ms: int, to_ms: int) -> None:
     if len(points) < 2:
         return
     times, equity, price = (np.array(column, dtype=np.float64) for column in zip(*points, strict=True))
-    fills = session.fills.filter(
-        filled_ms__gt=after_ms, filled_ms__lte=to_ms
-    )
+    fills = session.fills.filter(filled_ms__gt=after_ms, filled_ms__lte=to_ms)
     rows = list(fills.values_list("quantity", "price", "fee"))
     DailySummary.objects.get_or_create(
         session=session,
