@@ -1,13 +1,17 @@
 """Typed reading of the environment: every setting a person may change, in one place, checked at start."""
 
+from base64 import urlsafe_b64decode
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEVELOPMENT_KEY = "development-only-key-never-use-it-where-others-can-reach-you"
+MAKE_KEYS = "`PRODUCTION=0 manage.py generate_keys`"  # that command, too, reads these settings
 DEVELOPMENT_FERNET = "ZGV2ZWxvcG1lbnQtb25seS1mZXJuZXQta2V5LTAwMDA="
 
 
@@ -31,11 +35,13 @@ class Environment(BaseSettings):
     redis_url: str = Field("", description="redis://host:port/0 as task broker; empty means the database")
     var_dir: Path = Field(BASE_DIR / "var", description="Where all state lives")
     time_zone: str = Field("UTC", description="Default display time zone")
-    token_hours: int = Field(24 * 30, gt=0, description="Life of an API token in hours")
+    token_hours: int = Field(24 * 30, gt=0, le=87_600, description="Life of an API token in hours")
     lease_ttl_s: float = Field(
-        15.0, ge=1.0, description="Seconds after which a silent runner loses its sessions"
+        15.0, ge=1.0, le=3600.0, description="Seconds after which a silent runner loses its sessions"
     )
-    slice_s: float = Field(900.0, gt=0, description="Seconds a live task runs before it is handed over")
+    slice_s: float = Field(
+        900.0, gt=0, le=86_400.0, description="Seconds a live task runs before it is handed over"
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Log level")
 
     @field_validator("fernet_keys", "allowed_hosts", "trusted_origins", mode="before")
@@ -47,13 +53,70 @@ class Environment(BaseSettings):
             else value
         )
 
+    @field_validator("fernet_keys")
+    @classmethod
+    def keys_are_fernet_keys(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        if not keys or not all(_is_fernet_key(key) for key in keys):
+            raise ValueError(f"every key must be 32 bytes in base64; {MAKE_KEYS} prints one")
+        return keys
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def some_host_is_served(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        if not hosts:
+            raise ValueError("name at least one host, or leave the setting out")
+        return hosts
+
+    @field_validator("trusted_origins")
+    @classmethod
+    def origins_have_a_scheme(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(origin.startswith(("https://", "http://")) for origin in origins):
+            raise ValueError("every origin must begin with https:// (or http://)")
+        return origins
+
+    @field_validator("database_url")
+    @classmethod
+    def database_is_postgresql(cls, url: str) -> str:
+        return _address(url, ("postgresql", "postgres"))
+
+    @field_validator("redis_url")
+    @classmethod
+    def broker_is_redis(cls, url: str) -> str:
+        return _address(url, ("redis", "rediss", "unix"))
+
+    @field_validator("time_zone")
+    @classmethod
+    def time_zone_exists(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError(f"there is no time zone {name!r}; write it like Europe/Zurich")
+        return name
+
     @model_validator(mode="after")
     def production_has_its_own_keys(self) -> "Environment":
         if self.production and self.secret_key == DEVELOPMENT_KEY:
-            raise ValueError("PRODUCTION is on: set SECRET_KEY to a random value of at least 50 characters")
+            raise ValueError(f"PRODUCTION is on: set SECRET_KEY to one of your own; {MAKE_KEYS} prints one")
+        if self.production and (len(self.secret_key) < 50 or len(set(self.secret_key)) < 5):
+            raise ValueError("PRODUCTION is on: SECRET_KEY must be at least 50 characters, chosen at random")
         if self.production and DEVELOPMENT_FERNET in self.fernet_keys:
-            raise ValueError("PRODUCTION is on: set FERNET_KEYS (make one with `manage.py generate_keys`)")
+            raise ValueError(f"PRODUCTION is on: set FERNET_KEYS to one of your own; {MAKE_KEYS} prints one")
         return self
+
+
+def _is_fernet_key(key: str) -> bool:
+    try:
+        return len(urlsafe_b64decode(key)) == 32
+    except ValueError:
+        return False
+
+
+def _address(url: str, schemes: tuple[str, ...]) -> str:
+    """Return `url`; it may hold a password, so no message repeats it."""
+    if url:
+        parts = urlsplit(url)
+        if parts.scheme not in schemes:
+            raise ValueError(f"the address must start with {schemes[0]}://")
+        _ = parts.port  # raises ValueError when it is no port
+    return url
 
 
 def read() -> Environment:
@@ -62,10 +125,18 @@ def read() -> Environment:
     :raises SystemExit: with one line per wrong setting.
     """
     try:
-        return Environment()  # type: ignore[call-arg]  # the fields come from the environment
+        environment = Environment()  # type: ignore[call-arg]  # the fields come from the environment
+        environment.var_dir.mkdir(parents=True, exist_ok=True)
+        return environment
+    except OSError as error:
+        raise SystemExit(
+            f"The environment is not usable:\n  VAR_DIR: {error.strerror}: {error.filename}"
+        ) from None
     except ValidationError as error:
         lines = [
-            "{}: {}".format(".".join(map(str, e["loc"])).upper() or "SETTINGS", e["msg"])
+            "{}: {}".format(
+                ".".join(map(str, e["loc"])).upper() or "SETTINGS", e["msg"].removeprefix("Value error, ")
+            )
             for e in error.errors()
         ]
         raise SystemExit("The environment is not usable:\n  " + "\n  ".join(lines)) from None

@@ -12,7 +12,6 @@ from tradebot import env
 ENV = env.read()
 BASE_DIR = env.BASE_DIR
 VAR_DIR = ENV.var_dir
-VAR_DIR.mkdir(parents=True, exist_ok=True)
 TESTING = "pytest" in sys.modules
 
 SECRET_KEY = ENV.secret_key
@@ -91,8 +90,6 @@ def _database() -> dict[str, Any]:
             },
         }
     url = urlsplit(ENV.database_url)
-    if url.scheme not in ("postgresql", "postgres"):
-        raise SystemExit("DATABASE_URL must start with postgresql://")
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": url.path.lstrip("/"),
