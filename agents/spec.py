@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -33,6 +34,14 @@ ToTime = Annotated[int | None, BeforeValidator(partial(epoch_ms, field="to"))]
 
 class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false, which pydantic would take for 1 and 0; no setting here is a yes or no."""
+        if isinstance(value, bool):
+            raise ValueError(f"{info.field_name} must not be true or false")
+        return value
 
 
 class Action(Part):

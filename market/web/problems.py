@@ -79,6 +79,8 @@ def _translated(error: Exception) -> Exception:
         return conflict
     if isinstance(error, BadInput):
         return exceptions.ValidationError({error.field or "non_field_errors": [error.message]})
+    if isinstance(error, RecursionError):  # a body of thousands of brackets
+        return exceptions.ParseError("The JSON is nested too deeply.")
     if isinstance(error, ProtectedError):
         conflict = exceptions.APIException("Other objects still refer to it, so it cannot be deleted.")
         conflict.status_code = status.HTTP_409_CONFLICT
@@ -98,8 +100,12 @@ def _sentences(data: Any) -> tuple[str, dict[str, list[str]] | None]:
         return " ".join(map(str, data)), None
     fields = {str(name): _flat(value) for name, value in dict(data).items()}
     general = fields.pop("non_field_errors", [])
-    named = [f"{name}: {' '.join(lines)}" for name, lines in fields.items()]
+    named = [_named(name, " ".join(lines)) for name, lines in fields.items()]
     return " ".join([*general, *named]), fields or None
+
+
+def _named(field: str, sentence: str) -> str:
+    return sentence if sentence.startswith(field) else f"{field}: {sentence}"
 
 
 def _flat(value: Any) -> list[str]:

@@ -25,6 +25,7 @@ def test_dates_and_milliseconds_mean_the_same_moment():
         ({"stepps": 1}, "stepps", "did you mean 'steps'"),
         ({"ppo": {"learning": 1}}, "ppo.learning", "no training setting"),
         ({"steps": -1}, "steps", "greater than or equal to 1 (got -1)"),
+        ({"steps": True}, "steps", "must not be true or false"),
         ({"steps": "many"}, "steps", "valid integer"),
         ({"trading": {"fee_rate": 1.5}}, "trading.fee_rate", "less than 1"),
         ({"trading": {"fee_rate": float("nan")}}, "trading.fee_rate", "finite"),

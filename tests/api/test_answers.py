@@ -233,3 +233,16 @@ def test_too_many_requests_are_turned_away(api, monkeypatch):
     monkeypatch.setattr(UserRateThrottle, "THROTTLE_RATES", {"user": "2/min"})
     codes = [api.get("/api/v1/alerts/").status_code for _ in range(3)]
     assert codes == [200, 200, 429]
+
+
+def test_json_nested_without_end_is_refused(api):
+    answer = api.post(SESSIONS, data="[" * 100_000, content_type="application/json")
+    assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
+    assert answer.json()["detail"] == "The JSON is nested too deeply."
+
+
+def test_a_sentence_that_names_its_field_is_not_given_the_name_again(api, world):
+    asked = {"name": "first", "spec": {"series": world["series"].pk, "steps": 0}}
+    answer = api.post("/api/v1/training-runs/", asked, format="json").json()
+    assert answer["detail"] == "steps: input should be greater than or equal to 1 (got 0)"
+    assert answer["errors"] == {"steps": [answer["detail"]]}
