@@ -30,7 +30,7 @@ class RowListener:
     def __init__(self, row: RunRow) -> None:
         self.row, self.stop = row, False
 
-    def progress(self, *, steps: int, fps: float, eta_s: float, latest: dict[str, float]) -> None:
+    def progress(self, *, steps: int, fps: float, eta_s: float | None, latest: dict[str, float]) -> None:
         self.row.beat(steps_done=steps, fps=fps, eta_s=eta_s, latest=latest)
 
     def metric(self, step: int, values: dict[str, float]) -> None:

@@ -45,7 +45,7 @@ class Stopped(Exception):
 class Listener(Protocol):
     """Who is told how a run is doing. Any method may raise to end the run at once, without a checkpoint."""
 
-    def progress(self, *, steps: int, fps: float, eta_s: float, latest: dict[str, float]) -> None: ...
+    def progress(self, *, steps: int, fps: float, eta_s: float | None, latest: dict[str, float]) -> None: ...
     def metric(self, step: int, values: dict[str, float]) -> None: ...
     def checkpointed(self, step: int) -> None: ...
     def is_stop_wanted(self) -> bool: ...
@@ -261,7 +261,7 @@ class _Run:
         fps = (done - self.began_step) / max(now - self.began_s, 1e-9)
         left = max(0, self.spec.steps - done)
         self.listener.progress(
-            steps=done, fps=fps, eta_s=left / fps if fps > 0 else 0.0, latest=dict(self.latest)
+            steps=done, fps=fps, eta_s=left / fps if fps > 0 else None, latest=dict(self.latest)
         )
 
 

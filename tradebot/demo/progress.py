@@ -37,8 +37,9 @@ class Progress:
             return
         self.printed_at = now
         elapsed = now - self.started
-        left = max(0.0, self.expected.get(self.name, 10) - elapsed) if eta_s is None else eta_s
-        self._write(f"{elapsed:.0f} s, ETA {left:.0f} s  {self.detail}", last=False)
+        left = self.expected.get(self.name, 10) - elapsed if eta_s is None else eta_s
+        eta = f", ETA {left:.0f} s" if left > 0 else ""  # longer than last time: nobody knows
+        self._write(f"{elapsed:.0f} s{eta}  {self.detail}", last=False)
 
     def _write(self, text: str, *, last: bool) -> None:
         line = f"[{self.stages.index(self.name) + 1}/{len(self.stages)}] {self.name:9} {text}"

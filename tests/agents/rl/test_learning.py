@@ -36,10 +36,11 @@ class Ear:
 
     def __init__(self, stop_at=None, kill_at=None):
         self.stop_at, self.kill_at = stop_at, kill_at
-        self.steps, self.metrics, self.saved, self.calls = [], {}, [], 0
+        self.steps, self.etas, self.metrics, self.saved, self.calls = [], [], {}, [], 0
 
     def progress(self, *, steps, fps, eta_s, latest):
         self.steps.append(steps)
+        self.etas.append(eta_s)
 
     def metric(self, step, values):
         self.metrics[step] = values
@@ -92,6 +93,7 @@ def test_a_stopped_run_saves_and_goes_on_from_there(ready, whole, tmp_path):
     saved = checkpoints.load(tmp_path / "stopped" / "checkpoint.pt")
     assert saved["steps"] == 768  # the rollout that was under way is done again
     assert stopped.steps[-1] == 768  # and the row says the same
+    assert stopped.etas[0] is None  # before the first step nobody knows
     ear = Ear()
     assert learn(spec(), ready, tmp_path / "stopped", ear).network.hash == whole.network.hash
     assert min(ear.metrics) > 768
