@@ -158,7 +158,7 @@ def test_each_failure_of_a_connection_is_one_sentence(account, sandbox, what, wo
 
 def test_a_clock_that_is_off_is_named_with_its_seconds(account):
     error = accounts.ClockSkew("timestamp out of range")
-    assert "90.0 s ahead" in accounts.failure(account, error, 90_000)
+    assert "1 min 30 s ahead" in accounts.failure(account, error, 90_000)
 
 
 def test_an_unfunded_account_connects_but_is_told_so(user):
