@@ -11,6 +11,9 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from market.errors import BadInput
+from market.outages import outage
+
+OUTDATED = "the database is not up to date: run `make setup`"
 
 
 class ProductCommand(BaseCommand):
@@ -39,10 +42,13 @@ class ProductCommand(BaseCommand):
             result = self.run(**options)
         except BadInput as error:
             raise CommandError(error.message, returncode=2) from error
-        except DatabaseError as error:
-            if is_migrated():
+        except (DatabaseError, OSError) as error:
+            sentence = outage(error)
+            if sentence is None and isinstance(error, DatabaseError) and not is_migrated():
+                sentence = OUTDATED
+            if sentence is None:
                 raise
-            raise CommandError("the database is not up to date: run `make setup`", returncode=2) from error
+            raise CommandError(sentence, returncode=2) from error
         except KeyboardInterrupt:
             sys.exit(130)
         if self.as_json and result is not None:

@@ -315,8 +315,8 @@ def _fail(report: ImportReport, message: str, started: float) -> None:
     report.seconds = time.perf_counter() - started
     try:
         report.save()
-    except DatabaseError:  # a full disk stops the database too; the caller is told all the same
-        logger.exception("failed import not recorded report=%s at=%s", report.pk, timezone.now())
+    except DatabaseError as error:  # a full disk stops the database too; the caller is told all the same
+        logger.error("failed import not recorded report=%s at=%s: %s", report.pk, timezone.now(), error)
 
 
 def _words(error: OSError) -> str:

@@ -1,5 +1,6 @@
 """Every API error as an RFC 9457 problem document; never a traceback."""
 
+import json
 import logging
 from typing import Any
 
@@ -12,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
 from market.errors import BadInput, Conflict
+from market.outages import outage
 
 logger = logging.getLogger(__name__)
 CONTENT_TYPE = "application/problem+json"
@@ -27,6 +29,7 @@ TITLES = {
     422: "Idempotency key used for another request",
     429: "Too many requests",
     500: "Something failed on our side",
+    503: "Not possible at present",
 }
 
 
@@ -66,6 +69,14 @@ def as_problem(error: Exception, context: dict[str, Any]) -> Response:
     return response
 
 
+def bare(code: int, sentence: str, *, path: str) -> tuple[str, bytes]:
+    """Return (content type, body) of an answer without a view: a problem under /api/, else plain text."""
+    said = f"{sentence[:1].upper()}{sentence[1:]}."
+    if path.startswith("/api/"):
+        return CONTENT_TYPE, json.dumps(problem(code, said, path=path)).encode()
+    return "text/plain; charset=utf-8", f"{said}\n".encode()
+
+
 def unknown_address(request: HttpRequest, *args: Any, **kwargs: Any) -> JsonResponse:
     """Answer 404 as a problem document for addresses under /api/ that do not exist."""
     body = problem(404, "There is nothing at this address; see /api/docs/.", path=request.path)
@@ -81,6 +92,11 @@ def _translated(error: Exception) -> Exception:
         return exceptions.ValidationError({error.field or "non_field_errors": [error.message]})
     if isinstance(error, RecursionError):  # a body of thousands of brackets
         return exceptions.ParseError("The JSON is nested too deeply.")
+    if sentence := outage(error):
+        unavailable = exceptions.APIException(sentence[:1].upper() + sentence[1:] + ".")
+        unavailable.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+        logger.error("unavailable: %s", error)
+        return unavailable
     if isinstance(error, ProtectedError):
         conflict = exceptions.APIException("Other objects still refer to it, so it cannot be deleted.")
         conflict.status_code = status.HTTP_409_CONFLICT

@@ -7,7 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandParser
 
-from market.commands import ProductCommand
+from market.commands import OUTDATED, ProductCommand, is_migrated
+from market.errors import BadInput
 
 
 class Command(ProductCommand):
@@ -18,6 +19,8 @@ class Command(ProductCommand):
 
     def run(self, **options: Any) -> None:
         """Become `tradebot.workers`: it wires the apps together, so no app may import it."""
+        if not is_migrated():
+            raise BadInput(OUTDATED)
         chosen = ["--clusters", options["clusters"]] if options["clusters"] else []
         os.chdir(settings.BASE_DIR)
         sys.stdout.flush()
