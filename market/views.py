@@ -1,6 +1,7 @@
 """Pages about data: series, their gaps, imports; and the audit trail."""
 
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET
@@ -55,7 +56,10 @@ def series_candles(request: HttpRequest, pk: int) -> JsonResponse:
     """Answer the chart's data: candles between ?from and ?to, thinned."""
     found = get_object_or_404(visible(Series, request.user), pk=pk)
     moment = MomentField(required=False)
-    since, until = (moment.clean(request.GET.get(name)) for name in ("from", "to"))
+    try:
+        since, until = (moment.clean(request.GET.get(name)) for name in ("from", "to"))
+    except ValidationError as error:
+        return JsonResponse({"detail": error.message}, status=400)
     return JsonResponse(selectors.downsampled(found, since, until, CHART_POINTS))
 
 

@@ -6,6 +6,7 @@ from agents import policies
 from agents.decide import DECISION_KEYS, Decider, DecisionSettings
 from agents.models import TrainedModel
 from agents.policies.port import Policy
+from market.errors import BadInput
 from trading.models import LiveSession, RiskProfile
 
 
@@ -13,11 +14,16 @@ def policy_of(model: TrainedModel | None, baseline: str, settings: dict[str, Any
     """Return the policy of a session.
 
     :param settings: the session's settings; what is no decision setting is a parameter of the fixed rule.
-    :raises BadInput: when the model's files were changed, or the rule or a parameter of it is unknown.
+    :raises BadInput: when the model's files were changed, or the rule or a setting is unknown.
     """
-    if model is not None:
-        return policies.load_model(model)
     own = {key: value for key, value in settings.items() if key not in DECISION_KEYS}
+    if model is not None:
+        if own:
+            unknown = sorted(own)[0]
+            raise BadInput(
+                f"there is no setting {unknown!r} of a model; there are {', '.join(DECISION_KEYS)}", unknown
+            )
+        return policies.load_model(model)
     return policies.baseline(baseline, **own)
 
 

@@ -1,12 +1,12 @@
 """Form fields in the product's own units."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
 
 from market.candles import MS
-from market.web.numbers import to_ms
+from market.errors import BadInput
+from market.moments import moment_ms
 
 
 class MomentField(forms.CharField):
@@ -19,12 +19,9 @@ class MomentField(forms.CharField):
         if not text:
             return None
         try:
-            at = datetime.fromisoformat(text)
-        except ValueError:
-            raise forms.ValidationError(
-                "This is no date; write it like 2024-10-01 or 2024-10-01T12:30 (UTC)."
-            ) from None
-        return to_ms(at if at.tzinfo else at.replace(tzinfo=UTC))
+            return moment_ms(text)
+        except BadInput as error:
+            raise forms.ValidationError(error.message) from None
 
 
 def interval_field(**given: Any) -> forms.ChoiceField:

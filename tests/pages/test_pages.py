@@ -119,3 +119,10 @@ def test_curves_hold_one_series_per_reported_value(as_ada, world):
         world["run"].metrics.create(step=step, values={"reward": step / 2, "kl": 0.1})
     curves = as_ada.get(reverse("run-curves", args=[world["run"].pk])).json()["curves"]
     assert {curve["name"]: curve["values"] for curve in curves} == {"reward": [0.5, 1.0], "kl": [0.1, 0.1]}
+
+
+@pytest.mark.parametrize("text", ["x", "9999-12-31", "²²²²²²²²²²"])
+def test_a_chart_asked_for_no_date_says_so(as_ada, world, text):
+    answer = as_ada.get(reverse("series-candles", args=[world["series"].pk]), {"from": text})
+    assert answer.status_code == 400
+    assert "date" in answer.json()["detail"]

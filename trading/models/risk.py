@@ -14,15 +14,16 @@ RANGES = {  # field: (is allowed, what is allowed)
     "max_exposure": (lambda x: 0 < x <= 1, "above 0 and at most 1 (1 is all of the equity)"),
     "max_order_share": (lambda x: 0 < x <= 1, "above 0 and at most 1 (1 is all of the equity)"),
     "stop_loss": (lambda x: 0 <= x < 1, SHARE),
-    "take_profit": (lambda x: 0 <= x < float("inf"), "0 or more (0.03 is 3 %)"),
+    "take_profit": (lambda x: 0 <= x <= 1000, "between 0 and 1000 (0.03 is 3 %)"),
     "trailing_stop": (lambda x: 0 <= x < 1, SHARE),
     "min_confidence": (lambda x: 0 <= x <= 1, SHARE),
-    "min_move": (lambda x: 0 <= x < float("inf"), "0 or more (0.001 is 0.1 %)"),
-    "min_move_bars": (lambda x: x >= 1, "at least 1"),
+    "min_move": (lambda x: 0 <= x < 1, "from 0 to below 1 (0.001 is 0.1 %)"),
+    "min_move_bars": (lambda x: 1 <= x <= 10_000, "from 1 to 10,000"),
     "daily_loss": (lambda x: 0 <= x <= 1, SHARE),
     "max_drawdown": (lambda x: 0 <= x <= 1, SHARE),
-    "max_stale_s": (lambda x: 0 < x < float("inf"), "above 0 seconds"),
-    "max_spread": (lambda x: 0 <= x < float("inf"), "0 or more (0.005 is 0.5 %)"),
+    "max_stale_s": (lambda x: 0 < x <= 86_400, "above 0 seconds and at most a day (86,400)"),
+    "max_spread": (lambda x: 0 <= x <= 1, "between 0 and 1 (0.005 is 0.5 %)"),
+    "max_trades_per_day": (lambda x: 0 <= x <= 1_000_000, "from 0 (no limit) to 1,000,000"),
 }
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from market.errors import BadInput, Conflict
 from market.models import AuditEvent
+from tests import factories
 from trading import services
 from trading.models import LiveSession, SessionStatus
 
@@ -101,3 +102,10 @@ def test_a_session_stopped_before_it_began_just_ends(live):
     live.start("cash")
     services.stop_session(session=live.session)
     assert live.turn().status == SessionStatus.STOPPED
+
+
+def test_a_setting_that_no_model_has_is_refused(live):
+    model = factories.ModelFactory(owner=live.user, series__interval_ms=60_000)
+    with pytest.raises(BadInput, match="no setting 'confidense' of a model; there are confidence, min_move"):
+        attempt(live, model=model, baseline="", settings={"confidense": 0.6})
+    assert not LiveSession.objects.exists()
