@@ -16,10 +16,26 @@ from market.outages import outage
 OUTDATED = "the database is not up to date: run `make setup`"
 
 
+class OneLineParser(CommandParser):
+    """Answers a wrong argument with one line; --help shows the usage."""
+
+    def print_usage(self, file: Any = None) -> None:
+        if file is not sys.stderr:
+            super().print_usage(file)
+
+    def error(self, message: str) -> Any:
+        return super().error(f"{message} (--help explains)")
+
+
 class ProductCommand(BaseCommand):
     """Implement `arguments(parser)` and `run(**options) -> dict | None`; --json prints the dict last."""
 
     requires_migrations_checks = False
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.__class__ = OneLineParser
+        return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")

@@ -11,7 +11,7 @@ from market.errors import BadInput
 from market.sandbox.api import Api
 from market.sandbox.clock import Clock, ManualClock, RunningClock
 from market.sandbox.engine import Engine
-from market.sandbox.faults import Faults
+from market.sandbox.faults import NAMES, Faults
 from market.sandbox.feed import Feed
 from market.sandbox.feeds import SeriesReader, exchange_of, prices_of
 from market.sandbox.gate import Gate
@@ -46,8 +46,8 @@ class Options:
 def add_arguments(parser: argparse.ArgumentParser, state: Path) -> None:
     """Add the sandbox's arguments; `state` is the default folder."""
     add = parser.add_argument
-    add("--port", type=int, default=8009, help="0 takes any free port")
-    add("--host", default="127.0.0.1")
+    add("--port", type=int, default=8009, help="0 takes any free port (default: 8009)")
+    add("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     add(
         "--feed",
         action="append",
@@ -65,17 +65,44 @@ def add_arguments(parser: argparse.ArgumentParser, state: Path) -> None:
         help="first live instant of a new state folder, epoch ms; earlier bars are history "
         "(default: a day or 20%% in)",
     )
-    add("--account", action="append", default=[], metavar="KEY:SECRET:USD", dest="accounts")
+    add(
+        "--account",
+        action="append",
+        default=[],
+        metavar="KEY:SECRET:USD",
+        dest="accounts",
+        help="an account and what it starts with; repeatable",
+    )
     add("--state", type=Path, default=state, metavar="DIR", help="survives restarts (default: %(default)s)")
     add("--fresh", action="store_true", help="forget what the state folder holds")
     add("--spread-bps", type=float, default=0.0, help="spread of candle feeds; at least one tick")
-    add("--fault", action="append", default=[], metavar="NAME=VALUE", dest="faults")
-    add("--quirk", action="append", default=[], metavar="NAME=on|off", dest="quirks", help=", ".join(QUIRKS))
+    add(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="faults",
+        help=f"something that goes wrong from the start; repeatable: {', '.join(NAMES)}",
+    )
+    add(
+        "--quirk",
+        action="append",
+        default=[],
+        metavar="NAME=on|off",
+        dest="quirks",
+        help=f"a peculiarity of the venue; repeatable: {', '.join(QUIRKS)}",
+    )
     limit = parser.add_mutually_exclusive_group()
     limit.add_argument(
         "--rate", type=int, default=30, metavar="N", dest="per_minute", help="calls per minute and account"
     )
-    limit.add_argument("--no-rate-limit", action="store_const", const=None, dest="per_minute")
+    limit.add_argument(
+        "--no-rate-limit",
+        action="store_const",
+        const=None,
+        dest="per_minute",
+        help="as many calls as it can serve",
+    )
 
 
 def options_of(parsed: dict[str, Any]) -> Options:

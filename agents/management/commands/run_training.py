@@ -17,7 +17,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("run_id", type=int)
+        parser.add_argument("run_id", type=int, help="of the training run")
         parser.add_argument("--fence", type=int, required=True, help="of the lease training:<id>")
 
     def handle(self, *args: Any, **options: Any) -> None:

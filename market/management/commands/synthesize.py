@@ -15,9 +15,9 @@ class Command(ProductCommand):
 
     def arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--market", default="regime", help=" | ".join(MARKETS))
-        parser.add_argument("--bars", type=int, required=True)
-        parser.add_argument("--seed", type=int, default=1)
-        parser.add_argument("--pair", default="SIM/USD")
+        parser.add_argument("--bars", type=int, required=True, help="how many candles, at most 20,000,000")
+        parser.add_argument("--seed", type=int, default=1, help="another seed is another market (default: 1)")
+        parser.add_argument("--pair", default="SIM/USD", help="what to call it (default: SIM/USD)")
         parser.add_argument("--interval", default="1m", help=" | ".join(MS))
         parser.add_argument("--name", help="what to file it under; default: market and seed")
         parser.add_argument("--user", help="whose it becomes; default: shared with every user")

@@ -18,15 +18,19 @@ class Command(ProductCommand):
     help = "Add an account at a venue. The secret never appears on the command line; it is stored encrypted."
 
     def arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name")
+        parser.add_argument("name", help="what to call it")
         parser.add_argument("--venue", required=True, help=", ".join(VENUES))
         parser.add_argument("--base-url", required=True, help="e.g. https://mock-api.roostoo.com")
         parser.add_argument("--user", required=True, help="who owns it")
         parser.add_argument("--key", default="", help="the venue's API key; a paper account needs none")
         parser.add_argument("--secret-env", metavar="VAR", help="environment variable that holds the secret")
         parser.add_argument("--candles-url", default="", help="Binance-compatible candles, for live bars")
-        parser.add_argument("--calls-per-minute", type=int, default=28)
-        parser.add_argument("--poll", type=float, default=5.0, help="seconds between ticker reads")
+        parser.add_argument(
+            "--calls-per-minute", type=int, default=28, help="at most; the venue allows 30 (default: 28)"
+        )
+        parser.add_argument(
+            "--poll", type=float, default=5.0, help="seconds between ticker reads (default: 5)"
+        )
         parser.add_argument("--paper-usd", help="what a paper account starts with (50000)")
         parser.add_argument("--check", action="store_true", help="test the connection as well")
 
