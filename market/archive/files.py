@@ -1,5 +1,6 @@
 """Parquet files of candles: read fast, written so that a file is either whole or not there."""
 
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -49,9 +50,15 @@ def sync_folder(folder: Path) -> None:
 
 
 def columns(path: Path, names: tuple[str, ...] = NAMES) -> list[np.ndarray]:
-    """Return the named columns of one of our own files as arrays."""
-    with pq.ParquetFile(path) as file:
-        table = file.read(columns=list(names), use_threads=False)
+    """Return the named columns of one of our own files as arrays.
+
+    :raises FileNotFoundError: when it is not there, or so damaged that it might as well not be.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read(columns=list(names), use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise FileNotFoundError(errno.ENOENT, "no readable candle file", str(path)) from error
     return [table[name].to_numpy() for name in names]
 
 

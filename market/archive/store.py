@@ -61,7 +61,7 @@ def root() -> Path:
 def load(series: Series, from_ms: int | None = None, to_ms: int | None = None) -> Candles:
     """Return the bars of `series` that start in [from_ms, to_ms), oldest first.
 
-    :raises Conflict: when a candle file is missing from the disk.
+    :raises Conflict: when a candle file is missing from the disk or damaged.
     """
     for attempt in range(ATTEMPTS):
         partitions = list(series.partitions.all())
@@ -71,7 +71,7 @@ def load(series: Series, from_ms: int | None = None, to_ms: int | None = None) -
         except FileNotFoundError as error:  # a writer replaced the file after we had read its row
             if attempt == ATTEMPTS - 1:
                 raise Conflict(
-                    f"a candle file of {series} is missing from the disk; import it again"
+                    f"a candle file of {series} is missing from the disk or damaged; import its candles again"
                 ) from error
             continue
         arrays = [np.concatenate(columns) for columns in zip(*parts, strict=True)] if parts else _nothing()
@@ -80,7 +80,7 @@ def load(series: Series, from_ms: int | None = None, to_ms: int | None = None) -
 
 
 def merge(series: Series, candles: Candles, *, replace: bool = False) -> MergeResult:
-    """Add bars to a series; all of them, or none.
+    """Add bars to a series; all of them, or none. A month whose file is lost becomes what is added to it.
 
     :param candles: strictly increasing, aligned bars of the series' interval.
     :param replace: let bars that differ from archived ones win; without it they are refused.
@@ -89,7 +89,7 @@ def merge(series: Series, candles: Candles, *, replace: bool = False) -> MergeRe
     """
     if candles.interval_ms != series.interval_ms:
         raise BadInput(f"these bars do not have the interval of {series}", field="interval")
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
         try:
             series.refresh_from_db()
         except Series.DoesNotExist as error:
@@ -97,7 +97,7 @@ def merge(series: Series, candles: Candles, *, replace: bool = False) -> MergeRe
         known = {p.month: p for p in series.partitions.all()}
         plan, written = _Plan(), []
         try:
-            _plan(plan, series, known, candles, replace)
+            _plan(plan, series, known, candles, replace, may_be_lost=attempt == ATTEMPTS - 1)
             written = [root() / path for _, _, path in plan.changed.values()]
             _write(plan)
             _commit(series, known, plan)
@@ -108,7 +108,10 @@ def merge(series: Series, candles: Candles, *, replace: bool = False) -> MergeRe
             _remove(written)
             raise
         return MergeResult(plan.new, plan.duplicate, plan.replaced)
-    raise Conflict(f"{series} is being changed by somebody else, or one of its candle files is missing")
+    raise Conflict(
+        f"{series} is being changed by somebody else, or a candle file of another month is missing or "
+        "damaged: try again, or delete the series and import all of it"
+    )
 
 
 def remove_orphans(series: Series, *, age_s: float = ORPHAN_AGE_S) -> int:
@@ -121,9 +124,23 @@ def remove_orphans(series: Series, *, age_s: float = ORPHAN_AGE_S) -> int:
     return len(old)
 
 
-def _plan(plan: _Plan, series: Series, known: dict[date, Partition], candles: Candles, replace: bool) -> None:
+def _plan(
+    plan: _Plan,
+    series: Series,
+    known: dict[date, Partition],
+    candles: Candles,
+    replace: bool,
+    *,
+    may_be_lost: bool,
+) -> None:
+    """:param may_be_lost: a file that is not there was not replaced by another writer: do without it."""
     for month, bars in identity.months_of(candles):
-        old = _bars(series, known.get(month))
+        try:
+            old = _bars(series, known.get(month))
+        except FileNotFoundError:
+            if not may_be_lost:
+                raise
+            old = _bars(series, None)
         combined = combine(old, bars, replace=replace)
         plan.new += combined.new
         plan.duplicate += combined.duplicate

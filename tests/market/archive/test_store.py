@@ -198,11 +198,18 @@ def test_orphans_are_removed_once_they_are_old(series):
     assert len(archive.load(series)) == 3
 
 
-def test_a_missing_file_is_said_so(series):
+@pytest.mark.parametrize("content", [None, b"", b"garbage", b"PAR1 half PAR1"])
+def test_a_lost_file_is_said_so_and_healed_by_the_same_import(series, content):
     archive.merge(series, bars(range(3)))
-    (archive.root() / series.partitions.get().path).unlink()
-    with pytest.raises(BadInput, match="missing from the disk"):
+    fingerprint, path = series.fingerprint, archive.root() / series.partitions.get().path
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BadInput, match="missing from the disk or damaged"):
         archive.load(series)
+    assert archive.merge(series, bars(range(3))).new == 3
+    assert len(archive.load(series)) == 3
+    assert series.fingerprint == fingerprint
 
 
 def test_plain_parquet_files_are_read_with_their_interval(tmp_path):
