@@ -125,11 +125,16 @@ def test_a_run_survives_kill_9_of_training_and_of_worker_and_ends_with_the_same_
     os.kill(worker.pid, signal.SIGKILL)  # its training process saves and goes by itself
     worker.communicate()
     whole = uninterrupted(tmp_path)
-    assert ended(training)
+    until = time.monotonic() + 60  # a busy machine takes its time to save
+    while not ended(training):
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
-    world.worker().communicate(timeout=120)  # the dead worker's lease has run out meanwhile
-    run = world.run()
-    assert (run["status"], run["steps"]) == ("done", SPEC["steps"]), run
+    until = time.monotonic() + 120
+    while (run := world.run())["status"] != "done":  # a worker that comes too early finds the lease taken
+        assert run["status"] != "failed" and time.monotonic() < until, run
+        world.worker().communicate(timeout=120)
+    assert run["steps"] == SPEC["steps"], run
     assert run["weights"] == whole.network.hash
 
 
