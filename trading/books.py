@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import transaction
 
-from market.kernel.portfolio import average_entry, settle
+from market.kernel.portfolio import average_entry, realised, settle
 from trading import orders
 from trading.exchanges.port import FILLED, OrderReport
 from trading.models import (
@@ -79,15 +79,6 @@ def book(order: Order, report: OrderReport) -> Fill | None:
     return fill
 
 
-def realised(entry: Decimal, held: Decimal, quantity: Decimal, price: Decimal) -> Decimal:
-    """Return the profit before fees of the part of a position that a fill closes."""
-    if held * quantity >= 0:
-        return Decimal(0)
-    closed = min(abs(held), abs(quantity))
-    profit = (price - entry) * closed
-    return profit if held > 0 else -profit
-
-
 def _book_session(session: LiveSession, fill: Fill) -> None:
     before = session.held
     entry = average_entry(session.entry_price, before, fill.quantity, fill.price)
@@ -99,6 +90,11 @@ def _book_session(session: LiveSession, fill: Fill) -> None:
     if session.held == 0 or before * session.held <= 0:  # closed, opened or turned: guards start anew
         changed = {"bars_held": 0, "high_water": fill.price if session.held else Decimal(0)}
         changed |= {"stop_price": Decimal(0), "take_price": Decimal(0)}
+    if before * fill.quantity < 0:  # what cool-downs and the losing streak look at
+        is_loss = fill.realised < fill.fee
+        changed |= {"last_exit_ms": fill.filled_ms, "loss_streak": session.loss_streak + 1 if is_loss else 0}
+        if is_loss:
+            changed["last_loss_ms"] = fill.filled_ms
     for name, value in changed.items():
         setattr(session, name, value)
     session.save(update_fields=["cash", "held", "entry_price", "fees", "realised", *changed])

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from market.kernel import portfolio
 from market.sources.port import SourceUnavailable
-from trading import risk
+from trading import entry, risk
 from trading.acting import carry_out, intend
 from trading.exchanges.port import Quote
 from trading.models import Decision, LiveSession, RiskState, SessionStatus
@@ -101,7 +101,14 @@ def _sized(seat: Seat, target: float | None, quote: Quote, now_ms: int) -> risk.
     if session.risk_state == RiskState.HALTED:
         return risk.Sized(Decimal(0), quote.mid, "the session is halted: a person must resume it")
     trades = _trades_today(session, now_ms) if session.risk.max_trades_per_day else 0
-    return risk.size(session, target, quote, seat.instrument, trades_today=trades)
+    seen = entry.entry_of(
+        session, quote, now_ms=now_ms, trades_today=trades, reference=_last_close(seat), rate=seat.clock_rate
+    )
+    return risk.size(session, target, quote, seat.instrument, trades_today=trades, entry=seen)
+
+
+def _last_close(seat: Seat) -> Decimal:
+    return Decimal(repr(float(seat.feed.closes[-1])))
 
 
 def portfolio_row(session: LiveSession, close: float, bars_scale: float) -> tuple[float, ...]:

@@ -1,18 +1,21 @@
 """A session's limits at work: when to leave, how large an order may be, when to stop for a person.
 
-ACTIVE -> REDUCING -> HALTED -> (a person) -> ACTIVE. A breached limit makes the session leave its position
-(REDUCING); once it is flat it is HALTED. Everything acts on equity marked at the price it could sell at now.
-The arithmetic is the kernel's, with Decimal.
+Risk states and breakers are in `breakers.py`, the guards of entries in `entry.py`. Everything acts on equity
+marked at the price it could sell at now. The arithmetic is the kernel's, with Decimal.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-from market.kernel import portfolio, rebalance, risk, triggers
+from market.kernel import breakers, portfolio, rebalance, risk, triggers
+from market.kernel.guards import Entry
 from market.kernel.instrument import Instrument
+from trading import entry as entries
+from trading.breakers import state_of
 from trading.exchanges.port import Quote
 from trading.models import LiveSession, RiskProfile, RiskState
+from trading.numbers import exact
 
 DAY_MS = 86_400_000
 HEADROOM = Decimal("0.002")  # of the price, left free by a purchase because the touch moves before it fills
@@ -25,11 +28,6 @@ class Sized:
     quantity: Decimal
     price: Decimal
     reason: str
-
-
-def exact(fraction: float) -> Decimal:
-    """Return the Decimal a person meant by a float: 0.02 is 0.02."""
-    return Decimal(repr(float(fraction)))
 
 
 def unusable(quote: Quote | None, now_ms: int, profile: RiskProfile) -> str:
@@ -82,33 +80,24 @@ def follow_price(session: LiveSession, quote: Quote) -> str:
     return triggers.EXIT_REASONS[reason]
 
 
-def breach(session: LiveSession, equity: Decimal) -> str:
-    """Return which loss limit marked equity has reached, or an empty string."""
-    profile = session.risk
-    code = risk.daily_loss_breach(equity, session.day_equity, exact(profile.daily_loss))
-    code = code or risk.drawdown_breach(equity, session.peak_equity, exact(profile.max_drawdown))
-    return risk.REASONS[code]
-
-
-def next_state(session: LiveSession, equity: Decimal, *, is_flat: bool) -> tuple[str, str]:
-    """Return (risk state, reason) after marking equity; an empty reason stands for the one before."""
-    state, reason = session.risk_state, ""
-    if state == RiskState.ACTIVE and (why := breach(session, equity)):
-        state, reason = RiskState.REDUCING, why
-    if state == RiskState.REDUCING and is_flat:
-        state = RiskState.HALTED
-    return state, reason
-
-
 def day_of(now_ms: int) -> date:
     """Return the UTC day of an instant."""
     return datetime.fromtimestamp(now_ms / 1000, UTC).date()
 
 
 def size(
-    session: LiveSession, target: float, quote: Quote, instrument: Instrument, *, trades_today: int
+    session: LiveSession,
+    target: float,
+    quote: Quote,
+    instrument: Instrument,
+    *,
+    trades_today: int,
+    entry: Entry | None = None,
 ) -> Sized:
-    """Return the order that moves the session towards a target exposure, within its limits."""
+    """Return the order that moves the session towards a target exposure, within its limits.
+
+    :param entry: what the entry guards look at; without it the quote counts as fresh
+    """
     profile = session.risk
     notes: list[str] = []
     wanted, code = risk.cap_exposure(exact(target), exact(profile.max_exposure))
@@ -129,32 +118,34 @@ def size(
     if quantity == 0 or (quantity > 0) != buys:
         _note(notes, "nothing to trade: the target is reached already")
         return Sized(Decimal(0), price, "; ".join(notes))
-    if quantity * session.held >= 0:  # the limits on size are for getting in, never for getting out
-        quantity, code = risk.cap_order(
-            quantity, price, equity, exact(profile.max_order_share), instrument.step, Decimal(0)
-        )
-        _note(notes, risk.REASONS[code])
-    if why := _only_exits(session, quote, trades_today):
-        allowed, _ = risk.reduce_only(quantity, session.held, instrument.step, Decimal(0))
-        if allowed != quantity:
-            _note(notes, why)
-        quantity = allowed
+    entry = entry or entries.entry_of(session, quote, now_ms=quote.at_ms, trades_today=trades_today)
+    why = _only_exits(session) or entries.refusal(entry, profile)
+    allowed, code = breakers.limited_order(
+        quantity, session.held, price, equity, caps_of(profile), state_of(session), not why, instrument.step,
+        Decimal(0),
+    )  # fmt: skip
+    if allowed != quantity:
+        _note(notes, why or breakers.REASONS[code])
+    quantity = allowed
     if quantity != 0 and risk.too_small(quantity, price, instrument.min_notional):
         _note(notes, risk.REASONS[risk.MIN_NOTIONAL])
         quantity = Decimal(0)
     return Sized(quantity, price, "; ".join(notes))
 
 
-def _only_exits(session: LiveSession, quote: Quote, trades_today: int) -> str:
+def caps_of(profile: RiskProfile) -> breakers.OrderCaps:
+    return breakers.OrderCaps(
+        max_order_share=exact(profile.max_order_share),
+        max_position=exact(profile.max_position),
+        max_leverage=exact(profile.max_leverage),
+        safe_share=exact(profile.safe_share),
+    )
+
+
+def _only_exits(session: LiveSession) -> str:
     """Return why the session may only reduce its position now, or an empty string."""
-    profile = session.risk
-    if session.risk_state != RiskState.ACTIVE:
+    if session.risk_state in (RiskState.REDUCING, RiskState.HALTED):
         return f"the session is {session.risk_state}: exits only"
-    spread = (quote.ask - quote.bid) / quote.mid
-    if profile.max_spread and spread > exact(profile.max_spread):
-        return f"the spread of {spread:.2%} is above {profile.max_spread:.2%}: exits only"
-    if profile.max_trades_per_day and trades_today >= profile.max_trades_per_day:
-        return f"{trades_today} trades today, {profile.max_trades_per_day} are allowed: exits only"
     return ""
 
 

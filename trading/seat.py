@@ -1,6 +1,7 @@
 """What a runner holds while it drives one session. Everything here can be made again from rows."""
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 
 from agents.decide import Decider
 from market.errors import BadInput
@@ -12,6 +13,8 @@ from trading.bars import BarFeed, candle_source
 from trading.exchanges.port import Exchange
 from trading.guard import Leased
 from trading.models import LiveSession
+
+LOOKED_AT = 20  # turns that the rate of venue errors is taken over
 
 
 @dataclass(slots=True)
@@ -27,10 +30,21 @@ class Seat:
     unknown: str | None = None  # why nothing can be decided at present; None before the first turn
     refused_ms: int = 0  # when an order was last refused or uncertain, venue clock
     next_summary_ms: int = 0  # venue time from which another day may be over
+    failures: deque[bool] = field(default_factory=lambda: deque(maxlen=LOOKED_AT))  # of the latest turns
 
     @property
     def lease(self) -> Held:
         return self.exchange.lease
+
+    @property
+    def clock_rate(self) -> float:
+        """Return the venue seconds that pass in a real one: 1 but for an accelerated sandbox."""
+        return getattr(self.exchange.exchange, "clock_rate", 1.0)
+
+    @property
+    def error_share(self) -> float:
+        """Return the share of the latest turns in which the venue failed us; -1 before enough of them."""
+        return sum(self.failures) / len(self.failures) if len(self.failures) >= LOOKED_AT // 2 else -1.0
 
 
 def take(

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from market.errors import BadInput
 from market.kernel import portfolio
-from trading import alerts, reconciliation, risk, settle, summaries
+from trading import alerts, breakers, reconciliation, risk, settle, summaries
 from trading.acting import leave, settled
 from trading.bars import TooFewBars
 from trading.books import coins
@@ -51,9 +51,11 @@ def step(seat: Seat, *, quote: Quote | None, now_ms: int) -> None:
         return
     try:
         _take_turn(seat, quote, now_ms)
+        seat.failures.append(False)
     except (BadCredentials, BadInput, TooFewBars) as error:
         fail(session, str(error), now_ms)
     except ExchangeError as error:
+        seat.failures.append(True)
         unknown(seat, str(error))
 
 
@@ -103,8 +105,12 @@ def begin(seat: Seat, now_ms: int) -> bool:
             fail(session, error.message, now_ms)
             return False
         session.capital = session.cash = session.peak_equity = session.day_equity = capital
+        session.week_equity = session.caution_peak = capital
         session.started_ms, session.day = now_ms, risk.day_of(now_ms)
-        session.save(update_fields=["capital", "cash", "peak_equity", "day_equity", "started_ms", "day"])
+        session.save(
+            update_fields=["capital", "cash", "peak_equity", "day_equity", "week_equity", "caution_peak",
+                           "started_ms", "day"]
+        )  # fmt: skip
     logger.info("session %s starts with %s %s", session.pk, capital, coin)
     return True
 
@@ -120,7 +126,7 @@ def _guard(seat: Seat, quote: Quote, now_ms: int) -> bool:
     price = risk.exit_price(session.held, quote)
     is_flat = risk.is_flat(session, seat.instrument, price)
     reason = risk.follow_price(session, quote)
-    _move_risk_state(session, portfolio.equity(session.cash, session.held, price), is_flat)
+    _move_risk_state(seat, portfolio.equity(session.cash, session.held, price), is_flat, now_ms)
     reason = _must_leave(session) or reason
     if reason and not is_flat:
         save_marks(session)
@@ -141,11 +147,14 @@ def _mark(seat: Seat, quote: Quote, now_ms: int) -> None:
     if session.start_price == 0:
         session.start_price = quote.last
         point(session, min(session.started_ms, quote.at_ms) - 1, quote.last)  # before anything is traded
-    if session.day != risk.day_of(now_ms):  # the daily loss counts from the day's first mark
-        session.day = risk.day_of(now_ms)
-        session.day_equity = portfolio.equity(
-            session.cash, session.held, risk.exit_price(session.held, quote)
+    if session.day != risk.day_of(now_ms):  # losses count from the first mark of day and week
+        today, equity = (
+            risk.day_of(now_ms),
+            portfolio.equity(session.cash, session.held, risk.exit_price(session.held, quote)),
         )
+        if session.day is None or session.day.isocalendar()[:2] != today.isocalendar()[:2]:
+            session.week_equity = equity
+        session.day, session.day_equity = today, equity
     if now_ms >= seat.next_summary_ms:
         seat.next_summary_ms = summaries.close_days(session, now_ms)
 
@@ -165,15 +174,27 @@ def _must_leave(session: LiveSession) -> str:
     return ""
 
 
-def _move_risk_state(session: LiveSession, equity: Decimal, is_flat: bool) -> None:
-    state, reason = risk.next_state(session, equity, is_flat=is_flat)
-    if state == session.risk_state or not change_risk_state(session, state, reason or session.note):
+FOLLOWS = {
+    RiskState.SAFE: "Until the cool-down is over it makes exits and tiny trades only",
+    RiskState.REDUCING: "It leaves its position",
+    RiskState.HALTED: "It is halted until a person resumes it",
+}
+
+
+def _move_risk_state(seat: Seat, equity: Decimal, is_flat: bool, now_ms: int) -> None:
+    session = seat.session
+    after = breakers.look(session, equity, is_flat=is_flat, now_ms=now_ms, error_share=seat.error_share)
+    if after.state == session.risk_state:
         return
-    follows = (
-        "It is halted until a person resumes it" if state == RiskState.HALTED else "It leaves its position"
-    )
-    text = f"{session}: {session.note}. {follows}."
-    alerts.raise_alert(session.owner, AlertLevel.CRITICAL, f"risk:{session.pk}", text, session)
+    note = "" if after.state == RiskState.ACTIVE else after.reason or session.note
+    if not change_risk_state(session, after.state, note):
+        return
+    if after.state == RiskState.ACTIVE:
+        close_alerts(session, "risk")
+        return
+    level = AlertLevel.WARNING if after.state == RiskState.SAFE else AlertLevel.CRITICAL
+    text = f"{session}: {session.note}. {FOLLOWS[RiskState(after.state)]}."
+    alerts.raise_alert(session.owner, level, f"risk:{session.pk}", text, session)
 
 
 def _stop(session: LiveSession, now_ms: int) -> None:

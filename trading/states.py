@@ -15,7 +15,8 @@ logger = logging.getLogger(__name__)
 DRIVEN = [SessionStatus.PENDING, SessionStatus.RUNNING, SessionStatus.PAUSED, SessionStatus.STOPPING]
 MARKS = [
     "price", "bid", "ask", "price_ms", "start_price", "stop_price", "take_price", "high_water", "peak_equity",
-    "bars_held", "day", "day_equity", "last_bar_ms", "turn_at",
+    "bars_held", "day", "day_equity", "last_bar_ms", "turn_at", "week_equity", "caution_peak",
+    "safe_until_ms", "health",
 ]  # fmt: skip
 WITH_RELATED = LiveSession.objects.select_related("owner", "account__owner", "risk")
 
@@ -35,12 +36,14 @@ def change_status(session: LiveSession, before: str, after: str, **changes: obje
     return True
 
 
-def change_risk_state(session: LiveSession, state: str, note: str) -> bool:
+def change_risk_state(session: LiveSession, state: str, note: str, **changes: object) -> bool:
     """Change the risk state unless a person changed it meanwhile."""
+    changes |= {"risk_state": state, "note": note}
     mine = LiveSession.objects.filter(pk=session.pk, risk_state=session.risk_state)
-    if not mine.update(risk_state=state, note=note):
+    if not mine.update(**changes):
         return False
-    session.risk_state, session.note = state, note
+    for name, value in changes.items():
+        setattr(session, name, value)
     return True
 
 

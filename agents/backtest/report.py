@@ -9,9 +9,9 @@ import numpy as np
 from agents.backtest.settings import BacktestSettings
 from agents.backtest.simulate import Simulation, fill_arrays, fill_rows
 from market.kernel import metrics
+from market.kernel.breakers import REASONS
 from market.kernel.costs import fee_of
 from market.kernel.rebalance import order_quantity
-from market.kernel.risk import REASONS
 from market.kernel.step import fill_price, open_book
 
 POINTS = 2000  # of a stored curve
@@ -102,10 +102,11 @@ def assumptions(settings: BacktestSettings) -> list[str]:
 
 
 def _halt(run: Simulation) -> list[str]:
+    careful = [f"Safe mode was entered {run.safe_modes} times."] if run.safe_modes else []
     if run.halted_ms is None:
-        return []
+        return careful
     when = np.datetime64(run.halted_ms, "ms").item()
-    return [f"Trading ended at {when:%Y-%m-%d %H:%M} UTC: {REASONS[run.halted_by]}."]
+    return [*careful, f"Trading ended at {when:%Y-%m-%d %H:%M} UTC: {REASONS[run.halted_by]}."]
 
 
 def _kept(equity: np.ndarray) -> np.ndarray:

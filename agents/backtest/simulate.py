@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from agents.backtest.settings import Limits
+from agents.backtest.watch import Watch
 from agents.decide import Decided, Decider
 from agents.envs.settings import EnvSettings
 from market.candles import Candles
 from market.errors import BadInput
 from market.kernel.portfolio import equity, exposure_of, portfolio_row
-from market.kernel.risk import OK, cap_exposure, daily_loss_breach, drawdown_breach
+from market.kernel.risk import OK, cap_exposure
 from market.kernel.step import Fill, open_book, step_bar
 from market.kernel.triggers import EXIT_REASONS
 
-DAY_MS = 86_400_000
 TICK_BARS = 512  # bars between two calls of `tick`
 
 
@@ -35,7 +35,8 @@ class Simulation:
     decisions: int = 0
     gated: int = 0
     halted_ms: int | None = None  # close of the bar at which a loss limit ended trading
-    halted_by: int = OK  # market.kernel.risk code
+    halted_by: int = OK  # market.kernel.breakers code
+    safe_modes: int = 0  # how often a cautious breaker led to safe mode
 
 
 def simulate(
@@ -84,7 +85,7 @@ class _Run:
     def __init__(
         self, candles: Candles, decider: Decider, settings: EnvSettings, limits: Limits, first: int
     ) -> None:
-        self.decider, self.limits, self.first = decider, limits, first
+        self.decider, self.first = decider, first
         self.interval_ms, self.max_exposure = candles.interval_ms, settings.max_exposure
         self.rules, self.bars_scale = settings.rules(), decider.needs.bars_scale
         self.open_ms = candles.open_ms.tolist()
@@ -93,7 +94,7 @@ class _Run:
         )
         self.closes = candles.close
         self.book = open_book(float(settings.initial_cash))
-        self.day_equity = self.book.cash
+        self.watch = Watch(limits, self.book.cash)
         self.equities, self.exposures = [self.book.cash], [0.0]
         self.result = Simulation(
             candles.interval_ms, candles.open_ms[first:], candles.close[first:], np.empty(0), np.empty(0)
@@ -103,13 +104,14 @@ class _Run:
         """Decide at the close of `row`, then live through the next bar."""
         target = self._target(row, window, watch)
         open, high, low, close = self.bars[row + 1]
-        wanted = target if target is not None else 0.0
+        wanted, before = target if target is not None else 0.0, self.book
         self.book, order, exit = step_bar(
             self.book, target is not None, wanted, open, high, low, close, self.rules
         )
         for fill in (order, exit):
             if fill.quantity:
                 self.result.fills.append((self.open_ms[row + 1], fill))
+        self.watch.see_fills(before, order, exit, self.open_ms[row + 1])
         worth = equity(self.book.cash, self.book.held, close)
         self.equities.append(worth)
         self.exposures.append(exposure_of(self.book.cash, self.book.held, close))
@@ -132,20 +134,21 @@ class _Run:
         self.result.gated += bool(decided.gate_reason)
         if watch is not None:
             watch(row, decided)
-        return None if decided.target is None else cap_exposure(decided.target, self.max_exposure)[0]
+        if decided.target is None:
+            return None
+        wanted, _ = cap_exposure(decided.target, self.max_exposure)
+        allowed = self.watch.allowed(wanted, portfolio[0], self.open_ms[row] + self.interval_ms)
+        return None if allowed == portfolio[0] != wanted else allowed
 
     def _guard(self, row: int, worth: float) -> None:
         """Note a breached loss limit; the position is left at the next open."""
-        if self.result.halted_ms is None:
-            code = drawdown_breach(worth, self.book.peak, self.limits.max_drawdown)
-            code = code or daily_loss_breach(worth, self.day_equity, self.limits.daily_loss)
-            if code != OK:
-                self.result.halted_ms = self.open_ms[row] + self.interval_ms
-                self.result.halted_by = code
-        if (self.open_ms[row] + self.interval_ms) % DAY_MS < self.interval_ms:  # this close began a UTC day
-            self.day_equity = worth
+        close_ms = self.open_ms[row] + self.interval_ms
+        halt = self.watch.see_close(worth, self.book.peak, self.book.held == 0, close_ms, self.interval_ms)
+        if halt != OK and self.result.halted_ms is None:
+            self.result.halted_ms, self.result.halted_by = close_ms, halt
 
     def finished(self) -> Simulation:
+        self.result.safe_modes = self.watch.safe_modes
         self.result.equity, self.result.exposure = np.array(self.equities), np.array(self.exposures)
         return self.result
 

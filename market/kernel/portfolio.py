@@ -57,3 +57,11 @@ def portfolio_row(cash, held, entry, bars_held, peak_equity, price, bars_scale):
         unrealised = price / entry - 1 if held > 0 else 1 - price / entry
         time_in_position = bars_held / (bars_held + bars_scale)
     return exposure, unrealised, time_in_position, worth / peak_equity - 1, 1 - exposure
+
+
+def realised(entry, held, quantity, price):
+    """Return the profit before fees of the part of a position that a fill closes; 0 for one that opens."""
+    if held * quantity >= 0:
+        return price - price
+    closed = min(abs(held), abs(quantity))
+    return (price - entry) * closed if held > 0 else (entry - price) * closed

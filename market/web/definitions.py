@@ -20,7 +20,8 @@ DEFINITIONS = {
     "decision_age": "Time from the last decision to the last good price, on the venue's clock.",
     "data_age": "Age of the last good price. Older ones than the risk profile allows count as unknown.",
     # risk
-    "risk_state": "Active: trades. Reducing: exits only. Halted: nothing until a person resumes.",
+    "risk_state": "Active: trades. Safe: exits and tiny trades for a while. Reducing: leaves its position. "
+    "Halted: nothing until a person resumes.",
     "stop_distance": "How far the price may move against the position before the stop-loss sells.",
     "take_distance": "How far the price must move in favour before take-profit sells.",
     "day_loss_distance": "How much more the day may lose, as a share of its start, before entries stop.",

@@ -207,7 +207,9 @@ def test_a_risk_profile_is_made_changed_and_recorded(api, ada):
 
 @pytest.mark.parametrize("name", RANGES)
 def test_the_database_refuses_what_the_sentences_refuse(ada, name):
-    wrong = 0 if name in ("max_exposure", "max_order_share", "min_move_bars", "max_stale_s") else -1
+    above_zero = ("max_exposure", "max_order_share", "min_move_bars", "max_stale_s", "entry_stale_s",
+                  "max_leverage", "approval_s")  # fmt: skip
+    wrong = 0 if name in above_zero else -1
     for absurd in (wrong, 10**29, float("nan")):
         assert list(out_of_range({name: absurd})) == [name]
     assert not out_of_range({name: getattr(RiskProfile(), name)})

@@ -34,6 +34,11 @@ class Roostoo:
     def server_ms(self) -> int:
         return self._wire.server_ms()
 
+    @property
+    def clock_rate(self) -> float:
+        """Return the venue seconds that pass in a real one, as measured."""
+        return self._wire.clock.rate
+
     def now_ms(self) -> int:
         if not self._wire.clock.is_synchronised:
             self._wire.server_ms()

@@ -24,6 +24,24 @@ RANGES = {  # field: (is allowed, what is allowed)
     "max_stale_s": (lambda x: 0 < x <= 86_400, "above 0 seconds and at most a day (86,400)"),
     "max_spread": (lambda x: 0 <= x <= 1, "between 0 and 1 (0.005 is 0.5 %)"),
     "max_trades_per_day": (lambda x: 0 <= x <= 1_000_000, "from 0 (no limit) to 1,000,000"),
+    "entry_stale_s": (lambda x: 0 < x <= 86_400, "above 0 seconds and at most a day (86,400)"),
+    "exit_cooldown_s": (lambda x: 0 <= x <= 2_592_000, "from 0 (off) to 30 days (2,592,000 seconds)"),
+    "loss_cooldown_s": (lambda x: 0 <= x <= 2_592_000, "from 0 (off) to 30 days (2,592,000 seconds)"),
+    "max_position": (lambda x: 0 <= x <= 1e12, "from 0 (no limit) to 10^12 of the quote currency"),
+    "max_leverage": (lambda x: 0 < x <= 10, "above 0 and at most 10 (1 is no leverage)"),
+    "price_collar": (lambda x: 0 <= x <= 1, "between 0 and 1 (0.05 is 5 %)"),
+    "weekly_loss": (lambda x: 0 <= x <= 1, SHARE),
+    "safe_drawdown": (lambda x: 0 <= x <= 1, SHARE),
+    "safe_share": (lambda x: 0 <= x <= 1, SHARE),
+    "safe_cooldown_s": (lambda x: 0 <= x <= 2_592_000, "from 0 to 30 days (2,592,000 seconds)"),
+    "max_loss_streak": (lambda x: 0 <= x <= 10_000, "from 0 (off) to 10,000"),
+    "max_error_share": (lambda x: 0 <= x <= 1, "between 0 (off) and 1 (0.5 is every other call)"),
+    "min_entropy": (lambda x: 0 <= x < 1, "from 0 (off) to below 1 (1 is undecided, 0 is always sure)"),
+    "max_psi": (lambda x: 0 <= x <= 100, "from 0 (off) to 100 (above 0.25 is a shift)"),
+    "max_ks": (lambda x: 0 <= x <= 1, "between 0 (off) and 1"),
+    "max_turnover": (lambda x: 0 <= x <= 1000, "from 0 (off) to 1000 (3 is three times the validated one)"),
+    "approval_above": (lambda x: 0 <= x <= 1e12, "from 0 (off) to 10^12 of the quote currency"),
+    "approval_s": (lambda x: 1 <= x <= 604_800, "from 1 second to a week (604,800)"),
 }
 
 
@@ -56,6 +74,29 @@ class RiskProfile(models.Model):
     max_stale_s = models.FloatField(default=30.0)  # venue clock; an older price is unknown
     max_spread = models.FloatField(default=0.005)
     max_trades_per_day = models.PositiveIntegerField(default=0)
+    # Entry guards: they forbid entries, never exits.
+    entry_stale_s = models.FloatField(default=3.0)  # real time, also at a venue whose clock runs faster
+    exit_cooldown_s = models.FloatField(default=0.0)  # venue clock, after any exit
+    loss_cooldown_s = models.FloatField(default=0.0)  # venue clock, after an exit with a loss
+    max_position = models.FloatField(default=0.0)  # quote currency
+    max_leverage = models.FloatField(default=1.0)  # position over equity
+    price_collar = models.FloatField(
+        default=0.05
+    )  # of the last close; approved orders: of the expected price
+    # Breakers: see market.kernel.breakers.
+    weekly_loss = models.FloatField(default=0.10)
+    safe_drawdown = models.FloatField(default=0.0)
+    safe_share = models.FloatField(default=0.05)  # of equity that a position may reach in safe mode
+    safe_cooldown_s = models.FloatField(default=3600.0)  # venue clock
+    max_loss_streak = models.PositiveIntegerField(default=0)
+    max_error_share = models.FloatField(default=0.5)  # of the latest turns
+    min_entropy = models.FloatField(default=0.0)
+    max_psi = models.FloatField(default=0.0)
+    max_ks = models.FloatField(default=0.0)
+    max_turnover = models.FloatField(default=0.0)  # multiple of the validation backtest's
+    # Manual approval of entries.
+    approval_above = models.FloatField(default=0.0)  # quote currency
+    approval_s = models.FloatField(default=900.0)  # real time people have
 
     objects = OwnedQuerySet.as_manager()
 
@@ -78,6 +119,20 @@ class RiskProfile(models.Model):
                 & Q(min_confidence__gte=0, min_confidence__lte=1, min_move__gte=0, min_move_bars__gte=1)
                 & Q(daily_loss__gte=0, daily_loss__lte=1, max_drawdown__gte=0, max_drawdown__lte=1)
                 & Q(max_stale_s__gt=0, max_spread__gte=0),
+            ),
+            models.CheckConstraint(
+                name="risk_profile_guards",
+                condition=Q(entry_stale_s__gt=0, exit_cooldown_s__gte=0, loss_cooldown_s__gte=0)
+                & Q(max_position__gte=0, max_leverage__gt=0, price_collar__gte=0, price_collar__lte=1)
+                & Q(approval_above__gte=0, approval_s__gte=1),
+            ),
+            models.CheckConstraint(
+                name="risk_profile_breakers",
+                condition=Q(weekly_loss__gte=0, weekly_loss__lte=1)
+                & Q(safe_drawdown__gte=0, safe_drawdown__lte=1, safe_share__gte=0, safe_share__lte=1)
+                & Q(safe_cooldown_s__gte=0, max_loss_streak__gte=0)
+                & Q(max_error_share__gte=0, max_error_share__lte=1, min_entropy__gte=0, min_entropy__lt=1)
+                & Q(max_psi__gte=0, max_ks__gte=0, max_ks__lte=1, max_turnover__gte=0),
             ),
         ]
 

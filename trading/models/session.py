@@ -23,6 +23,7 @@ class SessionStatus(models.TextChoices):
 
 class RiskState(models.TextChoices):
     ACTIVE = "active"
+    SAFE = "safe"  # exits and tiny trades only, until the cool-down is over
     REDUCING = "reducing"  # exits only
     HALTED = "halted"  # nothing until a person resumes
 
@@ -74,6 +75,13 @@ class LiveSession(models.Model):
     stop_price = models.DecimalField(**MONEY, default=0)  # 0 = none
     take_price = models.DecimalField(**MONEY, default=0)
     high_water = models.DecimalField(**MONEY, default=0)  # for the trailing stop
+    week_equity = models.DecimalField(**MONEY, default=0)  # at the start of the UTC week of `day`
+    caution_peak = models.DecimalField(**MONEY, default=0)  # highest equity since safe mode was entered
+    safe_until_ms = models.BigIntegerField(default=0)  # venue clock; end of safe mode's cool-down
+    loss_streak = models.PositiveIntegerField(default=0)  # closing fills with a loss, one after the other
+    last_exit_ms = models.BigIntegerField(default=0)  # venue clock of the last closing fill
+    last_loss_ms = models.BigIntegerField(default=0)  # and of the last one with a loss
+    health = models.JSONField(default=dict)  # of the model, as last measured; see trading.health
     bars_held = models.PositiveIntegerField(default=0)
     last_bar_ms = models.BigIntegerField(default=0)  # start of the last closed bar that was decided on
 

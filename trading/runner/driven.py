@@ -75,6 +75,7 @@ class Driven:
         if self.seat is None:
             return
         try:
+            self.seat.failures.append(True)
             states.unknown(self.seat, why)
         except Exception as error:
             connections.refresh()

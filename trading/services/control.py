@@ -64,20 +64,24 @@ def stop_all(*, owner: Any, flatten: bool = False, by: Any = None) -> int:
 
 @transaction.atomic
 def resume_from_halt(*, session: LiveSession, reason: str, by: Any = None) -> LiveSession:
-    """Let a halted session trade again: its limits count anew from today's equity.
+    """Let a halted or careful session trade as usual again: its limits count anew from today's equity.
 
     :raises BadInput: without a reason.
-    :raises Conflict: when it is not halted.
+    :raises Conflict: when it is neither halted nor in safe mode.
     """
     if not reason.strip():
         raise BadInput("say why it may trade again: the reason is kept", field="reason")
     session = LiveSession.objects.select_for_update().get(pk=session.pk)
-    if session.risk_state != RiskState.HALTED:
+    if session.risk_state not in (RiskState.HALTED, RiskState.SAFE):
         raise Conflict(f"{session} is not halted, it is {session.risk_state}")
     equity = portfolio.equity(session.cash, session.held, last_exit_price(session))
     session.risk_state, session.note = RiskState.ACTIVE, ""
-    session.peak_equity = session.day_equity = equity
-    session.save(update_fields=["risk_state", "note", "peak_equity", "day_equity"])
+    session.peak_equity = session.day_equity = session.week_equity = session.caution_peak = equity
+    session.safe_until_ms, session.loss_streak, session.health = 0, 0, {}
+    session.save(
+        update_fields=["risk_state", "note", "peak_equity", "day_equity", "week_equity", "caution_peak",
+                       "safe_until_ms", "loss_streak", "health"]
+    )  # fmt: skip
     _audit(session, "session.resume_from_halt", by, reason=reason.strip(), equity=str(equity))
     alerts.close_alert(session.owner, f"risk:{session.pk}")
     return session

@@ -115,5 +115,5 @@ def _buttons(session: LiveSession) -> dict[str, bool]:
         "can_resume": status == SessionStatus.PAUSED,
         "can_stop": status in (SessionStatus.PENDING, SessionStatus.RUNNING, SessionStatus.PAUSED),
         "is_open": status not in (SessionStatus.STOPPED, SessionStatus.FAILED),
-        "is_halted": session.risk_state == RiskState.HALTED,
+        "is_halted": session.risk_state in (RiskState.HALTED, RiskState.SAFE),
     }

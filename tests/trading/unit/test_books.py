@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from market.kernel.portfolio import realised
 from trading import books
 from trading.exchanges.port import CANCELLED, FILLED, OrderReport
 from trading.models import Account, Holding, LedgerEntry, LiveSession, Order, OrderStatus, RiskProfile
@@ -74,9 +75,9 @@ def clear(session):
 @given(entry=prices, held=quantities, price=prices, share=st.integers(1, 10))
 def test_realised_profit_is_that_of_the_closed_part(entry, held, price, share):
     closed = held * share / 10
-    assert books.realised(entry, held, -closed, price) == (price - entry) * closed
-    assert books.realised(entry, -held, closed, price) == (entry - price) * closed
-    assert books.realised(entry, held, closed, price) == 0
+    assert realised(entry, held, -closed, price) == (price - entry) * closed
+    assert realised(entry, -held, closed, price) == (entry - price) * closed
+    assert realised(entry, held, closed, price) == 0
 
 
 def test_a_report_is_booked_once_even_when_it_arrives_twice(session):

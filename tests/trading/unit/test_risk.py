@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market.kernel.instrument import Instrument
-from trading import risk
+from trading import breakers, risk
 from trading.exchanges.port import Quote
 from trading.models import LiveSession, RiskProfile, RiskState
 
@@ -20,6 +20,10 @@ targets = st.floats(0, 1)
 def session_of(cash, held, state=RiskState.ACTIVE, **limits):
     profile = RiskProfile(**{"max_spread": 1.0, **limits})
     return LiveSession(pair="BTC/USD", cash=cash, held=held, entry_price=D(1), risk=profile, risk_state=state)
+
+
+def look(session, equity, is_flat=False, now_ms=0, error_share=-1.0):
+    return breakers.look(session, equity, is_flat=is_flat, now_ms=now_ms, error_share=error_share)
 
 
 def quote_of(price, spread=D("0.0001")):
@@ -61,20 +65,22 @@ def test_a_breach_is_noticed_on_marked_equity(price, held, cash, limit):
     session = session_of(cash, held, max_drawdown=limit, daily_loss=0.0)
     equity = cash + held * price
     session.peak_equity = session.day_equity = equity
-    assert not risk.breach(session, equity + 1)
-    assert risk.breach(session, equity * (1 - risk.exact(limit))) == "drawdown limit reached"
+    assert not look(session, equity + 1).reason
+    assert look(session, equity * (1 - risk.exact(limit))) == (
+        breakers.Verdict("reducing", "drawdown limit reached")
+    )
 
 
 def test_the_state_goes_over_reducing_to_halted_and_stays():
     session = session_of(D(100), D(1), max_drawdown=0.1, daily_loss=0.0)
     session.peak_equity = session.day_equity = D(1000)
-    assert risk.next_state(session, D(950), is_flat=False) == (RiskState.ACTIVE, "")
-    assert risk.next_state(session, D(900), is_flat=False) == (RiskState.REDUCING, "drawdown limit reached")
+    assert look(session, D(950)) == breakers.Verdict("active", "")
+    assert look(session, D(900)) == breakers.Verdict("reducing", "drawdown limit reached")
     session.risk_state = RiskState.REDUCING
-    assert risk.next_state(session, D(2000), is_flat=False)[0] == RiskState.REDUCING
-    assert risk.next_state(session, D(2000), is_flat=True)[0] == RiskState.HALTED
+    assert look(session, D(2000)).state == RiskState.REDUCING
+    assert look(session, D(2000), is_flat=True).state == RiskState.HALTED
     session.risk_state = RiskState.HALTED
-    assert risk.next_state(session, D(2000), is_flat=True)[0] == RiskState.HALTED
+    assert look(session, D(2000), is_flat=True).state == RiskState.HALTED
 
 
 def test_wide_spreads_and_busy_days_forbid_entries_and_allow_exits():

@@ -1,0 +1,74 @@
+"""The kernel's breakers on a session's row: facts and limits out of it, the next risk state into it."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from market.kernel import breakers
+from trading.models import LiveSession, RiskProfile, RiskState
+from trading.numbers import exact
+
+UNKNOWN = -1.0
+STATE_OF = {name: code for code, name in enumerate(breakers.STATES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one look at the breakers came to; `reason` is empty where none has tripped."""
+
+    state: str
+    reason: str
+
+
+def state_of(session: LiveSession) -> int:
+    """Return the kernel's code of a session's risk state."""
+    return STATE_OF[session.risk_state]
+
+
+def limits_of(profile: RiskProfile) -> breakers.Limits:
+    return breakers.Limits(
+        daily_loss=exact(profile.daily_loss),
+        weekly_loss=exact(profile.weekly_loss),
+        max_drawdown=exact(profile.max_drawdown),
+        safe_drawdown=exact(profile.safe_drawdown),
+        max_loss_streak=profile.max_loss_streak,
+        max_error_share=profile.max_error_share,
+        min_entropy=profile.min_entropy,
+        max_psi=profile.max_psi,
+        max_ks=profile.max_ks,
+        max_turnover=profile.max_turnover,
+    )
+
+
+def facts_of(session: LiveSession, equity: Decimal, error_share: float = UNKNOWN) -> breakers.Facts:
+    """Return what the breakers look at; what was never measured is not known and trips nothing."""
+    health = {name: session.health.get(name) for name in ("entropy", "psi", "ks", "turnover")}
+    return breakers.Facts(
+        equity=equity,
+        day_equity=session.day_equity,
+        week_equity=session.week_equity,
+        peak_equity=session.peak_equity,
+        caution_peak=session.caution_peak,
+        losses=session.loss_streak,
+        error_share=error_share,
+        **{name: UNKNOWN if value is None else value for name, value in health.items()},
+    )
+
+
+def look(
+    session: LiveSession, equity: Decimal, *, is_flat: bool, now_ms: int, error_share: float = UNKNOWN
+) -> Verdict:
+    """Return the state after marking equity. A tripped caution is used up and begins its cool-down anew."""
+    session.caution_peak = max(session.caution_peak, equity)
+    facts, limits = facts_of(session, equity, error_share), limits_of(session.risk)
+    halt, caution = breakers.halting(facts, limits), breakers.cautious(facts, limits)
+    state = state_of(session)
+    after = breakers.next_state(state, halt, caution, is_flat, now_ms >= session.safe_until_ms)
+    if caution and after == breakers.SAFE:
+        session.safe_until_ms = now_ms + int(session.risk.safe_cooldown_s * 1000)
+        if caution == breakers.SAFE_DRAWDOWN:
+            session.caution_peak = equity
+        if caution == breakers.LOSS_STREAK:
+            session.loss_streak = 0
+            LiveSession.objects.filter(pk=session.pk).update(loss_streak=0)
+    code = caution if after == breakers.SAFE else halt
+    return Verdict(str(RiskState(breakers.STATES[after])), breakers.REASONS[code])

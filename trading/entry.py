@@ -1,0 +1,65 @@
+"""Whether a session may open or enlarge its position now, and the sentence that says why not."""
+
+from decimal import Decimal
+
+from market.kernel import guards
+from market.kernel.guards import Entry
+from trading.exchanges.port import Quote
+from trading.models import LiveSession, RiskProfile
+from trading.numbers import exact
+
+
+def limits_of(profile: RiskProfile) -> guards.Guards:
+    return guards.Guards(
+        max_age_ms=int(profile.entry_stale_s * 1000),
+        max_spread=exact(profile.max_spread),
+        price_collar=exact(profile.price_collar),
+        exit_cooldown_ms=int(profile.exit_cooldown_s * 1000),
+        loss_cooldown_ms=int(profile.loss_cooldown_s * 1000),
+        max_trades_per_day=profile.max_trades_per_day,
+    )
+
+
+def entry_of(
+    session: LiveSession,
+    quote: Quote,
+    *,
+    now_ms: int,
+    trades_today: int,
+    reference: Decimal = Decimal(0),
+    rate: float = 1.0,
+) -> Entry:
+    """Return what the guards look at.
+
+    :param reference: the price the quote is compared with: the last close, or an approved order's; 0: none
+    :param rate: venue seconds per real second; a price ages in real time
+    """
+    return Entry(
+        age_ms=(now_ms - quote.at_ms) / max(1.0, rate),
+        spread=(quote.ask - quote.bid) / quote.mid,
+        deviation=guards.deviation(quote.mid, reference),
+        since_exit_ms=now_ms - session.last_exit_ms if session.last_exit_ms else -1,
+        since_loss_ms=now_ms - session.last_loss_ms if session.last_loss_ms else -1,
+        trades_today=trades_today,
+    )
+
+
+def refusal(entry: Entry, profile: RiskProfile) -> str:
+    """Return why nothing may be entered now, or an empty string."""
+    code = guards.entry_refusal(entry, limits_of(profile))
+    said = {
+        guards.STALE: f"the price is {_seconds(entry.age_ms)} old, entries need {profile.entry_stale_s:g} s",
+        guards.WIDE_SPREAD: f"the spread of {entry.spread:.2%} is above {profile.max_spread:.2%}",
+        guards.OFF_PRICE: f"the price is {entry.deviation:.2%} away from the last close, "
+        f"{profile.price_collar:.2%} is allowed",
+        guards.AFTER_EXIT: f"{_seconds(entry.since_exit_ms)} since the last exit, "
+        f"{profile.exit_cooldown_s:g} s must pass",
+        guards.AFTER_LOSS: f"{_seconds(entry.since_loss_ms)} since the last loss, "
+        f"{profile.loss_cooldown_s:g} s must pass",
+        guards.BUSY_DAY: f"{entry.trades_today} trades today, {profile.max_trades_per_day} are allowed",
+    }
+    return f"{said[code]}: exits only" if code in said else ""
+
+
+def _seconds(span_ms: float) -> str:
+    return f"{span_ms / 1000:.1f} s"
