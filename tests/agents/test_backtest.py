@@ -1,5 +1,7 @@
 """Backtests: no look-ahead, the kernel's fills, honest words."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -185,3 +187,21 @@ def test_real_candles_go_through_every_rule(shared_data):
 @pytest.mark.django_db
 def test_the_series_helper_stores_what_it_is_given(user):
     assert stored(walk(), user).rows == 600
+
+
+def test_losses_in_a_row_lead_to_safe_mode_with_tiny_trades_only():
+    candles = walk(800, seed=8, volatility=0.01)
+    limits = Limits(max_loss_streak=2, safe_share=0.05, safe_cooldown_s=1e6)
+    run = ran(baseline("random", turnover=0.5), candles, limits=limits)
+    free = ran(baseline("random", turnover=0.5), candles)
+    assert run.safe_modes == 1
+    assert "Safe mode was entered 1 times." in report(run, BacktestSettings(), []).assumptions
+    assert run.exposure[-400:].max() < 0.06 < free.exposure[-400:].max()
+
+
+def test_a_cool_down_keeps_a_backtest_out_of_the_market():
+    candles = walk(800, seed=8, volatility=0.01)
+    run = ran(baseline("random", turnover=0.5), candles, limits=Limits(exit_cooldown_s=3600))
+    opened = [at for at, fill in run.fills if fill.quantity > 0]
+    assert len(opened) > 3
+    assert min(after - before for before, after in pairwise(opened)) >= 3_600_000
