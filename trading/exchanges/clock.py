@@ -4,6 +4,7 @@ A sandbox may run many times faster than real time, or stand still, so the rate 
 measurements agree it counts as 1: a clock moved by hand would otherwise look like a very fast one.
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ class VenueClock:
 
     def __init__(self, monotonic_s: Callable[[], float]) -> None:
         self._monotonic_s = monotonic_s
+        self._reading = threading.Lock()  # several sessions of an account read it at once
         self._last: Mark | None = None
         self._base: Mark | None = None  # where the present rate measurement began
         self._measured: float | None = None
@@ -43,9 +45,10 @@ class VenueClock:
 
         :raises LookupError: before the first synchronisation.
         """
-        if self._last is None:
+        last = self._last
+        if last is None:
             raise LookupError("the venue's clock has not been read yet")
-        return self._last.venue_ms + int((self._monotonic_s() - self._last.local_s) * 1000 * self.rate)
+        return last.venue_ms + int((self._monotonic_s() - last.local_s) * 1000 * self.rate)
 
     def doubts(self, venue_ms: int) -> bool:
         """Say whether `venue_ms` is so far behind the estimate that the answer may be an old one."""
@@ -53,7 +56,10 @@ class VenueClock:
 
     def read(self, venue_ms: int, sent_s: float) -> None:
         """Take an answer's time; it was true about halfway between the sending (`sent_s`) and now."""
-        mark = Mark(venue_ms, (sent_s + self._monotonic_s()) / 2)
+        with self._reading:
+            self._read(Mark(venue_ms, (sent_s + self._monotonic_s()) / 2))
+
+    def _read(self, mark: Mark) -> None:
         self._last = mark
         if self._base is None:
             self._base = mark

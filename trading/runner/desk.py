@@ -1,6 +1,10 @@
-"""One venue's prices for all the sessions of this process: one call serves them all."""
+"""One venue's prices for all the sessions of this process: one call serves them all.
+
+`read` runs in a thread of its own and waits for the venue there; everything else is done under the baton.
+"""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
@@ -8,6 +12,8 @@ from django.db import DatabaseError
 
 from market import connections
 from trading.exchanges.errors import ClockSkew, ExchangeError, Throttled
+from trading.exchanges.port import Exchange, Quote
+from trading.runner.baton import Baton
 from trading.runner.driven import Driven
 from trading.ticks import record_ticks
 
@@ -17,59 +23,93 @@ LONGEST_WAIT_S = 30.0
 
 
 class Desk:
-    """The driven sessions of one market, and when its prices are read next."""
+    """The driven sessions of one market, its newest prices, and who waits for a turn on them."""
 
-    def __init__(self, market: str) -> None:
+    def __init__(self, market: str, baton: Baton, monotonic_s: Callable[[], float]) -> None:
         self.market = market
+        self._baton, self._monotonic_s = baton, monotonic_s
         self.driven: list[Driven] = []
+        self.line: deque[Driven] = deque()
+        self.quotes: dict[str, Quote] = {}
+        self.at_ms = 0
         self.next_s = 0.0
         self.failures = 0
+        self.is_reading = False
 
     @property
     def poll_s(self) -> float:
         return min(one.session.account.poll_s for one in self.driven)
 
-    def turn(self, now_s: float, monotonic_s: Callable[[], float]) -> int:
-        """Read the prices once and give every session that is due its turn; return how many had one."""
-        exchange = self.driven[0].exchange
-        due = [one for one in self.driven if one.next_s <= now_s]
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """Return the venue as each of our accounts reaches it; any of them can read the prices."""
+        return list({one.session.account_id: one.exchange for one in self.driven}.values())
+
+    def read(self) -> None:
+        """Read the prices once and let the sessions that are due line up for a turn on them."""
+        with self._baton:
+            pairs = {one.session.pair for one in self.driven}
+            exchanges = self.exchanges
+            if not exchanges:
+                self.is_reading = False
+                return
+        reader = exchanges[self.failures % len(exchanges)]  # one account out of calls must not blind the rest
+        failure: Exception
         try:
-            quotes = exchange.quotes({one.session.pair for one in self.driven})
-            at_ms = exchange.now_ms()
+            quotes = reader.quotes(pairs)
+            at_ms = reader.now_ms()
         except ExchangeError as error:
-            self._failed(error, due, now_s)
-            return 0
+            failure = error
+            if isinstance(error, ClockSkew):
+                with suppress(ExchangeError):
+                    reader.server_ms()  # the clocks are compared afresh
+        except Exception as error:
+            failure = error
+            connections.refresh()
+            logger.exception("%s: the prices could not be read", self.market)
+        else:
+            self._end(lambda: self._take(quotes, at_ms))
+            return
+        self._end(lambda: self._failed(failure, len(exchanges)))
+
+    def _end(self, act: Callable[[], None]) -> None:
+        with self._baton:
+            try:
+                act()
+            finally:
+                self.is_reading = False
+
+    def _take(self, quotes: dict[str, Quote], at_ms: int) -> None:
         self.failures = 0
-        self.next_s = now_s + self.poll_s
+        self.quotes, self.at_ms = quotes, at_ms
         self._record(quotes.values())
-        for one in due:
-            if one.keep():
-                one.turn(quotes.get(one.session.pair), at_ms, monotonic_s())
-                self._keep_others(one)
-        return len(due)
+        for one in self._due():
+            one.is_in_line = True
+            self.line.append(one)
 
-    def _keep_others(self, busy: Driven) -> None:
-        """A slow session must not cost the others their leases."""
-        for other in self.driven:
-            if other is not busy and not other.is_over:
-                other.keep()
+    def _due(self) -> list[Driven]:
+        now_s = self._monotonic_s()
+        return [
+            one
+            for one in self.driven
+            if one.next_s <= now_s and not (one.is_busy or one.is_in_line or one.is_over)
+        ]
 
-    def _record(self, quotes: Iterable) -> None:
+    def _record(self, quotes: Iterable[Quote]) -> None:
         try:
             record_ticks(self.market, quotes)
         except DatabaseError as error:
             connections.refresh()
             logger.warning("ticks of %s were not stored: %s", self.market, error)
 
-    def _failed(self, error: ExchangeError, due: list[Driven], now_s: float) -> None:
+    def _failed(self, error: Exception, readers: int) -> None:
         self.failures += 1
         wait_s = min(LONGEST_WAIT_S, self.poll_s * 2 ** min(self.failures - 1, 10))
-        if isinstance(error, Throttled):
+        if self.failures < readers:
+            wait_s = self.poll_s  # another account's calls may do
+        elif isinstance(error, Throttled):
             wait_s = max(wait_s, error.wait_s)
-        if isinstance(error, ClockSkew):
-            with suppress(ExchangeError):
-                self.driven[0].exchange.server_ms()  # the clocks are compared afresh
-        self.next_s = now_s + wait_s
+        self.next_s = self._monotonic_s() + wait_s
         logger.warning("%s: %s; next try in %.1f s", self.market, error, wait_s)
-        for one in due:
+        for one in self._due():
             one.unknown(str(error))

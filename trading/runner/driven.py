@@ -2,17 +2,21 @@
 
 import logging
 from dataclasses import dataclass, field
+from typing import cast
 
 from django.conf import settings
 
 from market import connections
 from market.errors import BadInput
 from market.leases import Held
+from market.sources.port import DataSource
 from trading import alerts, sessions, states
+from trading.bars import candle_source
 from trading.exchanges.errors import BadCredentials, ExchangeError
 from trading.exchanges.port import Exchange, Quote
 from trading.guard import LeaseLost
 from trading.models import AlertLevel, LiveSession
+from trading.runner.baton import Baton, Outside
 from trading.seat import Seat, take
 
 logger = logging.getLogger(__name__)
@@ -23,18 +27,24 @@ TELL_AFTER = 3  # failures in a row
 
 @dataclass(slots=True)
 class Driven:
-    """A session we hold the lease of. `seat` is made at the first turn, when the venue answers."""
+    """A session we hold the lease of. `seat` is made at the first turn, when the venue answers.
+
+    Its turns run under the baton, which is passed on while the venue or the candle source is asked.
+    """
 
     session: LiveSession
     exchange: Exchange
     lease: Held
+    baton: Baton
     seat: Seat | None = None
     failures: int = 0
     next_s: float = 0.0  # monotonic: not before
+    is_in_line: bool = False  # for a turn
+    is_busy: bool = False  # a turn is under way: it keeps its own lease
     is_over: bool = field(default=False)
 
     def keep(self) -> bool:
-        """Renew the lease when half of it is used up; False when it is lost."""
+        """Renew the lease when half of it is used up; False when it is lost. Between turns only."""
         if self.lease.remaining_s() < settings.LEASE_TTL_S / 2 and not self.lease.renew():
             logger.warning("session %s: the lease is lost", self.session.pk)
             self.is_over = True
@@ -43,7 +53,8 @@ class Driven:
     def turn(self, quote: Quote | None, at_ms: int, now_s: float) -> None:
         """Take one turn; whatever goes wrong stays with this session."""
         try:
-            self._turn(quote, at_ms)
+            if self.keep():
+                self._turn(quote, at_ms)
             if self.failures >= TELL_AFTER:
                 states.close_alerts(self.session, "turns")
             self.failures = 0
@@ -63,8 +74,14 @@ class Driven:
 
     def _sit_down(self, at_ms: int) -> bool:
         """Load the model and the venue's rules; False when the session cannot be driven (yet)."""
+        source = candle_source(self.session.account)
         try:
-            self.seat = take(self.session, exchange=self.exchange, lease=self.lease)
+            self.seat = take(
+                self.session,
+                exchange=cast(Exchange, Outside(self.exchange, self.baton)),
+                lease=self.lease,
+                source=None if source is None else cast(DataSource, Outside(source, self.baton)),
+            )
         except (BadInput, BadCredentials) as error:
             states.fail(self.session, str(error), at_ms)
             self.is_over = True

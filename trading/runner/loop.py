@@ -1,8 +1,14 @@
-"""The loop that drives many sessions in one process: the only place with a real clock and a sleep."""
+"""The loop that drives many sessions in one process: the only place with a real clock and a sleep.
+
+How turns share the process: docs/decisions/004-runner-at-scale.md.
+"""
 
 import logging
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -14,6 +20,8 @@ from trading import states
 from trading.exchanges.port import Exchange
 from trading.exchanges.registry import connect
 from trading.models import LiveSession
+from trading.runner.baton import Baton
+from trading.runner.crew import Crew, Hands
 from trading.runner.desk import Desk
 from trading.runner.driven import Driven
 
@@ -22,6 +30,11 @@ logger = logging.getLogger(__name__)
 SCAN_S = 0.5
 LONGEST_NAP_S = 0.25  # how late a stop request may be noticed
 RECONCILE_S = 60.0
+AT_ONCE = 16  # turns that may want to compute; the more, the longer one waits for the baton
+OF_ACCOUNT = (
+    8  # turns of one account under way: it can wait in vain for its venue without taking all the rest
+)
+MOST = 128  # turns under way, those that wait for a venue included
 
 
 class Runner:
@@ -33,10 +46,15 @@ class Runner:
         monotonic_s: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         must_end: Callable[[], bool] = draining.is_on,
+        hands: Hands | None = None,
     ) -> None:
         self._monotonic_s, self._sleep, self._must_end = monotonic_s, sleep, must_end
+        self._hands = hands or Crew()
+        self._baton = Baton()
+        self._changed = threading.Event()  # something that was under way has ended
         self._desks: dict[str, Desk] = {}
         self._exchanges: dict[int, Exchange] = {}
+        self._under_way: Counter[int] = Counter()  # turns by account
         self._next_scan_s = 0.0
         self._next_check_s: dict[int, float] = {}
         self.turns = 0
@@ -52,31 +70,78 @@ class Runner:
             while self._monotonic_s() < until_s and not self._must_end():
                 if not self.round():
                     break
-                self._sleep(self._nap_s())
+                self._rest()
         finally:
-            for one in self.driven:
-                one.release()
-            self._desks.clear()
+            self._give_back()
         return self.turns
 
     def round(self) -> bool:
-        """Look for sessions, then serve the desks that are due; False when there is nothing to drive."""
+        """Look for sessions, have prices read that are due, begin turns; False when nothing is driven."""
         now_s = self._monotonic_s()
-        if now_s >= self._next_scan_s:
-            self._next_scan_s = now_s + SCAN_S
-            self._scan()
-        for desk in list(self._desks.values()):
-            if desk.next_s <= now_s and not self._must_end():
-                self.turns += desk.turn(now_s, self._monotonic_s)
-            self._plan_checks(desk, now_s)
-        self._drop_finished()
+        with self._baton:
+            if now_s >= self._next_scan_s:
+                self._next_scan_s = now_s + SCAN_S
+                self._scan()
+            reading = [desk for desk in self._desks.values() if self._is_due(desk, now_s)]
+            for desk in reading:
+                desk.is_reading, desk.next_s = True, now_s + desk.poll_s
+                self._plan_checks(desk, now_s)
+        for desk in reading:
+            self._hands.hand(partial(self._read, desk))
+        for desk, one in self._next_turns():
+            self._hands.hand(partial(self._turn, desk, one))
+        with self._baton:
+            self._drop_finished()
         return bool(self._desks)
 
-    def _scan(self) -> None:
-        """Take up driven sessions whose lease is free, and keep the leases of those we wait with."""
-        for one in self.driven:
-            one.keep()
+    def _is_due(self, desk: Desk, now_s: float) -> bool:
+        return desk.next_s <= now_s and bool(desk.driven) and not (desk.is_reading or self._must_end())
+
+    def _read(self, desk: Desk) -> None:
         try:
+            desk.read()
+        finally:
+            self._changed.set()
+
+    def _next_turns(self) -> list[tuple[Desk, Driven]]:
+        """Take out of the lines what may begin now, first come first served."""
+        begun: list[tuple[Desk, Driven]] = []
+        with self._baton:
+            for desk in self._desks.values():
+                for _ in range(len(desk.line) if not self._must_end() else 0):
+                    if not self._has_room():
+                        return begun
+                    one = desk.line.popleft()
+                    if self._under_way[one.session.account_id] >= OF_ACCOUNT:
+                        desk.line.append(one)
+                        continue
+                    one.is_in_line = False
+                    if not one.is_over:
+                        one.is_busy = True
+                        self._under_way[one.session.account_id] += 1
+                        begun.append((desk, one))
+        return begun
+
+    def _has_room(self) -> bool:
+        count = self._under_way.total()
+        return count < MOST and count - self._baton.outside < AT_ONCE
+
+    def _turn(self, desk: Desk, one: Driven) -> None:
+        with self._baton:
+            try:
+                one.turn(desk.quotes.get(one.session.pair), desk.at_ms, self._monotonic_s())
+            finally:
+                one.is_busy = False
+                self._under_way[one.session.account_id] -= 1
+                self.turns += 1
+        self._changed.set()
+
+    def _scan(self) -> None:
+        """Take up driven sessions whose lease is free, and keep the leases of those between two turns."""
+        try:
+            for one in self.driven:
+                if not (one.is_busy or one.is_over):
+                    one.keep()
             mine = [one.session.pk for one in self.driven]
             wanted = states.WITH_RELATED.filter(status__in=states.DRIVEN).exclude(pk__in=mine).order_by("pk")
             held = set(Lease.objects.filter(until_ms__gte=leases.now_ms()).values_list("name", flat=True))
@@ -99,8 +164,8 @@ class Runner:
             return
         self._exchanges[session.account_id] = exchange
         market = session.account.market
-        desk = self._desks.setdefault(market, Desk(market))
-        desk.driven.append(Driven(session, exchange, lease))
+        desk = self._desks.setdefault(market, Desk(market, self._baton, self._monotonic_s))
+        desk.driven.append(Driven(session, exchange, lease, self._baton))
         desk.next_s = 0.0
         logger.info("session %s taken up with fence %s", session.pk, lease.fence)
 
@@ -108,22 +173,47 @@ class Runner:
         """Have the books of every account compared once a minute."""
         for one in desk.driven:
             account = one.session.account_id
-            if one.seat is not None and now_s >= self._next_check_s.setdefault(account, now_s + RECONCILE_S):
+            if one.seat is None or one.is_busy:
+                continue
+            if now_s >= self._next_check_s.setdefault(account, now_s + RECONCILE_S):
                 self._next_check_s[account] = now_s + RECONCILE_S
                 one.seat.is_checked = False
 
     def _drop_finished(self) -> None:
         for market, desk in list(self._desks.items()):
-            for one in [one for one in desk.driven if one.is_over]:
+            for one in [one for one in desk.driven if one.is_over and not one.is_busy]:
                 desk.driven.remove(one)
                 one.release()
-            if not desk.driven:
+            if not desk.driven and not desk.is_reading:
                 del self._desks[market]
+
+    def _rest(self) -> None:
+        """Wait for the next prices to be due, or until something under way has ended."""
+        nap_s = self._nap_s()
+        if self._under_way.total() or any(desk.is_reading for desk in self._desks.values()):
+            self._changed.wait(nap_s)
+            self._changed.clear()
+        else:
+            self._sleep(nap_s)
 
     def _nap_s(self) -> float:
         now_s = self._monotonic_s()
-        due_s = min([desk.next_s for desk in self._desks.values()], default=now_s)
-        return min(LONGEST_NAP_S, max(due_s - now_s, 0.005))
+        due_s = [desk.next_s for desk in self._desks.values() if not desk.is_reading]
+        return min(LONGEST_NAP_S, max(min(due_s, default=now_s + LONGEST_NAP_S) - now_s, 0.005))
+
+    def _give_back(self) -> None:
+        """Let others have what waits at once, and each session under way when its turn has ended."""
+        while self._desks:
+            with self._baton:
+                for desk in self._desks.values():
+                    desk.line.clear()
+                    for one in desk.driven:
+                        one.is_over = True
+                self._drop_finished()
+            if self._desks:
+                self._changed.wait(LONGEST_NAP_S)
+                self._changed.clear()
+        self._hands.close()
 
 
 def drive(slice_s: float | None = None) -> int:

@@ -34,10 +34,12 @@ def shared_database(request, settings, private_var_dir):
     file = connections.create_connection("default")
     file.settings_dict = {**file.settings_dict, "NAME": str(private_var_dir / "db.sqlite3")}
     connections["default"] = file
+    of_threads, connections.settings["default"] = connections.settings["default"], file.settings_dict
     with blocker.unblock():
         call_command("migrate", verbosity=0)
         yield environment
         file.close()
+    connections.settings["default"] = of_threads
     connections["default"] = ordinary
 
 

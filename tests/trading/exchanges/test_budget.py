@@ -92,20 +92,7 @@ print(len(made))
 """
 
 
-def test_processes_and_threads_share_one_budget_to_the_last_call(tmp_path):
-    root = Path(__file__).resolve().parents[3]
-    environment = {
-        "VAR_DIR": str(tmp_path),
-        "DJANGO_SETTINGS_MODULE": "tradebot.settings",
-        "PATH": "/usr/bin:/bin",
-    }
-
-    def start(*arguments):
-        return subprocess.Popen(
-            [sys.executable, *arguments], cwd=root, env=environment, stdout=subprocess.PIPE, text=True
-        )
-
-    prepare = """
+PREPARE = """
 import django
 django.setup()
 from django.contrib.auth import get_user_model
@@ -115,8 +102,55 @@ from trading.models import Account
 owner = get_user_model().objects.create_user("ada")
 Account.objects.create(owner=owner, name="a", venue="roostoo", base_url="http://127.0.0.1:1")
 """
-    with start("-c", prepare) as process:
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start Python code in a process of its own, on a database with one account."""
+    root = Path(__file__).resolve().parents[3]
+    environment = {
+        "VAR_DIR": str(tmp_path),
+        "DJANGO_SETTINGS_MODULE": "tradebot.settings",
+        "PATH": "/usr/bin:/bin",
+    }
+
+    def start(code):
+        return subprocess.Popen(
+            [sys.executable, "-c", code], cwd=root, env=environment, stdout=subprocess.PIPE, text=True
+        )
+
+    with start(PREPARE) as process:
         assert process.wait(60) == 0
-    running = [start("-c", SPENDER) for _ in range(3)]
+    return start
+
+
+def test_processes_and_threads_share_one_budget_to_the_last_call(start):
+    running = [start(SPENDER) for _ in range(3)]
     made = [int(process.communicate(timeout=60)[0]) for process in running]
     assert sum(made) == 50
+
+
+READER = """
+import django
+django.setup()
+from trading.budget import Budget
+from trading.exchanges.errors import Throttled
+made = {"read": 0, "order": 0}
+budget = Budget(1, 30)
+for kind in ["read"] * 40 + ["order"] * 20:
+    try:
+        budget(kind)
+        made[kind] += 1
+    except Throttled:
+        pass
+print(made["read"], made["order"])
+"""
+
+
+def test_reads_of_two_processes_leave_the_orders_of_both_their_reserve(start):
+    running = [start(READER) for _ in range(2)]
+    made = [tuple(map(int, process.communicate(timeout=60)[0].split())) for process in running]
+    reads, orders = (sum(column) for column in zip(*made, strict=True))
+    assert reads <= 30 - reserve_of(30)
+    assert reads + orders == 30
+    assert orders >= reserve_of(30)

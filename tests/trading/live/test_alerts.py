@@ -4,6 +4,7 @@ import pytest
 
 from trading import services, sessions
 from trading.models import Alert
+from trading.runner.baton import Baton
 from trading.runner.driven import TELL_AFTER, Driven
 
 
@@ -14,7 +15,7 @@ def told():
 @pytest.fixture
 def driven(live):
     live.start("cash")
-    return Driven(live.session, live.exchange, live.seat.lease)
+    return Driven(live.session, live.exchange, live.seat.lease, Baton())
 
 
 def turn(driven):

@@ -12,6 +12,16 @@ from trading.runner.loop import Runner
 from trading.runner.supervisor import Stall, enqueue_lost_sessions
 
 
+class Inline:
+    """Does the work at once: a test's transaction is seen by its own thread only."""
+
+    def hand(self, work):
+        work()
+
+    def close(self):
+        pass
+
+
 class Hand:
     """A clock and a sleep that move the sandbox instead of waiting."""
 
@@ -30,7 +40,9 @@ class Hand:
         return self.left <= 0
 
     def drive(self):
-        runner = Runner(monotonic_s=self.monotonic_s, sleep=self.sleep, must_end=self.must_end)
+        runner = Runner(
+            monotonic_s=self.monotonic_s, sleep=self.sleep, must_end=self.must_end, hands=Inline()
+        )
         runner.run(10**9)
         return runner
 
