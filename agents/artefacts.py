@@ -20,6 +20,7 @@ from agents.spaces import ActionSpec
 from market.errors import BadInput
 from market.features import FeatureSet, Scaler
 
+TOLERANCE = 1e-6
 FILES = ("card.json", "policy.zip", "weights.npz")
 
 
@@ -35,7 +36,7 @@ def write(relative: str, *, card: dict[str, Any], network: Network, policy_zip: 
     try:
         weights = io.BytesIO()
         np.savez(weights, **network.to_arrays())  # type: ignore[arg-type]  # the stubs confuse names and flags
-        text = json.dumps(card, indent=1, sort_keys=True).encode()
+        text = json.dumps({**card, "probe": probe(network)}, indent=1, sort_keys=True).encode()
         for name, data in zip(FILES, (text, policy_zip, weights.getvalue()), strict=True):
             _write_file(part / name, data)
         shutil.rmtree(target, ignore_errors=True)
@@ -94,7 +95,27 @@ def load_policy(model: TrainedModel) -> NetworkPolicy:
     card = json.loads((directory / "card.json").read_text())
     with np.load(directory / "weights.npz", allow_pickle=False) as arrays:
         network = Network.from_arrays(dict(arrays))
+    require_probe(model.name, network, card.get("probe"))
     return policy_of(card, network, name=model.name, policy_hash=model.file_hash)
+
+
+def probe(network: Network) -> list[list[float]]:
+    """Return the network's answers, outputs and value, to two fixed observations.
+
+    Training has compared this network with torch's; whoever loads it proves that it still answers so here.
+    """
+    observations = np.outer([1.0, -0.5], np.cos(np.arange(network.inputs))).astype(np.float32)
+    return [[*network.act(row).tolist(), *network.value(row).tolist()] for row in observations]
+
+
+def require_probe(name: str, network: Network, expected: Any) -> None:
+    """:raises BadInput: when the network answers otherwise here than where it was trained"""
+    if expected is not None and not np.allclose(probe(network), expected, rtol=TOLERANCE, atol=TOLERANCE):
+        raise BadInput(
+            f"model {name} gives other answers on this machine than where it was trained: check the installed "
+            "numpy, or train it again",
+            "model",
+        )
 
 
 def policy_of(card: dict[str, Any], network: Network, *, name: str, policy_hash: str) -> NetworkPolicy:

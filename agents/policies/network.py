@@ -49,14 +49,25 @@ class Network:
         """Return the critic's estimate: (..., dim) -> (..., 1)."""
         return self._forward(self.critic, observation)
 
+    def forward(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return `act` and `value` of many observations, (n, dim) -> (n, outputs), (n,).
+
+        Row for row the bits of one observation alone: each row is a vector of its own to the matrix product,
+        where one product of two matrices would sum in another order.
+        """
+        vectors = observations[:, None, :]  # (n, dim) -> (n, 1, dim)
+        return self._forward(self.actor, vectors)[:, 0], self._forward(self.critic, vectors)[:, 0, 0]
+
     def _forward(
         self, layers: tuple[tuple[np.ndarray, np.ndarray], ...], observation: np.ndarray
     ) -> np.ndarray:
         activate, hidden = ACTIVATIONS[self.activation], observation
         for weight, bias in layers[:-1]:
-            hidden = activate(np.dot(hidden, weight) + bias)
+            hidden = np.matmul(hidden, weight)
+            hidden += bias
+            hidden = activate(hidden)
         weight, bias = layers[-1]
-        return np.dot(hidden, weight) + bias
+        return np.matmul(hidden, weight) + bias
 
     @property
     def hash(self) -> str:

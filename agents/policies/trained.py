@@ -46,7 +46,12 @@ class NetworkPolicy:
 
     def opine(self, observation: np.ndarray, current_exposure: float, draw: float | None = None) -> Opinion:
         value = float(self.network.value(observation)[0])
-        output = self.network.act(observation)
+        return self.opinion(self.network.act(observation), value, current_exposure, draw)
+
+    def opinion(
+        self, output: np.ndarray, value: float, current_exposure: float, draw: float | None = None
+    ) -> Opinion:
+        """Return what the network's answer to one observation means: output (outputs,), and the value."""
         if self._asked is None:
             return self._continuous(float(output[0]), value, current_exposure, draw)
         probabilities = softmax(output.tolist())

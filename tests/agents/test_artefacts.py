@@ -49,6 +49,13 @@ def test_a_loaded_model_thinks_as_the_written_one_did(model, policy):
     assert loaded.policy_hash == model.file_hash
 
 
+def test_a_network_that_answers_otherwise_on_this_machine_is_refused(model, monkeypatch):
+    real = Network.act
+    monkeypatch.setattr(Network, "act", lambda self, row: real(self, row) + np.float32(1e-4))
+    with pytest.raises(BadInput, match="other answers on this machine"):
+        load_model(model)
+
+
 @pytest.mark.parametrize("name", artefacts.FILES)
 def test_a_changed_file_is_refused(model, private_var_dir, name):
     path = private_var_dir / "models" / "9" / name

@@ -11,12 +11,14 @@ from market.errors import BadInput
 from market.leases import Held
 from market.sources.port import DataSource
 from trading import alerts, sessions, states
+from trading.agent import decider_of
 from trading.bars import candle_source
 from trading.exchanges.errors import BadCredentials, ExchangeError
 from trading.exchanges.port import Exchange, Quote
 from trading.guard import LeaseLost
 from trading.models import AlertLevel, LiveSession
 from trading.runner.baton import Baton, Outside
+from trading.runner.shared import Minds
 from trading.seat import Seat, take
 
 logger = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ class Driven:
     exchange: Exchange
     lease: Held
     baton: Baton
+    minds: Minds
     seat: Seat | None = None
     failures: int = 0
     next_s: float = 0.0  # monotonic: not before
@@ -76,8 +79,11 @@ class Driven:
         """Load the model and the venue's rules; False when the session cannot be driven (yet)."""
         source = candle_source(self.session.account)
         try:
+            decider = decider_of(self.session)
+            decider.policy = self.minds.shared(decider.policy)
             self.seat = take(
                 self.session,
+                decider=decider,
                 exchange=cast(Exchange, Outside(self.exchange, self.baton)),
                 lease=self.lease,
                 source=None if source is None else cast(DataSource, Outside(source, self.baton)),

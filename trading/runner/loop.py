@@ -24,6 +24,7 @@ from trading.runner.baton import Baton
 from trading.runner.crew import Crew, Hands
 from trading.runner.desk import Desk
 from trading.runner.driven import Driven
+from trading.runner.shared import Minds
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Runner:
         self._monotonic_s, self._sleep, self._must_end = monotonic_s, sleep, must_end
         self._hands = hands or Crew()
         self._baton = Baton()
+        self.minds = Minds(self._baton)
         self._changed = threading.Event()  # something that was under way has ended
         self._desks: dict[str, Desk] = {}
         self._exchanges: dict[int, Exchange] = {}
@@ -165,7 +167,7 @@ class Runner:
         self._exchanges[session.account_id] = exchange
         market = session.account.market
         desk = self._desks.setdefault(market, Desk(market, self._baton, self._monotonic_s))
-        desk.driven.append(Driven(session, exchange, lease, self._baton))
+        desk.driven.append(Driven(session, exchange, lease, self._baton, self.minds))
         desk.next_s = 0.0
         logger.info("session %s taken up with fence %s", session.pk, lease.fence)
 

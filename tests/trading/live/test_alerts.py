@@ -6,6 +6,7 @@ from trading import services, sessions
 from trading.models import Alert
 from trading.runner.baton import Baton
 from trading.runner.driven import TELL_AFTER, Driven
+from trading.runner.shared import Minds
 
 
 def told():
@@ -15,7 +16,8 @@ def told():
 @pytest.fixture
 def driven(live):
     live.start("cash")
-    return Driven(live.session, live.exchange, live.seat.lease, Baton())
+    baton = Baton()
+    return Driven(live.session, live.exchange, live.seat.lease, baton, Minds(baton))
 
 
 def turn(driven):
