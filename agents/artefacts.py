@@ -112,8 +112,8 @@ def require_probe(name: str, network: Network, expected: Any) -> None:
     """:raises BadInput: when the network answers otherwise here than where it was trained"""
     if expected is not None and not np.allclose(probe(network), expected, rtol=TOLERANCE, atol=TOLERANCE):
         raise BadInput(
-            f"model {name} gives other answers on this machine than where it was trained: check the installed "
-            "numpy, or train it again",
+            f"model {name} gives other answers on this machine than where it was trained: check "
+            "the installed numpy, or train it again",
             "model",
         )
 
