@@ -10,6 +10,7 @@ from agents import models as agents
 from market import models as market
 from market.web.roles import Role
 from trading import models as trading
+from trading.notify.channels import sealed
 from trading.secrets import seal
 
 START_MS = 1_727_740_800_000  # 2024-10-01
@@ -227,6 +228,39 @@ class AlertFactory(factory.django.DjangoModelFactory):
     level = "warning"
     key = factory.Sequence(lambda n: f"key{n}")
     text = "The price is stale."
+
+
+class ChannelFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = trading.AlertChannel
+
+    owner = factory.SubFactory(UserFactory)
+    name = factory.Sequence(lambda n: f"channel {n}")
+    kind = "webhook"
+    sealed = factory.LazyFunction(lambda: sealed("https://hooks.example.com/t", "a very secret key"))
+    shown = "https://hooks.example.com/t"
+
+
+class RuleFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = trading.AlertRule
+
+    owner = factory.SelfAttribute("channel.owner")
+    channel = factory.SubFactory(ChannelFactory)
+
+
+class DeliveryFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = trading.Delivery
+
+    owner = factory.SelfAttribute("channel.owner")
+    channel = factory.SubFactory(ChannelFactory)
+    alert = factory.SubFactory(AlertFactory, owner=factory.SelfAttribute("..owner"))
+    key = factory.Sequence(lambda n: f"delivery-{n}")
+    kind = "other"
+    level = "warning"
+    next_at = factory.LazyFunction(timezone.now)
+    due_at = factory.LazyFunction(timezone.now)
 
 
 def lived_in_session(owner=None, **given):

@@ -27,6 +27,8 @@ GRACE_S = 10.0
 DEFAULT = "default"
 PRELOADED = {"live": "trading.tasks"}  # imported before the forks: a replacement worker starts at once
 
+LIBC = ctypes.CDLL(None, use_errno=True)  # loaded here: after a fork beside threads it might wait for ever
+
 logger = logging.getLogger("tradebot.cluster")
 
 
@@ -34,7 +36,7 @@ def die_with_parent(_: object = None, number: int = signal.SIGKILL) -> None:
     """Ask the kernel to end this process with its parent (Linux), and end at once if that is gone already."""
     if not sys.platform.startswith("linux"):
         return
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(number))
+    LIBC.prctl(PR_SET_PDEATHSIG, int(number))
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid != os.getppid():
         os._exit(DIED)

@@ -42,6 +42,27 @@ class Environment(BaseSettings):
     slice_s: float = Field(
         900.0, gt=0, le=86_400.0, description="Seconds a live task runs before it is handed over"
     )
+    email_url: str = Field(
+        "",
+        description="smtp://user:password@host:587 or smtps://, for e-mail alerts; empty means none are sent",
+    )
+    email_from: str = Field("tradebot@localhost", min_length=3, description="Sender of e-mail alerts")
+    site_url: str = Field(
+        "http://127.0.0.1:8000", description="Where people reach the pages; alerts link there"
+    )
+    telegram_url: str = Field("https://api.telegram.org", description="Telegram's Bot API, or a proxy of it")
+    alerts_to_private: bool = Field(
+        False, description="Let alert channels reach private and loopback addresses"
+    )
+    watchdog_after_s: float = Field(
+        20.0, ge=1.0, le=3600.0, description="Seconds without a driver after which the watchdog tells people"
+    )
+    watchdog_flatten_s: float = Field(
+        0.0, ge=0.0, le=86_400.0, description="Seconds without a driver after which it sells; 0 means never"
+    )
+    watchdog_ping_url: str = Field(
+        "", description="Address the watchdog calls every minute, for a dead man's switch; empty means none"
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Log level")
 
     @field_validator("fernet_keys", "allowed_hosts", "trusted_origins", mode="before")
@@ -83,6 +104,16 @@ class Environment(BaseSettings):
     @classmethod
     def broker_is_redis(cls, url: str) -> str:
         return _address(url, ("redis", "rediss", "unix"))
+
+    @field_validator("email_url")
+    @classmethod
+    def mail_server_is_smtp(cls, url: str) -> str:
+        return _address(url, ("smtp", "smtps"))
+
+    @field_validator("site_url", "telegram_url", "watchdog_ping_url")
+    @classmethod
+    def pages_are_http(cls, url: str) -> str:
+        return _address(url, ("https", "http")).rstrip("/")
 
     @field_validator("time_zone")
     @classmethod

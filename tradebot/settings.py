@@ -194,6 +194,10 @@ SPECTACULAR_SETTINGS = {
         "SessionStatusEnum": "trading.models.SessionStatus",
         "OrderStatusEnum": "trading.models.OrderStatus",
         "ImportStatusEnum": "market.models.ImportStatus",
+        "DeliveryStatusEnum": "trading.models.DeliveryStatus",
+        "AlertKindEnum": "trading.models.AlertKind",
+        "AlertLevelEnum": "trading.models.AlertLevel",
+        "ChannelKindEnum": "trading.models.ChannelKind",
     },
     "SERVE_INCLUDE_SCHEMA": False,
     "POSTPROCESSING_HOOKS": [
@@ -253,12 +257,27 @@ LEASE_TTL_S = ENV.lease_ttl_s
 VENUE_TIMEOUT_S = ENV.lease_ttl_s / 3
 SLICE_S = ENV.slice_s
 
+# Alerts (docs/alerts.md). Mail goes out with STARTTLS on port 587, with TLS from the start for smtps://.
+_mail = urlsplit(ENV.email_url)
+EMAIL_HOST = _mail.hostname or ""
+EMAIL_PORT = _mail.port or (465 if _mail.scheme == "smtps" else 587)
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_mail.username or ""), unquote(_mail.password or "")
+EMAIL_USE_SSL = _mail.scheme == "smtps"
+EMAIL_USE_TLS = _mail.scheme == "smtp" and EMAIL_PORT == 587
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = ENV.email_from
+SITE_URL, TELEGRAM_URL = ENV.site_url, ENV.telegram_url
+ALERTS_TO_PRIVATE = ENV.alerts_to_private
+WATCHDOG_AFTER_S, WATCHDOG_FLATTEN_S = ENV.watchdog_after_s, ENV.watchdog_flatten_s
+WATCHDOG_PING_URL = ENV.watchdog_ping_url
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": ENV.log_level},
+    "loggers": {"urllib3": {"level": "INFO"}},  # its debug lines would hold the secret parts of addresses
 }
 UNFOLD = {
     "SITE_TITLE": "Tradebot",

@@ -11,7 +11,7 @@ from rest_framework.routers import SimpleRouter
 from agents import api as agents_api
 from market import api as market_api
 from market.web.problems import unknown_address
-from trading.api import accounts, health, sessions
+from trading.api import accounts, alerts, health, sessions
 
 router = SimpleRouter()
 router.register("series", market_api.SeriesViewSet, "series")
@@ -25,7 +25,10 @@ router.register("backtests", agents_api.BacktestViewSet, "backtests")
 router.register("accounts", accounts.AccountViewSet, "accounts")
 router.register("sessions", sessions.SessionViewSet, "sessions")
 router.register("risk-profiles", accounts.RiskViewSet, "risk-profiles")
-router.register("alerts", accounts.AlertViewSet, "alerts")
+router.register("alerts", alerts.AlertViewSet, "alerts")
+router.register("alert-channels", alerts.ChannelViewSet, "alert-channels")
+router.register("alert-rules", alerts.RuleViewSet, "alert-rules")
+router.register("alert-deliveries", alerts.DeliveryViewSet, "alert-deliveries")
 router.register("audit", market_api.AuditViewSet, "audit")
 
 api = [

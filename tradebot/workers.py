@@ -24,6 +24,7 @@ from tradebot.cluster import GRACE_S, die_with_parent
 CLUSTERS = ("default", "train", "live")
 READY_S = 60.0
 LOOK_S = 0.5
+JOBS_S = 5.0
 LONGEST_WAIT_S = 30.0
 HEALTHY_S = 60.0
 ROOT = Path(__file__).resolve().parents[1]
@@ -104,9 +105,12 @@ class Supervisor:
         import django
 
         django.setup()
+        from trading.notify.sender import Sender
         from trading.runner.supervisor import Stall
 
         self._lease: Any = None
+        self._next_jobs_s = 0.0
+        self._sender = Sender().start()  # with or without the lease: deliveries are claimed one by one
         self._stalls = {"live": Stall(time.monotonic), "train": Stall(time.monotonic)}
 
     def look(self) -> list[str]:
@@ -133,14 +137,19 @@ class Supervisor:
     def _look(self) -> list[str]:
         from agents.services import requeue_lost_runs
         from trading.runner.supervisor import enqueue_lost_sessions
+        from trading.watch.jobs import tell_failed_jobs
 
         waiting = {"live": enqueue_lost_sessions() > 0, "train": has_idle_trainer()}
         requeue_lost_runs()
+        if time.monotonic() >= self._next_jobs_s:
+            self._next_jobs_s = time.monotonic() + JOBS_S
+            tell_failed_jobs()
         return [name for name, stall in self._stalls.items() if stall.see(waiting[name])]
 
     def release(self) -> None:
         from django.db import DatabaseError
 
+        self._sender.stop()
         if self._lease is not None:
             with contextlib.suppress(DatabaseError):
                 self._lease.release()

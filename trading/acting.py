@@ -7,7 +7,7 @@ from django.db import transaction
 from market.kernel import rebalance
 from trading import alerts, orders, risk, settle
 from trading.exchanges.port import Quote
-from trading.models import AlertLevel, Decision, LiveSession, Order, Side
+from trading.models import AlertKind, Decision, LiveSession, Order, Side
 from trading.seat import Seat
 from trading.states import point, reload
 
@@ -85,6 +85,6 @@ def settled(session: LiveSession) -> None:
 
 def _tell(session: LiveSession, order: Order) -> None:
     words = f"{session}: the order {order.side} {order.quantity.normalize():f} {order.pair} is {order.status}"
-    alerts.raise_alert(
-        session.owner, AlertLevel.WARNING, f"order:{session.pk}", f"{words}: {order.answer}", session
-    )
+    kind = AlertKind.ORDER
+    text = f"{words}: {order.answer}"
+    alerts.raise_alert(session.owner, kind.level, f"order:{session.pk}", text, session, kind=kind)

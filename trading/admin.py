@@ -5,7 +5,6 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest
-from django.utils import timezone
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
     UnfoldAdminIntegerFieldWidget,
@@ -24,7 +23,6 @@ from market.web.roles import Role, person, role_of
 from trading import accounts, services
 from trading.models import (
     Account,
-    Alert,
     CallBudget,
     DailySummary,
     Decision,
@@ -266,14 +264,4 @@ class PaperAdmin(OfAccount):
     list_display = ("account", "version")
 
 
-@admin.register(Alert)
-class AlertAdmin(OwnedAdmin):
-    list_display = ("level", "text", "session", "count", "last_at", "closed_at", "owner")
-    list_filter = ("level", "closed_at")
-    list_select_related = ("session", "owner")
-    actions = ("close",)
-
-    @confirmed("Close", "These alerts are closed; they open again if their reason comes back.", done="closed")
-    def close(self, request: HttpRequest, alert: Alert) -> None:
-        if Alert.objects.filter(pk=alert.pk, closed_at=None).update(closed_at=timezone.now()):
-            audit.record(request.user, "alert.close", alert, key=alert.key)
+from trading import alert_admin  # noqa: E402, F401  registers alerts, channels, rules, deliveries

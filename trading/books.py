@@ -1,15 +1,19 @@
 """Our books: what an account holds is the sum of its ledger entries; a fill is booked in one piece."""
 
+import logging
 from decimal import Context, Decimal
 from typing import Any
 
 from django.db import transaction
 
 from market.kernel.portfolio import average_entry, realised, settle
+from market.kernel.triggers import EXIT_REASONS
 from trading import orders
+from trading.alerts import announce
 from trading.exchanges.port import FILLED, OrderReport
 from trading.models import (
     Account,
+    AlertKind,
     Fill,
     Holding,
     LedgerEntry,
@@ -19,6 +23,10 @@ from trading.models import (
     OrderStatus,
     Side,
 )
+
+logger = logging.getLogger(__name__)
+
+STOPS = {reason for reason in EXIT_REASONS.values() if reason}
 
 AVERAGES = Context(prec=14)  # an average is no balance: 14 digits survive every database
 
@@ -76,7 +84,31 @@ def book(order: Order, report: OrderReport) -> Fill | None:
     enter(session.account, quote, -quantity * report.average_price, LedgerKind.TRADE, fill=fill, note=note)
     enter(session.account, quote, -report.fee, LedgerKind.FEE, fill=fill, note=note)
     _book_session(session, fill)
+    tell_fill(fill)
     return fill
+
+
+def tell_fill(fill: Fill) -> None:
+    """Announce a fill; one by which a stop left the position is announced as that.
+
+    A message that cannot be written must not keep the fill out of the books.
+    """
+    order, session = fill.order, fill.session
+    _, quote = coins(order.pair)
+    price = f"{fill.price.normalize():f}"
+    text = (
+        f"{session}: {order.side} {abs(fill.quantity).normalize():f} {order.pair} at {price} ({order.reason})"
+    )
+    if not fill.realised:
+        text += "."
+    else:
+        text += f", {'profit' if fill.realised > 0 else 'loss'} {abs(fill.realised):.2f} {quote} before fees."
+    kind = AlertKind.STOP_HIT if order.reason in STOPS else AlertKind.FILL
+    try:
+        with transaction.atomic():
+            announce(session.owner, kind, f"fill:{fill.pk}", text, session)
+    except Exception:
+        logger.exception("fill %s: it is booked, but could not be announced", fill.pk)
 
 
 def _book_session(session: LiveSession, fill: Fill) -> None:

@@ -7,7 +7,7 @@ from django import forms
 from agents.forms import PolicyField, policy_choices
 from market.web.fields import interval_field
 from market.web.ownership import visible
-from trading.models import Account, RiskProfile
+from trading.models import Account, AlertChannel, AlertKind, AlertLevel, AlertRule, ChannelKind, RiskProfile
 
 DURATIONS = [("", "until stopped"), ("86400", "24 hours"), ("604800", "7 days")]
 
@@ -186,3 +186,79 @@ class RiskForm(forms.ModelForm):
             "approval_above": "Entries above this value, in quote currency, wait for a person; 0 is off.",
             "approval_s": "An order nobody approves in this time is dropped.",
         }
+
+
+def _secret(**given: Any) -> forms.CharField:
+    hidden = forms.PasswordInput(render_value=False, attrs={"autocomplete": "off"})
+    return forms.CharField(max_length=500, required=False, widget=hidden, **given)
+
+
+class AlertFilter(forms.Form):
+    """Narrows a list of alerts; what is not a choice is ignored."""
+
+    kind = forms.ChoiceField(choices=[("", "every kind"), *AlertKind.choices], required=False)
+    level = forms.ChoiceField(choices=[("", "every level"), *AlertLevel.choices], required=False)
+
+    def applied(self, rows: Any) -> Any:
+        self.is_valid()
+        return rows.filter(**{name: value for name, value in self.cleaned_data.items() if value})
+
+
+class ChannelForm(forms.Form):
+    name = forms.CharField(max_length=80)
+    kind = forms.ChoiceField(choices=ChannelKind.choices)
+    address = forms.CharField(
+        max_length=500,
+        help_text="E-mail: addresses, comma separated. Telegram: the chat's number. Others: the webhook's "
+        "https address. Stored encrypted.",
+    )
+    secret = _secret(
+        help_text="Telegram: the bot's token. Signed webhook: a key of 16 characters or more. Never shown."
+    )
+
+
+class ChannelChangeForm(forms.Form):
+    address = forms.CharField(
+        max_length=500, required=False, label="New address", help_text="Empty: it stays."
+    )
+    secret = _secret(label="New secret", help_text="Empty: it stays.")
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if not given.get("address") and not given.get("secret"):
+            raise forms.ValidationError("Give a new address, a new secret, or both.")
+        return given
+
+
+class RuleForm(forms.Form):
+    channel = forms.ModelChoiceField(queryset=AlertChannel.objects.none())
+    min_level = forms.ChoiceField(choices=AlertLevel.choices, initial=AlertLevel.WARNING, label="From level")
+    kinds = forms.MultipleChoiceField(
+        choices=[choice for choice in AlertKind.choices if choice[0] != AlertKind.TEST],
+        required=False,
+        help_text="None chosen: every kind.",
+        widget=forms.SelectMultiple(attrs={"size": 8}),
+    )
+    again_s = forms.IntegerField(
+        min_value=0,
+        max_value=30 * 86_400,
+        initial=3600,
+        label="Again after (seconds)",
+        help_text="The same thing is not told again before.",
+    )
+    quiet_from = forms.TimeField(
+        required=False,
+        label="Quiet from (UTC)",
+        widget=forms.TimeInput(attrs={"type": "time"}),
+        help_text="What is not critical waits until the quiet time is over.",
+    )
+    quiet_to = forms.TimeField(
+        required=False, label="Quiet to (UTC)", widget=forms.TimeInput(attrs={"type": "time"})
+    )
+    is_active = forms.BooleanField(required=False, initial=True, label="Active")
+
+    def __init__(self, *args: Any, owner: Any, rule: AlertRule | None = None, **kwargs: Any) -> None:
+        if rule is not None:
+            kwargs["initial"] = {name: getattr(rule, name) for name in self.base_fields}
+        super().__init__(*args, **kwargs)
+        self.fields["channel"].queryset = AlertChannel.objects.filter(owner=owner)  # type: ignore[attr-defined]

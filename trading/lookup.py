@@ -3,7 +3,7 @@
 from typing import Any
 
 from market.errors import BadInput
-from trading.models import LiveSession, RiskProfile
+from trading.models import AlertChannel, LiveSession, RiskProfile
 
 
 def session_named(text: str) -> LiveSession:
@@ -31,3 +31,21 @@ def profile_named(text: str, owner: Any) -> RiskProfile:
     if match is None:
         raise BadInput(f"{owner} has no risk profile {text!r}", field="risk")
     return match
+
+
+def channel_named(text: str, user: str | None = None) -> AlertChannel:
+    """Return the alert channel of that name or id.
+
+    :raises BadInput: when there is none, or several people have one of that name and `user` is not given.
+    """
+    found = AlertChannel.objects.filter(name=text)
+    if not found.exists() and text.isascii() and text.isdigit():
+        found = AlertChannel.objects.filter(pk=int(text[:18]))
+    if user is not None:
+        found = found.filter(owner__username=user)
+    matches = list(found[:2])
+    if not matches:
+        raise BadInput(f"there is no channel {text!r}", field="channel")
+    if len(matches) > 1:
+        raise BadInput(f"several people have a channel {text!r}: say which with --user", field="channel")
+    return matches[0]

@@ -17,7 +17,7 @@ from trading.exchanges.port import FILLED, Balance, Exchange, OrderReport
 from trading.guard import Leased
 from trading.models import (
     Account,
-    AlertLevel,
+    AlertKind,
     Holding,
     LedgerEntry,
     LedgerKind,
@@ -214,4 +214,7 @@ def _tell(account: Account, differences: list[Difference], done: list[str]) -> N
         f"The books of {account} were not the venue's{': ' + figures if figures else ''}. {'; '.join(done)}."
     )
     logger.warning(text)
-    alerts.raise_alert(account.owner, AlertLevel.WARNING, f"books:{account.pk}", text)
+    kind = AlertKind.BOOKS
+    alerts.raise_alert(
+        account.owner, kind.level, f"books:{account.pk}", text, kind=kind, url=f"/accounts/{account.pk}/"
+    )

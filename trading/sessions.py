@@ -18,7 +18,7 @@ from trading.books import coins
 from trading.deciding import follow_bars
 from trading.exchanges.errors import BadCredentials, ExchangeError
 from trading.exchanges.port import Quote
-from trading.models import Account, AlertLevel, LiveSession, RiskState, SessionStatus
+from trading.models import Account, AlertKind, AlertLevel, LiveSession, RiskState, SessionStatus
 from trading.purse import capital_of
 from trading.seat import Seat
 from trading.states import (
@@ -194,7 +194,8 @@ def _move_risk_state(seat: Seat, equity: Decimal, is_flat: bool, now_ms: int) ->
         return
     level = AlertLevel.WARNING if after.state == RiskState.SAFE else AlertLevel.CRITICAL
     text = f"{session}: {session.note}. {FOLLOWS[RiskState(after.state)]}."
-    alerts.raise_alert(session.owner, level, f"risk:{session.pk}", text, session)
+    kind = AlertKind.HALTED if after.state == RiskState.HALTED else AlertKind.BREAKER
+    alerts.raise_alert(session.owner, level, f"risk:{session.pk}", text, session, kind=kind)
 
 
 def _stop(session: LiveSession, now_ms: int) -> None:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from trading import alerts, books, reconciliation
 from trading.exchanges.port import OPEN, OrderReport
 from trading.guard import LISTED, Leased
-from trading.models import Account, AlertLevel, LedgerEntry, LiveSession, Order, OrderStatus
+from trading.models import Account, AlertKind, AlertLevel, LedgerEntry, LiveSession, Order, OrderStatus
 from trading.models.order import OrderQuerySet
 from trading.orders import move
 from trading.states import DRIVEN
@@ -178,4 +178,5 @@ def _tell(order: Order) -> None:
         "venue shows no such order, but its balances are not what our books say. Nothing more is traded on "
         "this pair. Look at the account by hand; trading goes on once the balances agree.",
         order.session,
+        kind=AlertKind.ORDER,
     )

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from market.kernel import portfolio
 from trading import alerts
-from trading.models import AlertLevel, EquityPoint, LiveSession, SessionStatus
+from trading.models import AlertKind, EquityPoint, LiveSession, SessionStatus
 from trading.seat import Seat
 
 logger = logging.getLogger(__name__)
@@ -73,7 +73,8 @@ def fail(session: LiveSession, sentence: str, now_ms: int) -> None:
     reload(session)
     logger.warning("session %s failed: %s", session.pk, sentence)
     text = f"{session} failed: {sentence}"
-    alerts.raise_alert(session.owner, AlertLevel.CRITICAL, f"failed:{session.pk}", text, session)
+    kind = AlertKind.SESSION_FAILED
+    alerts.raise_alert(session.owner, kind.level, f"failed:{session.pk}", text, session, kind=kind)
 
 
 def unknown(seat: Seat, why: str) -> None:
@@ -83,7 +84,8 @@ def unknown(seat: Seat, why: str) -> None:
         seat.unknown = why
         logger.info("session %s: unknown: %s", session.pk, why)
         text = f"{session}: {why}. Nothing is decided until that is known; its books stand."
-        alerts.raise_alert(session.owner, AlertLevel.WARNING, f"unknown:{session.pk}", text, session)
+        kind = AlertKind.DATA_STALE
+        alerts.raise_alert(session.owner, kind.level, f"unknown:{session.pk}", text, session, kind=kind)
     LiveSession.objects.filter(pk=session.pk).update(turn_at=timezone.now())
 
 

@@ -1,11 +1,14 @@
 """Every 24 hours of a session in one row, against buying and holding."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from django.db import transaction
 
 from market.kernel import metrics
-from trading.models import DailySummary, EquityPoint, LiveSession
+from trading.alerts import announce
+from trading.models import AlertKind, DailySummary, EquityPoint, LiveSession
 from trading.risk import DAY_MS
 
 
@@ -26,6 +29,7 @@ def close_days(session: LiveSession, now_ms: int, *, is_end: bool = False) -> in
     return from_ms + DAY_MS
 
 
+@transaction.atomic
 def _close(session: LiveSession, from_ms: int, to_ms: int) -> None:
     # The very instant of a boundary belongs to the day that ends, that of the start to the first day.
     after_ms = from_ms - 1 if from_ms == session.started_ms else from_ms
@@ -35,7 +39,7 @@ def _close(session: LiveSession, from_ms: int, to_ms: int) -> None:
     times, equity, price = (np.array(column, dtype=np.float64) for column in zip(*points, strict=True))
     fills = session.fills.filter(filled_ms__gt=after_ms, filled_ms__lte=to_ms)
     rows = list(fills.values_list("quantity", "price", "fee"))
-    DailySummary.objects.get_or_create(
+    day, is_new = DailySummary.objects.get_or_create(
         session=session,
         from_ms=from_ms,
         defaults={
@@ -46,6 +50,20 @@ def _close(session: LiveSession, from_ms: int, to_ms: int) -> None:
             "metrics": _metrics(times.astype(np.int64), equity, price, session.interval_ms, rows),
         },
     )
+    if is_new:
+        _tell(day)
+
+
+def _tell(day: DailySummary) -> None:
+    session, found = day.session, day.metrics
+    _, _, quote = session.pair.partition("/")
+    until = datetime.fromtimestamp(day.to_ms / 1000, UTC)
+    text = (
+        f"{session}, until {until:%Y-%m-%d %H:%M} UTC: {day.pnl:+.2f} {quote} ({found['return']:+.2%}), "
+        f"{day.trades} {'trade' if day.trades == 1 else 'trades'}, fees {day.fees:.2f} {quote}; buying and "
+        f"holding {found['buy_and_hold_return']:+.2%}."
+    )
+    announce(session.owner, AlertKind.DAILY_REPORT, f"day:{session.pk}:{day.from_ms}", text, session)
 
 
 def _points(session: LiveSession, after_ms: int, to_ms: int) -> list[tuple]:

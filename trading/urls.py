@@ -2,14 +2,24 @@
 
 from django.urls import path, re_path
 
-from trading.views import home, sessions, settings
+from trading.views import alerts, home, sessions, settings
 
 urlpatterns = [
     path("", home.home, name="home"),
     path("stop-all/", home.stop_all, name="stop-all"),
     path("trades/", home.trades, name="trades"),
-    path("alerts/", home.alerts, name="alerts"),
-    path("alerts/<int:pk>/close/", home.alert_close, name="alert-close"),
+    path("alerts/", alerts.alerts, name="alerts"),
+    path("alerts/<int:pk>/close/", alerts.alert_close, name="alert-close"),
+    path("alerts/<int:pk>/acknowledge/", alerts.alert_acknowledge, name="alert-acknowledge"),
+    path("alerts/deliveries/", alerts.deliveries, name="deliveries"),
+    path("alerts/channels/", alerts.channels, name="channels"),
+    path("alerts/channels/<int:pk>/", alerts.channel, name="channel"),
+    re_path(
+        r"^alerts/channels/(?P<pk>\d+)/(?P<act>test|switch|delete)/$", alerts.channel_act, name="channel-act"
+    ),
+    path("alerts/rules/", alerts.rule, name="rule"),
+    path("alerts/rules/<int:pk>/", alerts.rule, name="rule-edit"),
+    path("alerts/rules/<int:pk>/delete/", alerts.rule_delete, name="rule-delete"),
     path("sessions/", sessions.sessions, name="sessions"),
     path("sessions/start/", sessions.session_start, name="session-start"),
     path("sessions/<int:pk>/", sessions.session, name="session"),

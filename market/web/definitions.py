@@ -19,6 +19,13 @@ DEFINITIONS = {
     "heartbeat": "Time since a runner last completed a turn of the session (wall clock).",
     "decision_age": "Time from the last decision to the last good price, on the venue's clock.",
     "data_age": "Age of the last good price. Older ones than the risk profile allows count as unknown.",
+    # alerts
+    "alert_count": "How often it was reported while it lasted.",
+    "acknowledged": "A person has seen it: nothing more is sent about it unless it becomes louder.",
+    "delivery_attempts": "How often it was tried; after ten tries or a day it is given up, and that is told.",
+    "channel_ok": "When a receiver last took a message of this channel.",
+    "again": "The same thing is not told again before this time is over.",
+    "quiet": "Between these hours only what is critical is sent at once; the rest waits for the end.",
     # risk
     "risk_state": "Active: trades. Safe: exits and tiny trades for a while. Reducing: leaves its position. "
     "Halted: nothing until a person resumes.",

@@ -14,7 +14,12 @@ GROUPS = {
         "Decisions": "trading_decision",
         "Equity points": "trading_equitypoint",
         "Days": "trading_dailysummary",
+    },
+    "Alerts": {
         "Alerts": "trading_alert",
+        "Channels": "trading_alertchannel",
+        "Rules": "trading_alertrule",
+        "Deliveries": "trading_delivery",
     },
     "Accounts": {
         "Accounts": "trading_account",

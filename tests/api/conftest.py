@@ -45,6 +45,7 @@ def stranger(db):
 def world(ada):
     run = factories.RunFactory(owner=ada, series__owner=ada)
     session = factories.lived_in_session(ada)
+    rule = factories.RuleFactory(channel__owner=ada)
     return {
         "sessions": session,
         "training-runs": run,
@@ -55,6 +56,9 @@ def world(ada):
         "accounts": session.account,
         "risk-profiles": session.risk,
         "alerts": session.alerts.get(),
+        "alert-channels": rule.channel,
+        "alert-rules": rule,
+        "alert-deliveries": factories.DeliveryFactory(channel=rule.channel, alert=session.alerts.get()),
     }
 
 

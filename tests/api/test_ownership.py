@@ -8,7 +8,7 @@ from tests import factories
 from tests.api.conftest import client_of
 
 KINDS = ["sessions", "training-runs", "models", "backtests", "series", "imports", "accounts", "risk-profiles",
-         "alerts"]  # fmt: skip
+         "alerts", "alert-channels", "alert-rules", "alert-deliveries"]  # fmt: skip
 PARTS = {
     "sessions": ["decisions", "orders", "fills", "days", "equity", "stream"],
     "training-runs": ["metrics"],
@@ -18,6 +18,8 @@ ACTS = {
     "training-runs": ["cancel", "resume"],
     "models": ["promote"],
     "accounts": ["check"],
+    "alerts": ["acknowledge", "close"],
+    "alert-channels": ["test"],
 }
 LISTS = [*KINDS, "ticks", "pairs", "audit"]
 READS = [(kind, part) for kind in KINDS for part in ["", *PARTS.get(kind, [])]]
@@ -67,7 +69,17 @@ def test_a_viewer_may_not_act(world, ada, kind, act):
 
 
 @pytest.mark.parametrize(
-    "kind", ["sessions", "training-runs", "backtests", "imports", "accounts", "risk-profiles"]
+    "kind",
+    [
+        "sessions",
+        "training-runs",
+        "backtests",
+        "imports",
+        "accounts",
+        "risk-profiles",
+        "alert-channels",
+        "alert-rules",
+    ],
 )
 def test_a_viewer_may_not_start_anything(db, kind):
     answer = client_of(factories.UserFactory(role=Role.VIEWER)).post(address(kind), {})

@@ -32,6 +32,8 @@ def world(ada):
     """One of everything, owned by ada."""
     run = factories.RunFactory(owner=ada, series__owner=ada)
     session = factories.lived_in_session(ada)
+    rule = factories.RuleFactory(channel__owner=ada)
+    factories.DeliveryFactory(channel=rule.channel, alert=session.alerts.get())
     return {
         "session": session,
         "decision": session.decisions.get(),
@@ -42,6 +44,8 @@ def world(ada):
         "import": factories.ImportFactory(owner=ada),
         "account": session.account,
         "risk": session.risk,
+        "channel": rule.channel,
+        "rule": rule,
     }
 
 

@@ -20,7 +20,20 @@ def test_every_model_has_a_list_in_the_admin(as_boss, world, model):
 
 
 @pytest.mark.parametrize(
-    "held", ["session", "decision", "run", "model", "backtest", "series", "import", "account", "risk"]
+    "held",
+    [
+        "session",
+        "decision",
+        "run",
+        "model",
+        "backtest",
+        "series",
+        "import",
+        "account",
+        "risk",
+        "channel",
+        "rule",
+    ],
 )
 def test_every_object_has_a_page_in_the_admin(as_boss, world, held):
     meta = world[held]._meta
@@ -33,7 +46,15 @@ def test_every_object_has_a_page_in_the_admin(as_boss, world, held):
 
 
 @pytest.mark.parametrize(
-    "name", ["trading_livesession", "trading_account", "trading_riskprofile", "agents_trainingrun"]
+    "name",
+    [
+        "trading_livesession",
+        "trading_account",
+        "trading_riskprofile",
+        "agents_trainingrun",
+        "trading_alertchannel",
+        "trading_alertrule",
+    ],
 )
 def test_things_that_start_have_a_form(as_boss, name):
     assert as_boss.get(reverse(f"admin:{name}_add")).status_code == 200

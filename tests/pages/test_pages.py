@@ -8,11 +8,13 @@ from django.urls import reverse
 from tests import factories
 
 LISTS = ["home", "sessions", "session-start", "trades", "alerts", "models", "runs", "run-start", "backtests",
-         "backtest-start", "markets", "settings", "risk", "audit"]  # fmt: skip
+         "backtest-start", "markets", "settings", "risk", "audit", "channels", "deliveries",
+         "rule"]  # fmt: skip
 DETAILS = {
     "session": "session", "session-chart": "session", "session-decisions": "session", "decision": "decision",
     "run": "run", "run-curves": "run", "model": "model", "backtest": "backtest", "backtest-curve": "backtest",
     "series": "series", "import": "import", "account": "account", "risk-edit": "risk",
+    "channel": "channel", "rule-edit": "rule",
 }  # fmt: skip
 
 
@@ -44,7 +46,7 @@ def test_a_page_does_not_exist_for_other_people(client, stranger, world, name):
 def test_a_list_shows_nothing_of_other_people(client, stranger, world, name):
     client.force_login(stranger)
     text = client.get(reverse(name)).content.decode()
-    for held in ("session", "run", "model", "account", "risk"):
+    for held in ("session", "run", "model", "account", "risk", "channel"):
         assert world[held].name not in text
 
 

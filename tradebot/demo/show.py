@@ -127,7 +127,8 @@ class Show:
 
     def _workers(self) -> None:
         self._start("workers", ["manage.py", "workers"], ready="workers ready")
-        self.progress.detail = "clusters default, train, live"
+        self._start("watchdog", ["manage.py", "watchdog"], ready="watchdog ready")
+        self.progress.detail = "clusters default, train, live; the watchdog"
 
     def _training(self) -> None:
         name = f"PPO on {self.series.pair} #{self.series.pk}"

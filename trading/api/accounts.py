@@ -1,4 +1,4 @@
-"""REST: accounts (the secret goes in and never comes out), risk profiles, alerts."""
+"""REST: accounts (the secret goes in and never comes out), risk profiles."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from market.web.ownership import ReadOnly
 from market.web.roles import Role, person
 from market.web.schema import example
 from trading import accounts
-from trading.models import Account, Alert, Holding, RiskProfile
+from trading.models import Account, Holding, RiskProfile
 from trading.models.risk import out_of_range
 
 
@@ -140,15 +140,3 @@ class RiskViewSet(mixins.CreateModelMixin, mixins.UpdateModelMixin, ReadOnly):
                 "A limit is out of its range, or you have a profile of that name already."
             ) from None
         audit.record(self.request.user, "risk.change", profile, **serializer.validated_data)
-
-
-class AlertSerializer(serializers.ModelSerializer):
-    class Meta:
-        model = Alert
-        fields = ("id", "session", "level", "key", "text", "count", "first_at", "last_at", "closed_at")
-
-
-class AlertViewSet(ReadOnly):
-    queryset = Alert.objects.all()
-    serializer_class = AlertSerializer
-    filterset_fields = {"level": ["exact"], "session": ["exact"], "closed_at": ["isnull"]}

@@ -19,8 +19,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from agents.models import TrainingRun
+from market import leases
 from market.models import Lease
-from trading.models import Alert, LiveSession, Order
+from trading.models import Alert, Delivery, DeliveryStatus, LiveSession, Order
 
 SILENT_S = 60.0
 
@@ -61,6 +62,8 @@ def details() -> dict[str, Any]:
         "orders_unsettled": Order.objects.unsettled().count(),
         "training_unfinished": TrainingRun.objects.unfinished().count(),
         "leases_held": Lease.objects.filter(until_ms__gte=time.time_ns() // 1_000_000).count(),
+        "watchdog": "ok" if leases.is_held("watchdog") else "absent",
+        "deliveries_waiting": Delivery.objects.filter(status=DeliveryStatus.WAITING).count(),
         "alerts_open": Alert.objects.filter(closed_at=None).count(),
     }
 
@@ -106,5 +109,9 @@ def exposition() -> bytes:
     )
     facts = details()
     age.set(facts["oldest_turn_s"])
+    watchdog = Gauge("tradebot_watchdog_up", "1 while a watchdog watches", registry=registry)
+    watchdog.set(facts["watchdog"] == "ok")
+    waiting = Gauge("tradebot_deliveries_waiting", "Alert messages not delivered yet", registry=registry)
+    waiting.set(facts["deliveries_waiting"])
     Gauge("tradebot_leases_held", "Leases held now", registry=registry).set(facts["leases_held"])
     return generate_latest(registry)

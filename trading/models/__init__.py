@@ -1,13 +1,15 @@
 """Rows about acting on a venue: accounts, sessions, decisions, orders, books, alerts."""
 
 from trading.models.account import Account, Holding, LedgerEntry, LedgerKind, Reconciliation
-from trading.models.alert import Alert, AlertLevel
+from trading.models.alert import Alert, AlertKind, AlertLevel
 from trading.models.budget import CallBudget
+from trading.models.channel import AlertChannel, AlertRule, ChannelKind, Delivery, DeliveryStatus
 from trading.models.order import Fill, Order, OrderStatus, OrderType, Side
 from trading.models.paper import PaperState
 from trading.models.risk import RiskProfile
 from trading.models.session import DailySummary, Decision, EquityPoint, LiveSession, RiskState, SessionStatus
 
-__all__ = ["Account", "Alert", "AlertLevel", "CallBudget", "DailySummary", "Decision", "EquityPoint", "Fill",
+__all__ = ["Account", "Alert", "AlertChannel", "AlertKind", "AlertLevel", "AlertRule", "CallBudget",
+           "ChannelKind", "DailySummary", "Decision", "Delivery", "DeliveryStatus", "EquityPoint", "Fill",
            "Holding", "LedgerEntry", "LedgerKind", "LiveSession", "Order", "OrderStatus", "OrderType",
            "PaperState", "Reconciliation", "RiskProfile", "RiskState", "SessionStatus", "Side"]  # fmt: skip

@@ -16,7 +16,7 @@ from trading.bars import candle_source
 from trading.exchanges.errors import BadCredentials, ExchangeError
 from trading.exchanges.port import Exchange, Quote
 from trading.guard import LeaseLost
-from trading.models import AlertLevel, LiveSession
+from trading.models import AlertKind, AlertLevel, LiveSession
 from trading.runner.baton import Baton, Outside
 from trading.runner.shared import Minds
 from trading.seat import Seat, take
@@ -121,7 +121,12 @@ class Driven:
         text = f"{self.session}: {self.failures} turns in a row failed: {error}. It is tried again and again."
         try:
             alerts.raise_alert(
-                self.session.owner, AlertLevel.CRITICAL, f"turns:{self.session.pk}", text, self.session
+                self.session.owner,
+                AlertLevel.CRITICAL,
+                f"turns:{self.session.pk}",
+                text,
+                self.session,
+                kind=AlertKind.TRADER_SILENT,
             )
         except Exception:
             logger.exception("session %s: the alert could not be written", self.session.pk)

@@ -12,6 +12,7 @@ from functools import partial
 
 from django.conf import settings
 from django.db import DatabaseError
+from django.db.models import QuerySet
 
 from market import connections, draining, leases
 from market.errors import BadInput
@@ -48,8 +49,10 @@ class Runner:
         sleep: Callable[[float], None] = time.sleep,
         must_end: Callable[[], bool] = draining.is_on,
         hands: Hands | None = None,
+        wanted: Callable[[], QuerySet[LiveSession]] = states.WITH_RELATED.all,
     ) -> None:
         self._monotonic_s, self._sleep, self._must_end = monotonic_s, sleep, must_end
+        self._wanted = wanted
         self._hands = hands or Crew()
         self._baton = Baton()
         self.minds = Minds(self._baton)
@@ -145,7 +148,7 @@ class Runner:
                 if not (one.is_busy or one.is_over):
                     one.keep()
             mine = [one.session.pk for one in self.driven]
-            wanted = states.WITH_RELATED.filter(status__in=states.DRIVEN).exclude(pk__in=mine).order_by("pk")
+            wanted = self._wanted().filter(status__in=states.DRIVEN).exclude(pk__in=mine).order_by("pk")
             held = set(Lease.objects.filter(until_ms__gte=leases.now_ms()).values_list("name", flat=True))
             for session in wanted:
                 if session.lease_name not in held:

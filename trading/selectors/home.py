@@ -11,6 +11,7 @@ from django.db.models import F, Max, QuerySet
 from django.utils import timezone
 
 from agents.models import Backtest, TrainingRun
+from market import leases
 from market.kernel import metrics
 from market.web.ownership import visible
 from trading.models import Alert, EquityPoint, LiveSession
@@ -36,6 +37,7 @@ def home(user: Any, *, now: datetime | None = None) -> dict[str, Any]:
         "runs": visible(TrainingRun, user).unfinished().select_related("series")[:10],
         "backtests": visible(Backtest, user).unfinished().select_related("series", "model")[:10],
         "alerts": open_alerts(user)[:8],
+        "is_unwatched": bool(sessions) and not leases.is_held("watchdog"),
     }
 
 
