@@ -10,6 +10,7 @@ from agents.gate import Gate
 from agents.observation import observation_hash, observe
 from agents.policies.chance import uniform
 from agents.policies.port import Opinion, Policy
+from agents.spaces import BUY
 from market.errors import BadInput
 
 
@@ -99,6 +100,25 @@ class Decider:
         opinion = self.policy.opine(observation, current_exposure, draw)
         target, reason = self.settings.gate.passed(opinion, closes, current_exposure)
         return Decided(opinion, target, reason, tuple(portfolio), observation)
+
+    @property
+    def band(self) -> float:
+        """Return the change of exposure that the policy holds to be worth its costs."""
+        return self.policy.action_spec.band
+
+    def conviction(self, opinion: Opinion) -> float:
+        """Return the probability, 0..1, that the policy gives to being long.
+
+        Of levels it is the expected share of the highest one. A policy without probabilities is sure.
+        """
+        spec = self.policy.action_spec
+        if not opinion.probabilities:
+            return 1.0 if opinion.target is not None and opinion.target > 0 else 0.0
+        if spec.kind == "hold_buy_sell":
+            return opinion.probabilities[BUY]
+        pairs = zip(opinion.probabilities, spec.levels, strict=True)
+        top = spec.levels[-1]
+        return sum(p * max(level, 0.0) / top for p, level in pairs) if top > 0 else 0.0
 
     def _draw(self, observation: np.ndarray) -> float:
         """Return a number in [0, 1) that depends on seed and observation only: a replay draws alike."""

@@ -71,6 +71,31 @@ class Trading(Part):
     trailing: Fraction = 0.0
     initial_cash: float = Field(default=10_000.0, gt=0, le=MOST_MONEY)
     max_exposure: float = Field(default=1.0, gt=0, le=1)
+    # Sizing and further exits, see market.plans: it checks their ranges, 0 is off.
+    stop_atr: float = 0.0
+    trailing_atr: float = 0.0
+    trail_step: float = 0.0
+    reward_ratio: float = 0.0
+    break_even: float = 0.0
+    max_bars: int = 0
+    atr_bars: int = 14
+    size_fraction: float = 0.0
+    risk_per_trade: float = 0.0
+    volatility_target: float = 0.0
+    kelly_fraction: float = 0.0
+    kelly_cap: float = 0.5
+    kelly_trades: int = 50
+    kelly_min_trades: int = 20
+    streak_losses: int = 0
+    streak_factor: float = 0.5
+    resize_band: float = 0.1
+    dca_lots: int = 0
+    dca_first: float = 0.05
+    dca_spacing: float = 0.01
+    dca_growth: float = 1.5
+    dca_reluctance: float = 4.0
+    dca_profit: float = 0.01
+    dca_max_loss: float = 0.05
 
 
 class Network(Part):

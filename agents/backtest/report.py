@@ -13,6 +13,7 @@ from market.kernel.breakers import REASONS
 from market.kernel.costs import fee_of
 from market.kernel.rebalance import order_quantity
 from market.kernel.step import fill_price, open_book
+from market.plans import SWITCHES
 
 POINTS = 2000  # of a stored curve
 TRADES = 20_000  # rows kept; the metrics count all
@@ -44,6 +45,7 @@ def report(run: Simulation, settings: BacktestSettings, seen: list[str]) -> Repo
     }
     trades = fill_rows(run)
     notes = [*seen, *assumptions(settings), *_halt(run)]
+    notes += [f"Decisions {reason}: {count}." for reason, count in run.sized.items()]
     if len(trades) > TRADES:
         notes.append(f"{len(trades)} fills happened; the last {TRADES} are kept, the metrics count all.")
     return Report(figures, notes, curve(run, benchmark), trades[-TRADES:])
@@ -87,11 +89,17 @@ def assumptions(settings: BacktestSettings) -> list[str]:
         f"{trading.slippage:.4%}) and costs a fee of {trading.fee_rate:.4%}.",
     ]
     exits = {"stop-loss": trading.stop_loss, "take-profit": trading.take_profit, "trailing": trading.trailing}
+    rules = [f"{name} {getattr(trading, name):g}" for name in SWITCHES if getattr(trading, name)]
     named = ", ".join(f"{name} {value:.2%}" for name, value in exits.items() if value)
     if named:
         said.append(
             f"Exits act inside a bar ({named}): a gap fills at the open, and a bar that touches both levels "
             "counts as stopped."
+        )
+    if rules:
+        said.append(
+            f"Rules on sizing and exits: {', '.join(rules)}. Levels are set at a bar's beginning from closed "
+            f"bars (average true range over {trading.atr_bars}) and only tighten."
         )
     if settings.decision.get("sample"):
         said.append(

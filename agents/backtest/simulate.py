@@ -8,11 +8,14 @@ import numpy as np
 from agents.backtest.settings import Limits
 from agents.backtest.watch import Watch
 from agents.decide import Decided, Decider
+from agents.envs.rows import average_ranges
 from agents.envs.settings import EnvSettings
 from market.candles import Candles
 from market.errors import BadInput
+from market.kernel.plan import open_track
 from market.kernel.portfolio import equity, exposure_of, portfolio_row
 from market.kernel.risk import OK, cap_exposure
+from market.kernel.sizing import reasons, sized_order
 from market.kernel.step import Fill, open_book, step_bar
 from market.kernel.triggers import EXIT_REASONS
 
@@ -34,6 +37,7 @@ class Simulation:
     fills: list[tuple[int, Fill]] = field(default_factory=list)  # (open_ms of the bar it happened in, fill)
     decisions: int = 0
     gated: int = 0
+    sized: dict[str, int] = field(default_factory=dict)  # reason -> decisions whose size it changed or kept
     halted_ms: int | None = None  # close of the bar at which a loss limit ended trading
     halted_by: int = OK  # market.kernel.breakers code
     safe_modes: int = 0  # how often a cautious breaker led to safe mode
@@ -88,12 +92,14 @@ class _Run:
         self.decider, self.first = decider, first
         self.interval_ms, self.max_exposure = candles.interval_ms, settings.max_exposure
         self.rules, self.bars_scale = settings.rules(), decider.needs.bars_scale
+        self.plan, self.has_plan = settings.plan(), settings.has_plan
+        self.ranges = average_ranges(candles, settings).tolist()
         self.open_ms = candles.open_ms.tolist()
         self.bars = list(
             zip(*(getattr(candles, c).tolist() for c in ("open", "high", "low", "close")), strict=True)
         )
         self.closes = candles.close
-        self.book = open_book(float(settings.initial_cash))
+        self.book, self.track = open_book(float(settings.initial_cash)), open_track(0.0)
         self.watch = Watch(limits, self.book.cash)
         self.equities, self.exposures = [self.book.cash], [0.0]
         self.result = Simulation(
@@ -105,9 +111,10 @@ class _Run:
         target = self._target(row, window, watch)
         open, high, low, close = self.bars[row + 1]
         wanted, before = target if target is not None else 0.0, self.book
-        self.book, order, exit = step_bar(
-            self.book, target is not None, wanted, open, high, low, close, self.rules
-        )
+        self.book, self.track, order, exit = step_bar(
+            self.book, self.track, target is not None, wanted, open, high, low, close, self.ranges[row],
+            self.rules, self.plan,
+        )  # fmt: skip
         for fill in (order, exit):
             if fill.quantity:
                 self.result.fills.append((self.open_ms[row + 1], fill))
@@ -136,9 +143,23 @@ class _Run:
             watch(row, decided)
         if decided.target is None:
             return None
-        wanted, _ = cap_exposure(decided.target, self.max_exposure)
+        wanted = self._sized(row, decided, cap_exposure(decided.target, self.max_exposure)[0])
+        if wanted is None:
+            return None
         allowed = self.watch.allowed(wanted, portfolio[0], self.open_ms[row] + self.interval_ms)
         return None if allowed == portfolio[0] != wanted else allowed
+
+    def _sized(self, row: int, decided: Decided, wish: float) -> float | None:
+        """Return the exposure that the rules on sizing leave of a wish; None keeps what is held."""
+        if not self.has_plan or (wish == 0 and self.book.held == 0):
+            return wish
+        is_order, target, code = sized_order(
+            wish, decided.portfolio[0], self.decider.band, self.book, self.track, self.bars[row][3],
+            self.ranges[row], self.decider.conviction(decided.opinion), self.rules, self.plan,
+        )  # fmt: skip
+        for reason in reasons(code):
+            self.result.sized[reason] = self.result.sized.get(reason, 0) + 1
+        return target if is_order else None
 
     def _guard(self, row: int, worth: float) -> None:
         """Note a breached loss limit; the position is left at the next open."""

@@ -4,12 +4,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.envs.rows import checked_features, start_range
+from agents.envs.rows import average_ranges, checked_features, start_range
 from agents.envs.settings import EnvSettings
 from agents.observation import observation_size
 from market.candles import Candles
 from market.errors import BadInput
 from market.kernel import batch
+from market.kernel.plan import Track
 from market.kernel.reward import DIFFERENTIAL_SHARPE, KINDS
 
 GOES_ON, TERMINATED, TRUNCATED = 0, 1, 2
@@ -21,6 +22,7 @@ class PackedMarket(NamedTuple):
     rows: np.ndarray  # float32 (n, S)
     prices: np.ndarray  # float64 view of the same memory, columns 0..3 open, high, low, close
     features: int
+    candles: Candles
 
 
 class Stepped(NamedTuple):
@@ -41,7 +43,7 @@ def packed(candles: Candles, features: np.ndarray) -> PackedMarket:
     prices = np.stack([candles.open, candles.high, candles.low, candles.close], axis=1)  # (n, 4)
     rows = batch.pack(prices, features)
     rows.flags.writeable = False
-    return PackedMarket(rows, rows.view(np.float64), features.shape[1])
+    return PackedMarket(rows, rows.view(np.float64), features.shape[1], candles)
 
 
 class BatchedMarket:
@@ -58,10 +60,13 @@ class BatchedMarket:
         self.action = settings.allowed_action
         self.observation_size = observation_size(settings.window, market.features)
         is_differential = KINDS[settings.reward] == DIFFERENTIAL_SHARPE
-        self._books = np.zeros((accounts, 5))  # cash, held, entry, peak, water
+        self._books = np.zeros((accounts, 6))  # cash, held, entry, peak, water, stop
         self._counts = np.zeros((accounts, 3), np.int32)  # row, closes in position, last row of the episode
         self._moments = np.zeros((accounts if is_differential else 1, 2))  # for the differential Sharpe ratio
         self._rules, self._task, self.seed = np.array(settings.rules()), _task(market, settings), seed
+        self._plan, self._ranges = np.array(settings.plan()), average_ranges(market.candles, settings)
+        self._advance = batch.advance_planned if settings.has_plan else batch.advance
+        self._tracks = np.zeros((accounts if settings.has_plan else 1, len(Track._fields)))
         self._table = self.action.table()
         self._each = np.arange(accounts)
         self.turn = -1  # steps and resets since seeding
@@ -74,6 +79,7 @@ class BatchedMarket:
         """
         self.turn = self.turn + 1 if seed is None else 0
         self.seed = self.seed if seed is None else seed
+        self._tracks[:] = 0
         observations = self._empty()
         batch.start(
             *self.market[:2],
@@ -94,9 +100,10 @@ class BatchedMarket:
         places, table = self._asked(actions)
         observations = self._empty()
         rewards, ends = np.empty(self.size, np.float32), np.empty(self.size, np.uint8)
-        ended = batch.advance(
-            places, table, *self.market[:2], self._books, self._counts, self._moments, self._rules,
-            self._task, self._draw(self.turn + 1), observations, rewards, ends, self.last_observations,
+        ended = self._advance(
+            places, table, *self.market[:2], self._ranges, self._books, self._counts, self._tracks,
+            self._moments, self._rules, self._plan, self._task, self._draw(self.turn + 1), observations,
+            rewards, ends, self.last_observations,
         )  # fmt: skip
         if ended < 0:
             raise ValueError(f"actions must lie in 0..{len(table) - 1}")
@@ -137,7 +144,12 @@ class BatchedMarket:
         return np.empty(length + batch.BLOCK, np.float32)[:length].reshape(self.size, self.observation_size)
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        return {"books": self._books, "counts": self._counts, "moments": self._moments}
+        return {
+            "books": self._books,
+            "counts": self._counts,
+            "tracks": self._tracks,
+            "moments": self._moments,
+        }
 
     def _draw(self, turn: int) -> int:
         """Return the number that a step's starts are drawn from; it depends on seed and step alone."""

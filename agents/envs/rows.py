@@ -5,6 +5,7 @@ import numpy as np
 from agents.envs.settings import EnvSettings
 from market.candles import Candles
 from market.errors import BadInput
+from market.plans import average_true_range
 
 
 def checked_features(candles: Candles, features: np.ndarray) -> np.ndarray:
@@ -28,6 +29,13 @@ def checked_features(candles: Candles, features: np.ndarray) -> np.ndarray:
         if not (np.isfinite(price) & (price > 0)).all():
             raise BadInput(f"every {name} price must be finite and above 0", "candles")
     return features
+
+
+def average_ranges(candles: Candles, settings: EnvSettings) -> np.ndarray:
+    """Return the average true range at every close, float64 (n,); zeros where no rule reads it."""
+    if not settings.needs_atr:
+        return np.zeros(len(candles))
+    return average_true_range(candles.high, candles.low, candles.close, int(settings.atr_bars))
 
 
 def start_range(bars: int, settings: EnvSettings) -> tuple[int, int]:

@@ -8,8 +8,10 @@ from typing import Any
 from agents.spaces import ActionSpec
 from market.errors import BadInput
 from market.kernel.instrument import Instrument
+from market.kernel.plan import Plan
 from market.kernel.reward import KINDS
 from market.kernel.step import Rules
+from market.plans import RANGES, PositionRules, contradiction, is_allowed, is_on, needs_atr, plan_of
 
 FLOAT_GUARD = 1e-9  # see market.kernel.instrument.floor_to_step
 FRACTIONS = ("fee_rate", "half_spread", "slippage", "stop_loss", "trailing", "ruin", "sharpe_decay")
@@ -17,8 +19,10 @@ AMOUNTS = ("tick", "step", "min_notional", "fee_step", "take_profit", "drawdown_
 
 
 @dataclass(frozen=True, slots=True)
-class EnvSettings:
+class EnvSettings(PositionRules):
     """Everything an environment needs beside candles and features. Fractions are 0.001 for 0.1 %; 0 is off.
+
+    Sizing and further exits are those of `market.plans.PositionRules`.
 
     Defaults: Roostoo's taker fee, floored to 6 decimals, and its minimum order; rounding of prices and
     quantities is off until the pair's `tick` and `step` are given.
@@ -65,6 +69,10 @@ class EnvSettings:
             value = getattr(self, name)
             whole = isinstance(value, int) and not isinstance(value, bool)
             _require(whole and value >= least, name, f"must be a whole number of at least {least}")
+        for name, allowed in RANGES.items():
+            _require(is_allowed(name, getattr(self, name)), name, f"must be {allowed.words}")
+        if found := contradiction(self._values()):
+            raise BadInput(found[1], found[0])
         self.action.capped(self.max_exposure)
 
     @property
@@ -76,6 +84,22 @@ class EnvSettings:
         """Return the kernel's rules, in floats."""
         names = Rules._fields[:-1]
         return Rules._make([*(float(getattr(self, name)) for name in names), FLOAT_GUARD])
+
+    def plan(self) -> Plan:
+        """Return the kernel's rules on sizing and exits, in floats."""
+        return plan_of(self._values())
+
+    @property
+    def has_plan(self) -> bool:
+        """Say whether any rule of `plan` is switched on."""
+        return is_on(self._values())
+
+    @property
+    def needs_atr(self) -> bool:
+        return needs_atr(self._values())
+
+    def _values(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in (*RANGES, "stop_loss", "trailing")}
 
     def for_instrument(self, instrument: Instrument) -> "EnvSettings":
         """Return these settings with a pair's own tick, step, minimum, fee and fee rounding."""

@@ -6,12 +6,14 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from agents.envs.rows import checked_features, start_range
+from agents.envs.rows import average_ranges, checked_features, start_range
 from agents.envs.settings import EnvSettings
 from agents.observation import observation_size, observe
 from market.candles import Candles
+from market.kernel.plan import Track, open_track
 from market.kernel.portfolio import equity, exposure_of, portfolio_row
 from market.kernel.reward import DIFFERENTIAL_SHARPE, KINDS, deepening, differential_sharpe, log_return
+from market.kernel.sizing import sized_order
 from market.kernel.step import Book, Fill, open_book, step_bar
 
 
@@ -44,7 +46,8 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
         self.settings = settings
         self.first_start, self.last_start = start_range(len(candles), settings)
         self._prices = np.stack([candles.open, candles.high, candles.low, candles.close], axis=1)
-        self._rules = settings.rules()
+        self._rules, self._plan = settings.rules(), settings.plan()
+        self._has_plan, self._ranges = settings.has_plan, average_ranges(candles, settings)
         self._action = settings.allowed_action
         size = observation_size(settings.window, self.features.shape[1])
         self.observation_space = gym.spaces.Box(-np.inf, np.inf, (size,), np.float32)
@@ -65,7 +68,7 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         reward, fills = 0.0, list[Fill]()
-        asked = self._action.target(action, exposure_of(self.book.cash, self.book.held, self._close()))
+        asked = self._target(action)
         for _ in range(min(self.settings.decision_every, self._end - self.row)):
             earned, filled = self._bar(asked)
             reward, asked, fills = reward + earned, None, fills + filled
@@ -75,8 +78,23 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
         truncated = not terminated and self.row >= self._end
         return self._observation(), reward, terminated, truncated, self._info(fills)
 
+    def _target(self, action: Any) -> float | None:
+        """Return the exposure to trade towards, sized; None keeps what is held."""
+        book, close = self.book, self._close()
+        exposure = exposure_of(book.cash, book.held, close)
+        wish = self._action.target(action, exposure)
+        if wish is None or not self._has_plan or (wish == 0 and book.held == 0):
+            return wish
+        conviction = 1.0 if wish > 0 else 0.0  # an action has no probability
+        is_order, target, _ = sized_order(
+            wish, exposure, self._action.band, book, self.track, close, float(self._ranges[self.row]),
+            conviction, self._rules, self._plan,
+        )  # fmt: skip
+        return target if is_order else None
+
     def _begin(self, start: int) -> None:
         self.book: Book = open_book(float(self.settings.initial_cash))
+        self.track: Track = open_track(0.0)
         self.row = start
         bars = self.settings.episode_bars
         self._end = start + bars if bars else len(self._prices) - 1
@@ -85,12 +103,14 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
     def _bar(self, target: float | None) -> tuple[float, list[Fill]]:
         """Move one bar on; return its reward and fills."""
         before, peak_before = equity(self.book.cash, self.book.held, self._close()), self.book.peak
+        atr = float(self._ranges[self.row])
         self.row += 1
         open_, high, low, close = self._prices[self.row].tolist()
         wanted = math.nan if target is None else target
-        self.book, *fills = step_bar(
-            self.book, target is not None, wanted, open_, high, low, close, self._rules
-        )
+        self.book, self.track, *fills = step_bar(
+            self.book, self.track, target is not None, wanted, open_, high, low, close, atr, self._rules,
+            self._plan,
+        )  # fmt: skip
         after = equity(self.book.cash, self.book.held, self._close())
         self._fees += sum(fill.fee for fill in fills)
         reward = self._worth(before, after)

@@ -15,10 +15,12 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, register_jitable
 
-from market.kernel import costs, instrument, portfolio, rebalance, step, triggers
+from market.kernel import costs, instrument, lowrider, plan, portfolio, rebalance, sizing, step, triggers
+from market.kernel.plan import Plan, Track
 from market.kernel.portfolio import equity, exposure_of, portfolio_row
 from market.kernel.rebalance import is_kept
 from market.kernel.reward import DIFFERENTIAL_SHARPE, deepening, differential_sharpe, log_return
+from market.kernel.sizing import sized_order
 from market.kernel.step import Book, Rules, open_book, step_bar
 
 COMPILED: tuple[Callable[..., Any], ...] = (
@@ -26,9 +28,17 @@ COMPILED: tuple[Callable[..., Any], ...] = (
     costs.fee_of, costs.taker_price,
     portfolio.settle, portfolio.average_entry, equity, exposure_of, portfolio_row,
     is_kept, rebalance.closing_quantity, rebalance.order_quantity,
-    triggers.stop_price, triggers.take_price, triggers.trail_stop, triggers.best_price, triggers.bar_exit,
+    plan.closed, plan.followed,
+    lowrider.lot_value, lowrider.break_even_price, lowrider.profit_price, lowrider.give_up_price,
+    lowrider.cycle_target,
+    sizing._capped, sizing.stop_distance, sizing.risk_limit, sizing.volatility_limit, sizing.kelly_limit,
+    sizing.streak_factor, sizing.sized_target, sized_order,
+    triggers.stop_price, triggers.take_price, triggers.best_price, triggers.bar_exit, triggers.tighter,
+    triggers.nearer, triggers.stepped_best, triggers.break_even_stop, triggers._planned,
+    triggers.levels, triggers.bar_leave,
     log_return, deepening, differential_sharpe,
-    open_book, step.fill_price, step._ordered, step._exited, step._filled, step._marked, step_bar,
+    open_book, step.with_stop, step.with_levels, step.fill_price, step._ordered, step._exited, step.filled,
+    step._marked, step_bar,
 )  # fmt: skip
 compiled = register_jitable(forceinline=True)  # calls within the loop would cost as much as the arithmetic
 for function in COMPILED:
@@ -142,6 +152,48 @@ def _rules(v):
 
 
 @compiled
+def _plan(v):
+    return Plan(
+        v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11],
+        v[12], v[13], v[14], v[15], v[16], v[17], v[18], v[19], v[20], v[21], v[22], v[23],
+    )  # fmt: skip
+
+
+@compiled
+def _no_plan():
+    """Redraw a plan without any rule: constants, with which the compiler drops whatever serves only rules."""
+    return Plan(
+        0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
+        0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
+    )  # fmt: skip
+
+
+@compiled
+def _no_track():
+    return Track(0, 0.0, 0.0, 0, 0.0, 0, 0.0, 0.0, 0.0, 0)
+
+
+@compiled
+def _track(i, t):
+    return Track(
+        np.int64(t[i, 0]), t[i, 1], t[i, 2], np.int64(t[i, 3]), t[i, 4],
+        np.int64(t[i, 5]), t[i, 6], t[i, 7], t[i, 8], np.int64(t[i, 9]),
+    )  # fmt: skip
+
+
+@compiled
+def _keep_track(i, t, track):
+    t[i, 0], t[i, 1], t[i, 2], t[i, 3], t[i, 4] = track.kind, track.take, track.base, track.lots, track.last
+    t[i, 5], t[i, 6], t[i, 7], t[i, 8], t[i, 9] = (
+        track.trades,
+        track.won,
+        track.gain,
+        track.loss,
+        track.streak,
+    )
+
+
+@compiled
 def _task(v):
     """Redraw the task from a vector: unpacking one array costs a call less than fourteen attributes do."""
     return Task(
@@ -153,13 +205,13 @@ def _task(v):
 @compiled
 def _loaded(i, books, counts):
     held_for = np.int64(counts[i, 1])
-    return Book(books[i, 0], books[i, 1], books[i, 2], held_for, books[i, 3], books[i, 4])
+    return Book(books[i, 0], books[i, 1], books[i, 2], held_for, books[i, 3], books[i, 4], books[i, 5])
 
 
 @compiled
 def _store(i, row, book, books, counts):
     books[i, 0], books[i, 1], books[i, 2], books[i, 3] = book.cash, book.held, book.entry, book.peak
-    books[i, 4], counts[i, 0], counts[i, 1] = book.water, row, book.bars_held
+    books[i, 4], books[i, 5], counts[i, 0], counts[i, 1] = book.water, book.stop, row, book.bars_held
 
 
 @compiled
@@ -219,16 +271,23 @@ def _compile_beginnings(digest: int) -> tuple[Callable[..., Any], ...]:
     return start, observe
 
 
-def _compile_advance(digest: int) -> Callable[..., Any]:  # noqa: C901 - helpers that take arrays count references
-    """Compile `advance`, with `digest` in its cache key, as one flat loop over scalar helpers."""
+def _compile_advance(digest: int, with_plan: bool) -> Callable[..., Any]:  # noqa: C901 - see `advance`
+    """Compile `advance`, with `digest` in its cache key, as one flat loop over scalar helpers.
+
+    :param with_plan: False compiles the loop for accounts without rules on sizing and exits: `ranges`,
+        `tracks` and `plan` are not read then, and rules that are off cost nothing
+    """
 
     @njit(nogil=True, cache=True, error_model="numpy")
-    def advance(
-        actions, table, rows, prices, books, counts, moments, rules, task, draw, out, rewards, ends, last_out
-    ):
+    def advance(  # noqa: C901 - helpers that take arrays count references
+        actions, table, rows, prices, ranges, books, counts, tracks, moments, rules, plan, task, draw, out,
+        rewards, ends, last_out,
+    ):  # fmt: skip
         """Take one decision in every account: trade, reward, observe, begin anew where an episode ended.
 
         :param actions: int64 (N,), places in `table`; `table` float64 holds exposures, NaN keeps what is held
+        :param ranges: float64 (n,), average true range at every close
+        :param tracks: float64 (N, 10), see `market.kernel.plan.Track`
         :return: how many episodes ended; -1, and nothing has changed, if an action has no place in the table
         """
         ended = 0
@@ -236,21 +295,34 @@ def _compile_advance(digest: int) -> Callable[..., Any]:  # noqa: C901 - helpers
             if action < 0 or action >= len(table) or digest < 0:
                 return -1
         rules_, task_ = _rules(rules), _task(task)
+        plan_ = _plan(plan) if with_plan else _no_plan()
         for i in range(len(counts)):
             row, last = np.int64(counts[i, 0]), np.int64(counts[i, 2])
             book, target, close, earned = _loaded(i, books, counts), table[actions[i]], prices[row, 3], 0.0
+            track, atr = _no_track(), 0.0
             after = equity(book.cash, book.held, close)
             exposure = exposure_of(book.cash, book.held, close)
             is_order = (target == target) & (not is_kept(target, exposure, task_.band))
             is_order &= (target != 0) | (book.held != 0)  # flat accounts need no order to be flat
+            if with_plan:
+                track = _track(i, tracks)
+                if is_order:
+                    conviction = 1.0 if target > 0 else 0.0
+                    is_order, target, _code = sized_order(
+                        target, exposure, task_.band, book, track, close, ranges[row], conviction, rules_,
+                        plan_,
+                    )  # fmt: skip
             for _ in range(task_.decision_every):
                 if row == last or after <= task_.ruin:
                     break
+                if with_plan:
+                    atr = ranges[row]
                 row += 1
                 before, peak, close = after, book.peak, prices[row, 3]
-                book, _order, _exit = step_bar(
-                    book, is_order, target, prices[row, 0], prices[row, 1], prices[row, 2], close, rules_
-                )
+                book, track, _order, _exit = step_bar(
+                    book, track, is_order, target, prices[row, 0], prices[row, 1], prices[row, 2], close, atr,
+                    rules_, plan_,
+                )  # fmt: skip
                 after = equity(book.cash, book.held, close)
                 if task_.reward_kind == DIFFERENTIAL_SHARPE:
                     worth, moments[i, 0], moments[i, 1] = differential_sharpe(
@@ -265,12 +337,16 @@ def _compile_advance(digest: int) -> Callable[..., Any]:  # noqa: C901 - helpers
             rewards[i] = earned * task_.reward_scale
             _observe(i, out, rows, row, book, close, task_)
             _store(i, row, book, books, counts)
+            if with_plan:
+                _keep_track(i, tracks, track)
             end = 1 if after <= task_.ruin else 2 if row == last else 0
             ends[i] = end
             if end:
                 ended += 1
                 last_out[i] = out[i]
                 _begin(i, draw, rows, prices, books, counts, moments, task_, out)
+                if with_plan:
+                    _keep_track(i, tracks, _no_track())
                 row = np.int64(counts[i, 0])
             _prefetch(rows, min(row + 1, len(rows) - 1))
             if task_.decision_every > 1:
@@ -281,4 +357,5 @@ def _compile_advance(digest: int) -> Callable[..., Any]:  # noqa: C901 - helpers
 
 
 start, observe = _compile_beginnings(SOURCE_DIGEST)
-advance = _compile_advance(SOURCE_DIGEST)
+advance = _compile_advance(SOURCE_DIGEST, with_plan=False)
+advance_planned = _compile_advance(SOURCE_DIGEST, with_plan=True)

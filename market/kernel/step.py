@@ -4,9 +4,10 @@ from typing import Any, NamedTuple
 
 from market.kernel.costs import fee_of, taker_price
 from market.kernel.instrument import is_tradable, round_price
+from market.kernel.plan import Track, followed
 from market.kernel.portfolio import average_entry, equity, settle
 from market.kernel.rebalance import closing_quantity, order_quantity
-from market.kernel.triggers import NONE, bar_exit, best_price, stop_price, take_price, trail_stop
+from market.kernel.triggers import NONE, bar_leave, best_price, levels
 
 
 class Rules(NamedTuple):
@@ -34,6 +35,7 @@ class Book(NamedTuple):
     bars_held: Any  # closes since the position was opened, 0 when flat
     peak: Any  # highest equity at a close, quote currency
     water: Any  # best price since entry, 0 when flat
+    stop: Any  # protective stop, only ever tightened, 0 for none; `Track.kind` says which rule set it
 
 
 class Fill(NamedTuple):
@@ -48,26 +50,29 @@ class Fill(NamedTuple):
 def open_book(cash):
     """Return the book of a fresh account that holds nothing but `cash`."""
     zero = cash - cash
-    return Book(cash, zero, zero, 0, cash, zero)
+    return Book(cash, zero, zero, 0, cash, zero, zero)
 
 
-def step_bar(book, is_order, target, open, high, low, close, rules):
-    """Return (book, order fill, exit fill) after one bar.
+def step_bar(book, track, is_order, target, open, high, low, close, atr, rules, plan):
+    """Return (book, track, order fill, exit fill) after one bar.
 
     The decision was taken at the previous close: its order fills at this bar's open, at the taker price,
     rounded and charged as the venue does. Then exits act inside the bar, and the book is marked at the close.
 
     :param is_order: False keeps what is held and ignores `target`
-    :param target: exposure wanted, share of equity -1..1
+    :param target: exposure wanted, share of equity -1..1, as `sizing.sized_target` left it
+    :param atr: average true range up to the previous close, quote currency; read only where a rule needs it
     """
     none = Fill(open - open, open - open, open - open, NONE)
     order = none
     if is_order:
         order = _ordered(book, target, open, rules)
-        book = _filled(book, order)
-    exit = _exited(book, open, high, low, rules) if book.held != 0 else none
-    book = _filled(book, exit)
-    return _marked(book, high, low, close), order, exit
+        book, track = filled(book, track, order, plan)
+    exit = none
+    if book.held != 0:
+        book, track, exit = _exited(book, track, open, high, low, atr, rules, plan)
+    book, track = filled(book, track, exit, plan)
+    return _marked(book, high, low, close), track, order, exit
 
 
 def _ordered(book, target, open, rules):
@@ -82,21 +87,34 @@ def _ordered(book, target, open, rules):
     return Fill(quantity, price, fee_of(quantity * price, rules.fee_rate, rules.fee_step, rules.guard), NONE)
 
 
-def _exited(book, open, high, low, rules):
-    """Return the fill of a stop, target or trailing stop inside the bar; quantity 0 if none was touched."""
+def _exited(book, track, open, high, low, atr, rules, plan):
+    """Return (book, track, fill): levels tightened, and the fill of what they force, perhaps nothing."""
     side = 1 if book.held > 0 else -1
-    stop = stop_price(book.held, book.entry, rules.stop_loss)
-    take = take_price(book.held, book.entry, rules.take_profit)
-    trail = trail_stop(open - open, book.water, rules.trailing, side)
-    level, reason = bar_exit(book.held, book.entry, open, high, low, stop, take, trail)
+    stop, kind, take, goal, bracket = levels(book, track, atr, rules, plan)
+    book = with_stop(book, stop)
+    track = with_levels(track, kind, bracket)
+    level, reason = bar_leave(book, open, high, low, stop, kind, take, goal, plan)
     if reason == NONE:
-        return Fill(level, level, level, NONE)
+        return book, track, Fill(level, level, level, NONE)
     price = fill_price(level, -side, rules)
     quantity = closing_quantity(book.held, rules.step, rules.guard)
     if not is_tradable(quantity, price, rules.min_notional):
         quantity = quantity - quantity
     fee = fee_of(quantity * price, rules.fee_rate, rules.fee_step, rules.guard)
-    return Fill(quantity, price, fee, reason)
+    return book, track, Fill(quantity, price, fee, reason)
+
+
+def with_stop(book, stop):
+    """Return the book with another protective stop."""
+    return Book(book.cash, book.held, book.entry, book.bars_held, book.peak, book.water, stop)
+
+
+def with_levels(track, kind, bracket):
+    """Return the track with the rule of the present stop and the bracket's target."""
+    return Track(
+        kind, bracket, track.base, track.lots, track.last,
+        track.trades, track.won, track.gain, track.loss, track.streak,
+    )  # fmt: skip
 
 
 def fill_price(reference, side, rules):
@@ -105,24 +123,28 @@ def fill_price(reference, side, rules):
     return round_price(price, rules.tick, rules.guard, side > 0)
 
 
-def _filled(book, fill):
-    """Return the book after a fill; a position that opens or turns counts and trails anew."""
+def filled(book, track, fill, plan):
+    """Return (book, track) after a fill; a position that opens or turns counts, trails and guards anew."""
     if fill.quantity == 0:
-        return book
+        return book, track
     cash, held = settle(book.cash, book.held, fill.quantity, fill.price, fill.fee)
     entry = average_entry(book.entry, book.held, fill.quantity, fill.price)
+    if plan.is_on > 0:
+        before, after = equity(book.cash, book.held, fill.price), equity(cash, held, fill.price)
+        track = followed(track, book.held, held, before, after, fill.price, plan)
+    zero = held - held
     if held == 0:
-        return Book(cash, held, entry, 0, book.peak, held)
+        return Book(cash, held, entry, 0, book.peak, zero, zero), track
     if book.held * held <= 0:
-        return Book(cash, held, entry, 0, book.peak, fill.price)
-    return Book(cash, held, entry, book.bars_held, book.peak, book.water)
+        return Book(cash, held, entry, 0, book.peak, fill.price, zero), track
+    return Book(cash, held, entry, book.bars_held, book.peak, book.water, book.stop), track
 
 
 def _marked(book, high, low, close):
     """Return the book at the close, with best price, closes in position and peak equity up to date."""
     peak = max(book.peak, equity(book.cash, book.held, close))
     if book.held == 0:
-        return Book(book.cash, book.held, book.entry, book.bars_held, peak, book.water)
+        return Book(book.cash, book.held, book.entry, book.bars_held, peak, book.water, book.stop)
     side = 1 if book.held > 0 else -1
     water = best_price(book.water, high, low, side)
-    return Book(book.cash, book.held, book.entry, book.bars_held + 1, peak, water)
+    return Book(book.cash, book.held, book.entry, book.bars_held + 1, peak, water, book.stop)

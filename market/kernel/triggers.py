@@ -1,7 +1,26 @@
-"""Exits inside a bar: stop-loss, take-profit, trailing stop. Prices in quote currency; 0 switches one off."""
+"""Exits inside a bar: stops, targets, trailing, time. Prices in quote currency; 0 switches one off.
 
-NONE, STOP, TAKE, TRAILING = 0, 1, 2, 3
-EXIT_REASONS = {NONE: "", STOP: "stop-loss", TAKE: "take-profit", TRAILING: "trailing stop"}
+Levels of a position only tighten: a stop is kept until a nearer one replaces it, whatever prices, ranges and
+averages do. As everything is known at a bar's beginning, a bar's own range never moves its own levels.
+"""
+
+from market.kernel.instrument import step_count
+from market.kernel.lowrider import give_up_price, profit_price
+
+NONE, STOP, TAKE, TRAILING, ATR_STOP, ATR_TRAILING, BREAK_EVEN, TIME, BRACKET, GIVE_UP, PROFIT = range(11)
+EXIT_REASONS = {
+    NONE: "",
+    STOP: "stop-loss",
+    TAKE: "take-profit",
+    TRAILING: "trailing stop",
+    ATR_STOP: "ATR stop",
+    ATR_TRAILING: "ATR trailing stop",
+    BREAK_EVEN: "break-even stop",
+    TIME: "time stop",
+    BRACKET: "bracket target",
+    GIVE_UP: "maximum loss of the cycle",
+    PROFIT: "profit target of the cycle",
+}
 
 
 def stop_price(held, entry, fraction):
@@ -65,3 +84,87 @@ def bar_exit(held, entry, open, high, low, stop, take, trail=0):
     if take > 0 and low <= take:
         return min(open, take), TAKE
     return nothing, NONE
+
+
+def levels(book, track, atr, rules, plan):
+    """Return (stop, its rule, take, its rule, bracket) of an open position; prices of 0 are none.
+
+    :param book: with the stop so far, in `track.kind` the rule that set it
+    :param atr: average true range of closed bars, quote currency
+    :return: the tightest stop, the nearest target, and the bracket's target, which is set at entry once
+    """
+    side = 1 if book.held > 0 else -1
+    entry, water = book.entry, book.water
+    stop, kind = tighter(book.stop, track.kind, stop_price(book.held, entry, rules.stop_loss), STOP, side)
+    if plan.is_on > 0 and rules.trailing > 0:
+        water = stepped_best(entry, water, plan.trail_step, side, rules.guard)
+    if rules.trailing > 0:
+        stop, kind = tighter(stop, kind, water * (1 - side * rules.trailing), TRAILING, side)
+    take = take_price(book.held, entry, rules.take_profit)
+    if plan.is_on > 0:
+        return _planned(book, track, atr, rules, plan, side, stop, kind, take)
+    return stop, kind, take, TAKE, track.take
+
+
+def _planned(book, track, atr, rules, plan, side, stop, kind, take):
+    """Return what `levels` does, with the rules of the plan laid over the plain ones."""
+    entry, goal, bracket = book.entry, TAKE, track.take
+    if plan.stop_atr > 0 and book.bars_held == 0:
+        stop, kind = tighter(stop, kind, entry - side * plan.stop_atr * atr, ATR_STOP, side)
+    if plan.trailing_atr > 0:
+        stop, kind = tighter(stop, kind, book.water - side * plan.trailing_atr * atr, ATR_TRAILING, side)
+    even = break_even_stop(entry, book.water, plan.break_even, rules.fee_rate, side)
+    stop, kind = tighter(stop, kind, even, BREAK_EVEN, side)
+    if plan.reward_ratio > 0 and bracket == 0 and book.bars_held == 0 and stop > 0:
+        bracket = entry + plan.reward_ratio * (entry - stop)
+    take, goal = nearer(take, goal, bracket, BRACKET, side)
+    if plan.dca_lots > 0 and side > 0 and track.base > 0:
+        given_up = give_up_price(book.cash, book.held, track.base, rules, plan)
+        stop, kind = tighter(stop, kind, given_up, GIVE_UP, side)
+        goal_price = profit_price(book.cash, book.held, track.base, rules, plan)
+        take, goal = nearer(take, goal, goal_price, PROFIT, side)
+    return stop, kind, take, goal, bracket
+
+
+def tighter(stop, kind, level, rule, side):
+    """Return the stop nearer to the price and the rule it belongs to; the present one wins a tie."""
+    if level > 0 and (stop <= 0 or side * (level - stop) > 0):
+        return level, rule
+    return stop, kind
+
+
+def nearer(take, goal, level, rule, side):
+    """Return the target that is reached first and the rule it belongs to."""
+    if level > 0 and (take <= 0 or side * (take - level) > 0):
+        return level, rule
+    return take, goal
+
+
+def stepped_best(entry, water, step, side, guard):
+    """Return the best price since entry in whole steps of `step` (fraction) from the entry; 0 is stepless."""
+    gain = side * (water / entry - 1)
+    if step <= 0 or gain <= 0:
+        return water
+    return entry * (1 + side * step_count(gain, step, guard) * step)
+
+
+def break_even_stop(entry, water, trigger, fee_rate, side):
+    """Return the stop that pays entry and both fees back once `trigger` has been won; 0 before, or when off.
+
+    :param trigger: fraction of the entry price; fees above it move the stop no further than that
+    """
+    if trigger <= 0 or side * (water - entry) < trigger * entry:
+        return entry - entry
+    return entry * (1 + side * min(2 * fee_rate, trigger))
+
+
+def bar_leave(book, open, high, low, stop, kind, take, goal, plan):
+    """Return (price, rule) of the exit a bar forces on a position with these `levels`, or NONE."""
+    if plan.max_bars > 0 and book.bars_held >= plan.max_bars and book.entry != 0:
+        return open, TIME
+    price, reason = bar_exit(book.held, book.entry, open, high, low, stop, take)
+    if reason == STOP:
+        return price, kind
+    if reason == TAKE:
+        return price, goal
+    return price, reason

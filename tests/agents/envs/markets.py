@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from agents.envs.settings import EnvSettings
 from agents.spaces import ActionSpec
 from market.candles import Candles
+from market.plans import contradiction
 
 
 def random_market(bars=300, features=4, seed=1, volatility=0.004, price=100.0):
@@ -33,8 +34,45 @@ actions = st.one_of(
     ),
 )
 fractions = st.sampled_from([0.0, 0.003, 0.01, 0.03])
+
+
+def off_or(*values):
+    """A rule that is mostly off: all together they would leave nothing to trade."""
+    return st.sampled_from([0, 0, *values])
+
+
+positions = {
+    "stop_atr": off_or(1.5, 3.0),
+    "trailing_atr": off_or(2.0),
+    "trail_step": off_or(0.004),
+    "reward_ratio": off_or(0.5, 2.0),
+    "break_even": off_or(0.003, 0.01),
+    "max_bars": off_or(3, 8),
+    "atr_bars": st.sampled_from([1, 5, 14]),
+    "size_fraction": off_or(0.3),
+    "risk_per_trade": off_or(0.01),
+    "volatility_target": off_or(0.005),
+    "kelly_fraction": off_or(0.5),
+    "kelly_trades": st.sampled_from([3, 50]),
+    "kelly_min_trades": st.sampled_from([1, 3]),
+    "streak_losses": off_or(1, 2),
+    "resize_band": st.sampled_from([0.0, 0.1]),
+    "dca_lots": off_or(4),
+    "dca_reluctance": st.sampled_from([1.0, 4.0]),
+    "dca_max_loss": st.sampled_from([0.0, 0.02]),
+}
+
+
+def coherent(**values):
+    """Settings whose contradictions have been switched off."""
+    while found := contradiction(values):
+        values[found[0]] = 0
+    return EnvSettings(**values)
+
+
 every_setting = st.builds(
-    EnvSettings,
+    coherent,
+    **positions,
     fee_rate=st.sampled_from([0.0, 0.0005, 0.001]),
     half_spread=fractions,
     slippage=st.sampled_from([0.0, 0.0005]),

@@ -5,6 +5,7 @@ from decimal import Decimal
 from hypothesis import strategies as st
 
 from market.kernel.instrument import Instrument
+from market.kernel.plan import Plan
 from market.kernel.step import Rules
 
 # (price decimals, quantity decimals) of every pair the venue listed on 2026-11-21, minimum 1 USD everywhere
@@ -66,6 +67,41 @@ def rules(draw):
         trailing=draw(fractions),
         guard=Decimal(0),
     )
+
+
+def either(*values):
+    """0, which is off, or one of the values."""
+    return st.sampled_from([Decimal(0), *map(Decimal, values)])
+
+
+plans = st.builds(
+    Plan,
+    is_on=st.just(Decimal(1)),
+    stop_atr=either("1.5", 3),
+    trailing_atr=either(2),
+    trail_step=either("0.01"),
+    reward_ratio=either("0.5", 2),
+    break_even=either("0.005", "0.02"),
+    max_bars=either(2, 5),
+    size_fraction=either("0.3"),
+    risk_per_trade=either("0.01"),
+    volatility_target=either("0.01"),
+    kelly_fraction=either("0.5"),
+    kelly_cap=st.just(Decimal("0.6")),
+    kelly_trades=st.sampled_from([Decimal(3), Decimal(50)]),
+    kelly_min_trades=st.sampled_from([Decimal(1), Decimal(3)]),
+    streak_losses=either(1, 2),
+    streak_factor=st.just(Decimal("0.5")),
+    resize_band=either("0.1"),
+    dca_lots=either(4),
+    dca_first=st.just(Decimal("0.1")),
+    dca_spacing=st.just(Decimal("0.01")),
+    dca_growth=st.sampled_from([Decimal(1), Decimal("1.5")]),
+    dca_reluctance=st.sampled_from([Decimal(1), Decimal(4)]),
+    dca_profit=st.just(Decimal("0.01")),
+    dca_max_loss=either("0.02", "0.05"),
+)
+NO_PLAN = Plan(*[Decimal(0)] * len(Plan._fields))
 
 
 def as_floats(values):
