@@ -116,7 +116,7 @@ def test_the_stop_of_a_position_only_tightens(market):
         )
         if goes_on and before.stop > 0:
             assert (book.stop - before.stop) * book.held >= 0
-        assert book.held != 0 or (book.stop, track.kind, track.base, track.lots) == (0, 0, 0, 0)
+        assert book.held != 0 or (book.stop, track.base, track.lots) == (0, 0, 0)
         before = book
 
 
