@@ -7,7 +7,7 @@ from django.db import transaction
 from market.kernel import rebalance
 from trading import alerts, orders, risk, settle
 from trading.exchanges.port import Quote
-from trading.models import AlertKind, Decision, LiveSession, Order, Side
+from trading.models import AlertKind, Decision, LiveSession, Order, ParentOrder, Side
 from trading.seat import Seat
 from trading.states import point, reload
 
@@ -32,8 +32,12 @@ def intend(
     reason: str,
     now_ms: int,
     decision: Decision | None = None,
+    parent: ParentOrder | None = None,
+    limit: Decimal | None = None,
 ) -> Order | None:
     """Write the intent to trade a signed quantity down; None when there is nothing to trade.
+
+    :param limit: the price of an order that is to rest; None trades at the market.
 
     Call inside a transaction, together with what led to it.
     """
@@ -42,7 +46,7 @@ def intend(
         return None
     side = Side.BUY if quantity > 0 else Side.SELL
     distinct = orders.distinct_quantity(abs(quantity), step=step, session=session, side=side, now_ms=now_ms)
-    if not risk.can_be_sent(distinct, price, seat.instrument):
+    if not risk.can_be_sent(distinct, limit or price, seat.instrument):
         return None
     return orders.plan(
         session,
@@ -52,6 +56,8 @@ def intend(
         fence=seat.lease.fence,
         now_ms=now_ms,
         decision=decision,
+        parent=parent,
+        price=limit,
     )
 
 

@@ -33,6 +33,7 @@ from trading.models import (
     LiveSession,
     Order,
     PaperState,
+    ParentOrder,
     Reconciliation,
     RiskProfile,
 )
@@ -213,6 +214,12 @@ class OrderAdmin(OfSession):
     @admin.display(description="quantity")
     def amount(self, order: Order) -> str | None:
         return plain(order.quantity)
+
+
+@admin.register(ParentOrder)
+class ParentOrderAdmin(OfSession):
+    list_display = ("session", "style", "side", "quantity", "status", "note", "planned_ms", "until_ms")
+    list_filter = ("session", "style", "status")
 
 
 @admin.register(Fill)

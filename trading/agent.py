@@ -7,6 +7,7 @@ from agents.decide import DECISION_KEYS, Decider, DecisionSettings
 from agents.models import TrainedModel
 from agents.policies.port import Policy
 from market.errors import BadInput
+from trading.execution import KEYS as EXECUTION_KEYS
 from trading.models import LiveSession, RiskProfile
 
 
@@ -16,12 +17,14 @@ def policy_of(model: TrainedModel | None, baseline: str, settings: dict[str, Any
     :param settings: the session's settings; what is no decision setting is a parameter of the fixed rule.
     :raises BadInput: when the model's files were changed, or the rule or a setting is unknown.
     """
-    own = {key: value for key, value in settings.items() if key not in DECISION_KEYS}
+    own = {key: value for key, value in settings.items() if key not in (*DECISION_KEYS, *EXECUTION_KEYS)}
     if model is not None:
         if own:
             unknown = sorted(own)[0]
             raise BadInput(
-                f"there is no setting {unknown!r} of a model; there are {', '.join(DECISION_KEYS)}", unknown
+                f"there is no setting {unknown!r} of a model; there are "
+                + ", ".join((*DECISION_KEYS, *EXECUTION_KEYS)),
+                unknown,
             )
         return policies.load_model(model)
     return policies.baseline(baseline, **own)

@@ -1,6 +1,7 @@
 """Our books: what an account holds is the sum of its ledger entries; a fill is booked in one piece."""
 
 import logging
+from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import Any
 
@@ -10,7 +11,7 @@ from market.kernel.portfolio import average_entry, realised, settle
 from market.kernel.triggers import EXIT_REASONS
 from trading import orders
 from trading.alerts import announce
-from trading.exchanges.port import FILLED, OrderReport
+from trading.exchanges.port import FILLED, OPEN, OrderReport
 from trading.models import (
     Account,
     AlertKind,
@@ -53,36 +54,48 @@ def enter(
     holding.save(update_fields=["quantity"])
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What of an order has traded since it was last booked."""
+
+    quantity: Decimal  # unsigned
+    price: Decimal  # average of this part
+    fee: Decimal
+
+
 @transaction.atomic
 def book(order: Order, report: OrderReport) -> Fill | None:
-    """Book what the venue says about a finished order: status, fill, ledger and session, all or nothing.
+    """Book what the venue says about an order: status, new fill, ledger and session, all or nothing.
 
+    An order that is still open is booked as far as it has traded; what was booked before counts once.
     None when there was nothing to book, or another process has booked it.
     """
-    status = OrderStatus.FILLED if report.status == FILLED else OrderStatus.CANCELLED
-    finished_ms = report.finished_ms or report.created_ms
-    if not orders.move(order, status, venue_order_id=report.venue_order_id, settled_ms=finished_ms):
-        return None
-    if not report.filled:
-        return None
     session = LiveSession.objects.select_for_update().select_related("account").get(pk=order.session_id)
-    quantity = report.filled if order.side == Side.BUY else -report.filled
+    finished_ms = report.finished_ms or report.created_ms
+    if report.status != OPEN:
+        status = OrderStatus.FILLED if report.status == FILLED else OrderStatus.CANCELLED
+        if not orders.move(order, status, venue_order_id=report.venue_order_id, settled_ms=finished_ms):
+            return None
+    part = unbooked(order, report)
+    if part is None:
+        return None
+    quantity = part.quantity if order.side == Side.BUY else -part.quantity
     before = session.held
     fill = Fill.objects.create(
         order=order,
         session=session,
         quantity=quantity,
-        price=report.average_price,
-        fee=report.fee,
+        price=part.price,
+        fee=part.fee,
         role=report.role,
-        realised=realised(session.entry_price, before, quantity, report.average_price),
+        realised=realised(session.entry_price, before, quantity, part.price),
         filled_ms=finished_ms,
     )
     base, quote = coins(order.pair)
     note = f"order {report.venue_order_id}"
     enter(session.account, base, quantity, LedgerKind.TRADE, fill=fill, note=note)
-    enter(session.account, quote, -quantity * report.average_price, LedgerKind.TRADE, fill=fill, note=note)
-    enter(session.account, quote, -report.fee, LedgerKind.FEE, fill=fill, note=note)
+    enter(session.account, quote, -quantity * part.price, LedgerKind.TRADE, fill=fill, note=note)
+    enter(session.account, quote, -part.fee, LedgerKind.FEE, fill=fill, note=note)
     _book_session(session, fill)
     tell_fill(fill)
     return fill
@@ -109,6 +122,20 @@ def tell_fill(fill: Fill) -> None:
             announce(session.owner, kind, f"fill:{fill.pk}", text, session)
     except Exception:
         logger.exception("fill %s: it is booked, but could not be announced", fill.pk)
+
+
+def unbooked(order: Order, report: OrderReport) -> Part | None:
+    """Return what a report shows beyond the order's fills; None when that is nothing."""
+    fills = list(order.fills.all())
+    booked = sum((abs(fill.quantity) for fill in fills), Decimal(0))
+    quantity = report.filled - booked
+    if quantity <= 0:
+        return None
+    if not booked:
+        return Part(quantity, report.average_price, report.fee)
+    paid = sum((abs(fill.quantity) * fill.price for fill in fills), Decimal(0))
+    price = AVERAGES.plus((report.filled * report.average_price - paid) / quantity)
+    return Part(quantity, price, report.fee - sum((fill.fee for fill in fills), Decimal(0)))
 
 
 def _book_session(session: LiveSession, fill: Fill) -> None:

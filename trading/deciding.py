@@ -7,8 +7,8 @@ from django.db import transaction
 
 from market.kernel import portfolio
 from market.sources.port import SourceUnavailable
-from trading import entry, risk
-from trading.acting import carry_out, intend
+from trading import contest, entry, risk, working
+from trading.acting import carry_out
 from trading.exchanges.port import Quote
 from trading.models import Decision, LiveSession, RiskState, SessionStatus
 from trading.seat import Seat
@@ -65,7 +65,10 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
     close = float(feed.closes[-1])
     row = portfolio_row(session, close, seat.decider.needs.bars_scale)
     decided = seat.decider.decide(feed.rows, feed.closes, row, row[0])
-    sized = _sized(seat, decided.target, quote, now_ms)
+    room = working.make_room(seat, decided.target)
+    sized = (
+        _sized(seat, decided.target, quote, now_ms) if not room.refusal else risk.nothing(quote, room.refusal)
+    )
     latency_us = (time.perf_counter_ns() - started) // 1000
     opinion = decided.opinion
     seat.exchange.require()
@@ -90,24 +93,27 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
             model_hash=seat.decider.policy.policy_hash,
             latency_us=latency_us,
         )
-        order = intend(seat, sized.quantity, sized.price, f"signal {opinion.name}", now_ms, decision)
+        reason = f"signal {opinion.name}"
+        order = working.begin(seat, sized.quantity, sized.price, reason, now_ms, decision, room)
     carry_out(seat, order, quote)
+    working.work(seat, quote, now_ms)
 
 
 def _sized(seat: Seat, target: float | None, quote: Quote, now_ms: int) -> risk.Sized:
     session = seat.session
     if target is None:
-        return risk.Sized(Decimal(0), quote.mid, "")
+        return risk.nothing(quote, "")
     if session.risk_state == RiskState.HALTED:
-        return risk.Sized(Decimal(0), quote.mid, "the session is halted: a person must resume it")
-    trades = _trades_today(session, now_ms) if session.risk.max_trades_per_day else 0
+        return risk.nothing(quote, "the session is halted: a person must resume it")
+    trades = working.trades_today(session, now_ms) if session.risk.max_trades_per_day else 0
     seen = entry.entry_of(
-        session, quote, now_ms=now_ms, trades_today=trades, reference=_last_close(seat), rate=seat.clock_rate
+        session, quote, now_ms=now_ms, trades_today=trades, reference=last_close(seat), rate=seat.clock_rate
     )
-    return risk.size(session, target, quote, seat.instrument, trades_today=trades, entry=seen)
+    sized = risk.size(session, target, quote, seat.instrument, trades_today=trades, entry=seen)
+    return contest.within_budget(seat, sized, now_ms)
 
 
-def _last_close(seat: Seat) -> Decimal:
+def last_close(seat: Seat) -> Decimal:
     return Decimal(repr(float(seat.feed.closes[-1])))
 
 
@@ -122,7 +128,3 @@ def portfolio_row(session: LiveSession, close: float, bars_scale: float) -> tupl
         close,
         bars_scale,
     )
-
-
-def _trades_today(session: LiveSession, now_ms: int) -> int:
-    return session.fills.filter(filled_ms__gte=now_ms - now_ms % risk.DAY_MS).count()

@@ -57,6 +57,10 @@ class Leased:
         self.require()
         return self.exchange.reports(pair, limit=LISTED)
 
+    def cancel(self, venue_order_id: str) -> bool:
+        self.require()
+        return self.exchange.cancel(venue_order_id)
+
     def place(self, order: Proposal) -> OrderReport:
         """Send; the caller has renewed before it committed the intent, so only the time is checked here."""
         self.require_time()

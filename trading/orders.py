@@ -14,7 +14,7 @@ from django.utils import timezone
 from trading.exchanges.errors import BadCredentials, ExchangeError, OrderRejected, VenueClosed
 from trading.exchanges.port import OrderReport, Proposal
 from trading.guard import Leased, LeaseLost
-from trading.models import Decision, LiveSession, Order, OrderStatus, OrderType, Side
+from trading.models import Decision, LiveSession, Order, OrderStatus, OrderType, ParentOrder, Side
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +60,17 @@ def distinct_quantity(
 
     The venue takes no client order id: pair, side, type and quantity must tell our orders apart.
     """
-    recent = Order.objects.filter(account=session.account_id, pair=session.pair, side=side)
-    recent = recent.filter(planned_ms__gt=now_ms - DISTINCT_MS).exclude(status__in=NEVER_THERE)
-    taken = set(recent.values_list("quantity", flat=True))
+    taken = taken_quantities(session, side, now_ms)
     while step > 0 and quantity in taken:
         quantity -= step
     return max(quantity, Decimal(0))
+
+
+def taken_quantities(session: LiveSession, side: str, now_ms: int) -> frozenset[Decimal]:
+    """Return the quantities of the account's recent orders of the session's pair on one side."""
+    recent = Order.objects.filter(account=session.account_id, pair=session.pair, side=side)
+    recent = recent.filter(planned_ms__gt=now_ms - DISTINCT_MS).exclude(status__in=NEVER_THERE)
+    return frozenset(recent.values_list("quantity", flat=True))
 
 
 def plan(
@@ -77,8 +82,13 @@ def plan(
     fence: int,
     now_ms: int,
     decision: Decision | None = None,
+    parent: ParentOrder | None = None,
+    price: Decimal | None = None,
 ) -> Order | None:
-    """Commit the intent to trade a signed `quantity`; None while another order of the pair is unsettled."""
+    """Commit the intent to trade a signed `quantity`; None while another order of the pair is unsettled.
+
+    :param price: of a limit order; None is a market order.
+    """
     at_ms = decision.bar_ms if decision else now_ms
     number = session.orders.count() + 1
     try:
@@ -88,10 +98,12 @@ def plan(
                 session=session,
                 account_id=session.account_id,
                 decision=decision,
+                parent=parent,
                 pair=session.pair,
                 side=Side.BUY if quantity > 0 else Side.SELL,
-                type=OrderType.MARKET,
+                type=OrderType.MARKET if price is None else OrderType.LIMIT,
                 quantity=abs(quantity),
+                price=price,
                 expected_price=expected_price,
                 reason=reason[:200],
                 fence=fence,

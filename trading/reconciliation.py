@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from trading import alerts, books
-from trading.exchanges.port import FILLED, Balance, Exchange, OrderReport
+from trading.exchanges.port import FILLED, OPEN, Balance, Exchange, OrderReport
 from trading.guard import Leased
 from trading.models import (
     Account,
@@ -26,6 +26,7 @@ from trading.models import (
     Reconciliation,
     Side,
 )
+from trading.models.order import RESTING
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +105,8 @@ def reconcile(account: Account, exchange: Exchange | Leased) -> Reconciliation |
     theirs = totals(exchange.balances())
     differences = compare(holdings(account), theirs)
     orders = exchange.reports(None) if differences else []
+    if differences and not _all_rest(account, orders):
+        return None
     with transaction.atomic():
         Account.objects.select_for_update().get(pk=account.pk)
         if _state(account) != before:
@@ -112,11 +115,20 @@ def reconcile(account: Account, exchange: Exchange | Leased) -> Reconciliation |
 
 
 def _state(account: Account) -> int | None:
-    """Return a number that changes with every booking; None while an order is unsettled."""
-    if account.orders.unsettled().exists():
+    """Return a number that changes with every booking; None while it is not known what became of an order."""
+    if account.orders.unsettled().exclude(RESTING).exists():
         return None
     newest = LedgerEntry.objects.filter(account=account).order_by("-id").values_list("id", flat=True).first()
     return newest or 0
+
+
+def _all_rest(account: Account, reports: list[OrderReport]) -> bool:
+    """Say whether none of our resting orders can be what a wallet differs by.
+
+    The reports were read after the wallet: what still waits untouched in them had not traded before.
+    """
+    waits = {one.venue_order_id for one in reports if one.status == OPEN and not one.filled}
+    return waits.issuperset(account.orders.resting().values_list("venue_order_id", flat=True))
 
 
 def _record(
@@ -143,7 +155,7 @@ def adopt_unknown(account: Account, reports: list[OrderReport]) -> list[str]:
 
     One that matches an intent we had proven absent corrects that intent; any other is somebody else's act.
     """
-    done = []
+    done = late_fills(account, reports)
     for report in foreign(account, reports):
         late = _proven_absent(account, report)
         if late is not None:
@@ -154,6 +166,18 @@ def adopt_unknown(account: Account, reports: list[OrderReport]) -> list[str]:
             books.enter(account, coin, amount, LedgerKind.ADJUSTMENT, note=_note(report))
         done.append(f"{_note(report)} ({report.side} {report.filled:f} {report.pair}) adopted")
     return done
+
+
+def late_fills(account: Account, reports: list[OrderReport]) -> list[str]:
+    """Book what orders that we hold for cancelled have traded after all, and say so."""
+    cancelled = account.orders.filter(status=OrderStatus.CANCELLED).exclude(venue_order_id="")
+    found = {one.venue_order_id: one for one in reports if one.status == FILLED}
+    late = cancelled.filter(venue_order_id__in=list(found))
+    return [
+        f"order {order.client_ref} was filled although it had been cancelled"
+        for order in late
+        if books.book(order, found[order.venue_order_id]) is not None
+    ]
 
 
 def foreign(account: Account, reports: list[OrderReport]) -> list[OrderReport]:

@@ -30,6 +30,11 @@ class Sized:
     reason: str
 
 
+def nothing(quote: Quote, reason: str) -> Sized:
+    """Return no order, and why."""
+    return Sized(Decimal(0), quote.mid, reason)
+
+
 def unusable(quote: Quote | None, now_ms: int, profile: RiskProfile) -> str:
     """Say why a quote cannot be decided on; empty when it can."""
     if quote is None:

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from market.errors import BadInput
 from market.kernel import portfolio
-from trading import alerts, breakers, reconciliation, risk, settle, summaries
+from trading import alerts, breakers, contest, reconciliation, risk, settle, summaries, working
 from trading.acting import leave, settled
 from trading.bars import TooFewBars
 from trading.books import coins
@@ -53,10 +53,28 @@ def step(seat: Seat, *, quote: Quote | None, now_ms: int) -> None:
         _take_turn(seat, quote, now_ms)
         seat.failures.append(False)
     except (BadCredentials, BadInput, TooFewBars) as error:
+        working.withdraw_left(session, seat.exchange)
         fail(session, str(error), now_ms)
     except ExchangeError as error:
         seat.failures.append(True)
         unknown(seat, str(error))
+
+
+def step_unseen(seat: Seat, why: str) -> None:
+    """Take a turn while the venue shows no prices at all: what rests must not outlive its deadline.
+
+    :raises LeaseLost: when somebody else drives the session now.
+    """
+    session = seat.session
+    seat.exchange.keep()
+    reload(session)
+    if session.status not in DRIVEN:
+        return
+    try:
+        working.work(seat, None, seat.exchange.now_ms())
+    except ExchangeError as error:
+        logger.info("session %s: %s", session.pk, error)
+    unknown(seat, why)
 
 
 def _take_turn(seat: Seat, quote: Quote | None, now_ms: int) -> None:
@@ -75,6 +93,7 @@ def _take_turn(seat: Seat, quote: Quote | None, now_ms: int) -> None:
         change_status(session, SessionStatus.PENDING, SessionStatus.RUNNING)
     why = risk.unusable(quote, now_ms, session.risk)
     if quote is None or why:
+        working.work(seat, None, now_ms)  # what rests must not outlive its deadline
         unknown(seat, why)
         return
     if _guard(seat, quote, now_ms):
@@ -126,8 +145,16 @@ def _guard(seat: Seat, quote: Quote, now_ms: int) -> bool:
     price = risk.exit_price(session.held, quote)
     is_flat = risk.is_flat(session, seat.instrument, price)
     reason = risk.follow_price(session, quote)
-    _move_risk_state(seat, portfolio.equity(session.cash, session.held, price), is_flat, now_ms)
+    is_out = is_flat and working.working(session) is None  # what rests may still open a position
+    _move_risk_state(seat, portfolio.equity(session.cash, session.held, price), is_out, now_ms)
     reason = _must_leave(session) or reason
+    if reason or session.status != SessionStatus.RUNNING or session.risk_state != RiskState.ACTIVE:
+        if not working.clear(seat, reason or f"{session.status}, risk {session.risk_state}"):
+            save_marks(session)
+            return True
+        is_flat = risk.is_flat(session, seat.instrument, price)  # a part may have filled before the cancel
+    else:
+        working.work(seat, quote, now_ms)
     if reason and not is_flat:
         save_marks(session)
         leave(seat, quote, reason, now_ms)
@@ -136,6 +163,8 @@ def _guard(seat: Seat, quote: Quote, now_ms: int) -> bool:
         _stop(session, now_ms)
     elif not follow_bars(seat, quote, now_ms):
         return False
+    else:
+        contest.keep_active(seat, quote, now_ms)
     save_marks(session)
     return True
 

@@ -13,15 +13,17 @@ from django.db.models import Q
 from django.utils import timezone
 
 from trading import alerts, books, reconciliation
-from trading.exchanges.port import OPEN, OrderReport
+from trading.exchanges.errors import OrderRejected, OutcomeUnknown
+from trading.exchanges.port import OPEN, Exchange, OrderReport
 from trading.guard import LISTED, Leased
 from trading.models import Account, AlertKind, AlertLevel, LedgerEntry, LiveSession, Order, OrderStatus
-from trading.models.order import OrderQuerySet
+from trading.models.order import RESTING, OrderQuerySet
 from trading.orders import move
 from trading.states import DRIVEN
 
 logger = logging.getLogger(__name__)
 
+Venue = Exchange | Leased
 BEFORE_MS = 120_000  # an order may carry a time this far before the last venue time we had read
 BOUND_MS = 15_000  # venue time after which an order that was sent must be visible
 TELL_AFTER_S = 60.0
@@ -42,15 +44,18 @@ def settle(session: LiveSession, exchange: Leased) -> bool:
         if order.status == OrderStatus.UNCERTAIN:
             resolve(order, exchange)
         elif order.status == OrderStatus.OPEN:
-            follow(order, exchange)
+            (withdraw if order.session_id != session.pk else follow)(order, exchange)
     mine = Q(session=session) | Q(pair=session.pair)
     return not concerning(session).filter(mine).exists()
 
 
 def concerning(session: LiveSession) -> OrderQuerySet:
-    """Return the unsettled orders this session must settle: its own, and those nobody drives any more."""
-    orphaned = ~Q(session__status__in=DRIVEN)
-    return Order.objects.filter(account=session.account_id).unsettled().filter(Q(session=session) | orphaned)
+    """Return the unsettled orders this session must settle: its own, and those nobody drives any more.
+
+    Its own order that rests on the venue is no question: `working.py` looks after it.
+    """
+    mine, orphaned = Q(session=session) & ~RESTING, ~Q(session__status__in=DRIVEN)
+    return Order.objects.filter(account=session.account_id).unsettled().filter(mine | orphaned)
 
 
 def accept(order: Order, report: OrderReport) -> None:
@@ -58,15 +63,33 @@ def accept(order: Order, report: OrderReport) -> None:
     if report.status == OPEN:
         if order.status != OrderStatus.OPEN:
             move(order, OrderStatus.OPEN, venue_order_id=report.venue_order_id)
-        return
+        if not report.filled:
+            return
     books.book(order, report)
 
 
-def follow(order: Order, exchange: Leased) -> None:
-    """Look at a resting order."""
+def follow(order: Order, exchange: Venue) -> None:
+    """Look at an open order."""
     report = exchange.report(order.venue_order_id)
     if report is not None:
         accept(order, report)
+
+
+def withdraw(order: Order, exchange: Venue) -> None:
+    """Cancel an open order, then ask what became of it: a fill may have won the race, or a part of one.
+
+    Cancelling twice does no harm, so an unanswered cancel is no riddle: the order is looked at, and stays
+    open until the venue says that it is not.
+
+    :raises ExchangeError: when the order cannot be looked at; it stays open then.
+    """
+    try:
+        exchange.cancel(order.venue_order_id)
+    except OutcomeUnknown as error:
+        logger.warning("order %s: the cancel was not answered: %s", order.client_ref, error)
+    except OrderRejected as error:  # some venues refuse what they cannot cancel: the look tells
+        logger.info("order %s: %s", order.client_ref, error)
+    follow(order, exchange)
 
 
 def resolve(order: Order, exchange: Leased) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from django.db import transaction
 
 from market.kernel import metrics
+from trading import contest
 from trading.alerts import announce
 from trading.models import AlertKind, DailySummary, EquityPoint, LiveSession
 from trading.risk import DAY_MS
@@ -47,7 +48,10 @@ def _close(session: LiveSession, from_ms: int, to_ms: int) -> None:
             "pnl": points[-1][1] - points[0][1],
             "fees": sum((row[2] for row in rows), start=points[0][1] * 0),
             "trades": len(rows),
-            "metrics": _metrics(times.astype(np.int64), equity, price, session.interval_ms, rows),
+            "metrics": {
+                **_metrics(times.astype(np.int64), equity, price, session.interval_ms, rows),
+                **contest.score(session, to_ms),  # since the session's start: one day has no ratio
+            },
         },
     )
     if is_new:

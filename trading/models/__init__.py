@@ -4,7 +4,7 @@ from trading.models.account import Account, Holding, LedgerEntry, LedgerKind, Re
 from trading.models.alert import Alert, AlertKind, AlertLevel
 from trading.models.budget import CallBudget
 from trading.models.channel import AlertChannel, AlertRule, ChannelKind, Delivery, DeliveryStatus
-from trading.models.order import Fill, Order, OrderStatus, OrderType, Side
+from trading.models.order import Fill, Order, OrderStatus, OrderType, ParentOrder, ParentStatus, Side
 from trading.models.paper import PaperState
 from trading.models.risk import RiskProfile
 from trading.models.session import DailySummary, Decision, EquityPoint, LiveSession, RiskState, SessionStatus
@@ -12,4 +12,5 @@ from trading.models.session import DailySummary, Decision, EquityPoint, LiveSess
 __all__ = ["Account", "Alert", "AlertChannel", "AlertKind", "AlertLevel", "AlertRule", "CallBudget",
            "ChannelKind", "DailySummary", "Decision", "Delivery", "DeliveryStatus", "EquityPoint", "Fill",
            "Holding", "LedgerEntry", "LedgerKind", "LiveSession", "Order", "OrderStatus", "OrderType",
-           "PaperState", "Reconciliation", "RiskProfile", "RiskState", "SessionStatus", "Side"]  # fmt: skip
+           "PaperState", "ParentOrder", "ParentStatus", "Reconciliation", "RiskProfile", "RiskState",
+           "SessionStatus", "Side"]  # fmt: skip

@@ -32,9 +32,53 @@ class OrderStatus(models.TextChoices):
 UNSETTLED = [OrderStatus.PLANNED, OrderStatus.SENDING, OrderStatus.UNCERTAIN, OrderStatus.OPEN]
 
 
+RESTING = Q(status=OrderStatus.OPEN, type=OrderType.LIMIT)  # known to wait on the venue: nothing is unknown
+
+
 class OrderQuerySet(models.QuerySet):
     def unsettled(self) -> "OrderQuerySet":
         return self.filter(status__in=UNSETTLED)
+
+    def resting(self) -> "OrderQuerySet":
+        return self.filter(RESTING)
+
+
+class ParentStatus(models.TextChoices):
+    WORKING = "working"
+    DONE = "done"  # nothing is left that the venue would take an order for
+    ENDED = "ended"  # given up before that; `note` says why
+
+
+class ParentOrder(models.Model):
+    """A wish that takes several orders, one after the other; every next step follows from rows."""
+
+    session = models.ForeignKey(LiveSession, models.CASCADE, related_name="parents")
+    decision = models.ForeignKey(Decision, models.SET_NULL, null=True, related_name="parents")
+    style = models.CharField(max_length=6)  # limit or split
+    side = models.CharField(max_length=4, choices=Side)
+    quantity = models.DecimalField(**MONEY)
+    slices = models.JSONField(default=list)  # of a split: decimal texts that sum to the quantity
+    target = models.FloatField()  # exposure asked for
+    reason = models.CharField(max_length=200)
+    status = models.CharField(max_length=8, choices=ParentStatus, default=ParentStatus.WORKING)
+    note = models.CharField(max_length=200, blank=True)
+    planned_ms = models.BigIntegerField()  # venue clock
+    until_ms = models.BigIntegerField()  # limit: the rest goes to market; split: all children are due before
+    looked_ms = models.BigIntegerField(default=0)  # last look at the resting child
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="parent_quantity_positive"),
+            models.UniqueConstraint(
+                fields=["session"],
+                condition=Q(status=ParentStatus.WORKING),
+                name="one_working_parent_per_session",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.quantity} by {self.style} ({self.status})"
 
 
 class Order(models.Model):
@@ -44,6 +88,7 @@ class Order(models.Model):
     session = models.ForeignKey(LiveSession, models.CASCADE, related_name="orders")
     account = models.ForeignKey(Account, models.PROTECT, related_name="orders")
     decision = models.ForeignKey(Decision, models.SET_NULL, null=True, related_name="orders")
+    parent = models.ForeignKey(ParentOrder, models.SET_NULL, null=True, related_name="children")
     pair = models.CharField(max_length=30)
     side = models.CharField(max_length=4, choices=Side)
     type = models.CharField(max_length=6, choices=OrderType, default=OrderType.MARKET)

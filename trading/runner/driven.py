@@ -10,7 +10,7 @@ from market import connections
 from market.errors import BadInput
 from market.leases import Held
 from market.sources.port import DataSource
-from trading import alerts, sessions, states
+from trading import alerts, sessions, states, working
 from trading.agent import decider_of
 from trading.bars import candle_source
 from trading.exchanges.errors import BadCredentials, ExchangeError
@@ -89,6 +89,7 @@ class Driven:
                 source=None if source is None else cast(DataSource, Outside(source, self.baton)),
             )
         except (BadInput, BadCredentials) as error:
+            working.withdraw_left(self.session, self.exchange)
             states.fail(self.session, str(error), at_ms)
             self.is_over = True
         return self.seat is not None
@@ -99,7 +100,9 @@ class Driven:
             return
         try:
             self.seat.failures.append(True)
-            states.unknown(self.seat, why)
+            sessions.step_unseen(self.seat, why)
+        except LeaseLost:
+            self.is_over = True
         except Exception as error:
             connections.refresh()
             self._failed(error, 0.0)

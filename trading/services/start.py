@@ -15,6 +15,7 @@ from trading.agent import decision_settings, policy_of
 from trading.books import coins
 from trading.exchanges.errors import ExchangeError
 from trading.exchanges.registry import connect
+from trading.execution import Execution
 from trading.models import Account, LiveSession, RiskProfile
 from trading.purse import CENT, capital_of
 
@@ -40,7 +41,8 @@ def start_session(
     """Write down that a session is wanted; a runner takes it up within seconds.
 
     :param interval: of the bars it decides on, "1m"; of a model it must be the one it learned on.
-    :param settings: sample, seed, confidence, min_move, move_bars, and a fixed rule's own parameters.
+    :param settings: sample, seed, confidence, min_move, move_bars, those of `trading.execution`, and a fixed
+        rule's own parameters.
     :param duration_s: of the venue's clock; None is open-ended. When it is over the position is sold.
     :param capital: quote currency; None takes what is free in the account at the first turn.
     :raises BadInput: one sentence about the first thing that does not fit, nothing is written.
@@ -56,6 +58,7 @@ def start_session(
     profile = risk or default_profile(owner)
     policy = policy_of(model, baseline, settings)
     decision_settings(profile, settings)
+    Execution.from_dict(settings)
     if not account.is_active:
         raise BadInput(f"the account {account} is switched off", field="account")
     _check_features(policy, account)

@@ -1,0 +1,161 @@
+"""What contests ask for: no idle day, no over-trading, a score.
+
+A contest counts days with a trade and screens by 0.4 Sortino + 0.3 Sharpe + 0.3 Calmar. Days are UTC.
+"""
+
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from django.db import transaction
+from django.db.models import F, Max
+
+from market.kernel import metrics, portfolio
+from market.kernel import risk as rules
+from trading import alerts, risk, working
+from trading.acting import RETRY_MS, carry_out, intend
+from trading.exchanges.port import Quote
+from trading.models import (
+    AlertLevel,
+    Decision,
+    EquityPoint,
+    LiveSession,
+    OrderStatus,
+    RiskState,
+    SessionStatus,
+)
+from trading.numbers import exact
+from trading.seat import Seat
+
+REASON = "activity floor"
+LEAN = 0.001  # of exposure: a policy that leans less wants nothing
+
+
+def within_budget(seat: Seat, sized: risk.Sized, now_ms: int) -> risk.Sized:
+    """Cut an order to what leaves the position once the day's turnover budget is spent."""
+    why = spent(seat.session, now_ms) if sized.quantity else ""
+    if not why:
+        return sized
+    step = Decimal(seat.instrument.step)
+    allowed, _ = rules.reduce_only(sized.quantity, seat.session.held, step, Decimal(0))
+    if allowed == sized.quantity:
+        return sized
+    return risk.Sized(allowed, sized.price, "; ".join(filter(None, (sized.reason, why))))
+
+
+def spent(session: LiveSession, now_ms: int) -> str:
+    """Return why the session only leaves positions for the rest of the UTC day, or an empty string."""
+    budget = working.execution_of(session).turnover_budget
+    if not budget or session.day_equity <= 0:
+        return ""
+    turnover = turnover_today(session, now_ms)
+    if turnover < exact(budget):
+        return ""
+    return f"turnover of {turnover:.2f} times the day's equity, {budget:g} is the budget: exits only"
+
+
+def turnover_today(session: LiveSession, now_ms: int) -> Decimal:
+    """Return the notional traded since 00:00 UTC as a multiple of the equity the day began with."""
+    fills = session.fills.filter(filled_ms__gte=day_start(now_ms)).values_list("quantity", "price")
+    notional = sum((abs(quantity) * price for quantity, price in fills), Decimal(0))
+    return notional / session.day_equity if session.day_equity > 0 else Decimal(0)
+
+
+def day_start(now_ms: int) -> int:
+    return now_ms - now_ms % risk.DAY_MS
+
+
+def keep_active(seat: Seat, quote: Quote, now_ms: int) -> None:
+    """Make one small trade the way the policy leans when the UTC day is about to pass without one."""
+    session = seat.session
+    if not _is_wanted(seat, now_ms):
+        return
+    share, sized = lean(session, seat.decider.policy.action_spec.asked), None
+    if share is not None:
+        sized = _small(seat, share, quote)
+    if sized is None or sized.quantity == 0:
+        _tell_idle(session, sized.reason if sized else "the policy leans to neither side")
+        return
+    reason = f"{REASON}: the policy leans to {'more' if sized.quantity > 0 else 'less'} exposure"
+    with transaction.atomic():
+        order = intend(seat, sized.quantity, sized.price, reason, now_ms)
+    if order is None:
+        _tell_idle(session, "an order that small cannot be told from another of this hour")
+        return
+    carry_out(seat, order, quote)
+
+
+def _is_wanted(seat: Seat, now_ms: int) -> bool:
+    session = seat.session
+    floor_s = working.execution_of(session).activity_s
+    if not floor_s or session.status != SessionStatus.RUNNING or session.risk_state != RiskState.ACTIVE:
+        return False
+    if now_ms < seat.refused_ms + RETRY_MS or now_ms < day_start(now_ms) + risk.DAY_MS - floor_s * 1000:
+        return False
+    if session.orders.unsettled().exists() or working.working(session) is not None:
+        return False
+    return not session.orders.filter(status=OrderStatus.FILLED, settled_ms__gte=day_start(now_ms)).exists()
+
+
+def lean(session: LiveSession, asked: Any) -> float | None:
+    """Return by how much exposure the policy wants more (or less) than is held; None when it does not say.
+
+    That is the mean of the exposures its last decision's actions ask for, weighted by their probabilities,
+    where keeping counts as what was held; of a policy without probabilities, the target it named.
+
+    :param asked: from an action's index to the exposure it asks for; None keeps
+    """
+    last: Decision | None = session.decisions.order_by("-bar_ms").first()
+    if last is None or not last.portfolio:
+        return None
+    held = float(last.portfolio[0])
+    if last.probabilities:
+        exposures = [asked(index) for index in range(len(last.probabilities))]
+        wanted = sum(
+            chance * (held if exposure is None else exposure)
+            for chance, exposure in zip(last.probabilities, exposures, strict=True)
+        )
+    elif last.target is not None:
+        wanted = last.target
+    else:
+        return None
+    return wanted - held if abs(wanted - held) > LEAN else None
+
+
+def _small(seat: Seat, leaning: float, quote: Quote) -> risk.Sized:
+    """Size the trade through every rule an ordinary one passes."""
+    session = seat.session
+    share = working.execution_of(session).activity_share
+    held = float(portfolio.exposure_of(session.cash, session.held, quote.mid))
+    target = held + (share if leaning > 0 else -share)
+    if float(session.held) * target < 0:
+        target = 0.0  # a small trade closes a small position, it does not turn it
+    target = min(max(target, -1.0 if working.may_short(session) else 0.0), 1.0)
+    trades = working.trades_today(session, quote.at_ms)
+    return risk.size(session, target, quote, seat.instrument, trades_today=trades)
+
+
+def _tell_idle(session: LiveSession, why: str) -> None:
+    key = f"idle:{session.pk}:{session.day}"
+    if not session.alerts.filter(key=key).exists():
+        text = f"{session}: this UTC day passes without a trade of it: {why}."
+        alerts.raise_alert(session.owner, AlertLevel.WARNING, key, text, session)
+
+
+def score(session: LiveSession, until_ms: int | None = None) -> dict[str, float | None]:
+    """Return the contest figures of a session's daily UTC closes so far; None where there are too few days.
+
+    :return: contest_score, contest_sortino, contest_sharpe, contest_calmar; see `metrics.contest`
+    """
+    points = EquityPoint.objects.filter(session=session)
+    if until_ms is not None:
+        points = points.filter(at_ms__lte=until_ms)
+    first = points.order_by("at_ms").values_list("at_ms", flat=True).first()
+    # 00:00 belongs to the day it ends, as in `metrics.daily_equity`.
+    ends = (
+        points.annotate(utc_day=(F("at_ms") - 1) / risk.DAY_MS).values("utc_day").annotate(end=Max("at_ms"))
+    )
+    instants = {row["end"] for row in ends} | ({first} if first is not None else set())
+    rows = list(points.filter(at_ms__in=instants).order_by("at_ms").values_list("at_ms", "equity"))
+    times = np.array([at_ms for at_ms, _ in rows], dtype=np.int64)
+    return metrics.contest(np.array([float(equity) for _, equity in rows]), times)

@@ -1,0 +1,281 @@
+"""Parent orders at work: limit orders that rest and are re-quoted, quantities split over a time.
+
+`styles.py` says what comes next from what is on record; here it is done, one step a turn. Whoever drives the
+session goes on from the same rows, so a killed process leaves nothing half done.
+"""
+
+import logging
+from decimal import Decimal
+from typing import NamedTuple
+
+from django.db import transaction
+
+from trading import alerts, orders, risk, settle, styles
+from trading.acting import RETRY_MS, carry_out, intend, settled
+from trading.exchanges.errors import ExchangeError, Throttled
+from trading.exchanges.port import Quote
+from trading.execution import Execution
+from trading.models import (
+    AlertLevel,
+    Decision,
+    LiveSession,
+    Order,
+    OrderStatus,
+    ParentOrder,
+    ParentStatus,
+    RiskState,
+    Side,
+)
+from trading.seat import Seat
+from trading.states import save_marks
+
+logger = logging.getLogger(__name__)
+
+OVERDUE_MS = 120_000  # venue time after its deadline at which a resting order is told to a person
+LATE_BARS = 2  # after its deadline a wish is as old as a bar that closed unseen: not traded any more
+
+
+class Room(NamedTuple):
+    """Whether a new wish may be traded, and until when a wish that it replaces would have rested."""
+
+    refusal: str = ""
+    side: str = ""
+    until_ms: int | None = None
+
+
+def execution_of(session: LiveSession) -> Execution:
+    """Return how the session trades. :raises BadInput: for settings that make no sense (any more)."""
+    return Execution.from_dict(session.settings)
+
+
+def may_short(session: LiveSession) -> bool:
+    """Say whether the session may hold less than nothing."""
+    return False
+
+
+def working(session: LiveSession) -> ParentOrder | None:
+    """Return the session's parent order at work; without a query for the many that have none."""
+    if session.settings.get("style", "market") == "market":
+        return None
+    return session.parents.filter(status=ParentStatus.WORKING).select_related("decision").first()
+
+
+def begin(
+    seat: Seat,
+    quantity: Decimal,
+    price: Decimal,
+    reason: str,
+    now_ms: int,
+    decision: Decision,
+    room: Room,
+) -> Order | None:
+    """Write down how a sized wish is traded: an intent to send at once, or a parent order for `work`.
+
+    Call inside the decision's transaction.
+
+    :param quantity: signed, 0 for none
+    """
+    session, rules = seat.session, execution_of(seat.session)
+    is_plain = rules.style == "market" or session.risk_state != RiskState.ACTIVE
+    slices: tuple[Decimal, ...] = ()
+    if rules.style == "split" and not is_plain:
+        slices = _slices(seat, quantity, price, rules.children, now_ms)
+        is_plain = len(slices) < 2
+    if quantity == 0 or is_plain:
+        return intend(seat, quantity, price, reason, now_ms, decision)
+    side = Side.BUY if quantity > 0 else Side.SELL
+    until_ms = now_ms + int(1000 * (rules.over_s if slices else rules.deadline_s))
+    if room.until_ms is not None and room.side == side and not slices:
+        until_ms = min(until_ms, room.until_ms)  # the same wish, a little changed, does not rest anew
+    ParentOrder.objects.create(
+        session=session,
+        decision=decision,
+        style=rules.style,
+        side=side,
+        quantity=abs(quantity),
+        slices=[format(part, "f") for part in slices],
+        target=decision.target or 0.0,
+        reason=reason[:200],
+        planned_ms=now_ms,
+        until_ms=until_ms,
+    )
+    return None
+
+
+def _slices(seat: Seat, quantity: Decimal, price: Decimal, count: int, now_ms: int) -> tuple[Decimal, ...]:
+    side = Side.BUY if quantity > 0 else Side.SELL
+    taken = orders.taken_quantities(seat.session, side, now_ms)
+    least = Decimal(seat.instrument.min_notional) / (price * (1 - risk.HEADROOM))
+    step = Decimal(seat.instrument.step)
+    return styles.slices_of(abs(quantity), count, step=step, least=least, taken=taken)
+
+
+def work(seat: Seat, quote: Quote | None, now_ms: int) -> None:
+    """Take the next step of the parent order at work, if there is one.
+
+    :param quote: None while the price is unknown.
+    :raises ExchangeError: when it cannot be known what became of a resting order.
+    """
+    parent = working(seat.session)
+    if parent is None:
+        return
+    child = parent.children.resting().first()
+    if child is None and parent.children.unsettled().exists():
+        return
+    requote_ms = _requote_ms(seat.session)
+    seen = _seen(seat, parent, quote)
+    act = styles.next_act(seen, _resting(parent, child), quote, seat.instrument, now_ms, requote_ms)
+    try:
+        _do(seat, parent, child, act, quote, now_ms)
+    except Throttled as error:  # it rests on; what is urgent asks again on the next turn
+        logger.info("session %s: %s", seat.session.pk, error)
+    if child is not None and now_ms > parent.until_ms + OVERDUE_MS:
+        _tell_overdue(seat.session, child)
+
+
+def _do(
+    seat: Seat, parent: ParentOrder, child: Order | None, act: styles.Act, quote: Quote | None, now_ms: int
+) -> None:
+    if act.kind == styles.END:
+        end(parent, ParentStatus.DONE if act.why == "done" else ParentStatus.ENDED, act.why)
+    elif act.kind == styles.PLACE and quote is not None:
+        _place(seat, parent, act, quote, now_ms)
+    elif child is not None and act.kind in (styles.LOOK, styles.CANCEL):
+        save_marks(seat.session)
+        _touch(parent, now_ms)
+        (settle.withdraw if act.kind == styles.CANCEL else settle.follow)(child, seat.exchange)
+        _looked(seat, child)
+
+
+def _place(seat: Seat, parent: ParentOrder, act: styles.Act, quote: Quote, now_ms: int) -> None:
+    if now_ms < seat.refused_ms + RETRY_MS:
+        return
+    signed = act.quantity if parent.side == Side.BUY else -act.quantity
+    price = quote.ask if parent.side == Side.BUY else quote.bid
+    reason = f"{parent.reason}: {act.why or 'at the touch'}"
+    save_marks(seat.session)  # what is booked reads the row anew
+    with transaction.atomic():
+        order = intend(seat, signed, price, reason, now_ms, parent.decision, parent=parent, limit=act.price)
+    if order is None:
+        if not seat.session.account.orders.unsettled().filter(pair=seat.session.pair).exists():
+            end(parent, ParentStatus.DONE, "what is left is too small to be told from other orders")
+        return
+    _touch(parent, now_ms)
+    carry_out(seat, order, quote)
+
+
+def clear(seat: Seat, why: str) -> bool:
+    """Withdraw what rests and give the parent order up; True when nothing of it is left on the venue.
+
+    :raises ExchangeError: when it cannot be known what became of the resting order.
+    """
+    session = seat.session
+    parent = working(session)
+    if parent is None:
+        return True
+    child = parent.children.resting().first()
+    if child is not None:
+        save_marks(session)
+        settle.withdraw(child, seat.exchange)
+        _looked(seat, child)
+        if child.status == OrderStatus.OPEN:
+            return False
+    end(parent, ParentStatus.ENDED, why)
+    return True
+
+
+def make_room(seat: Seat, target: float | None) -> Room:
+    """Say whether a decision's wish can be traded; an older one that differs is withdrawn for it."""
+    parent = working(seat.session)
+    if parent is None or target is None:
+        return Room()
+    if target == parent.target and seat.session.risk_state == RiskState.ACTIVE:
+        return Room("an order towards this target is at work already")
+    try:
+        if clear(seat, "a newer decision"):
+            return Room("", parent.side, parent.until_ms)
+    except ExchangeError as error:
+        return Room(f"the resting order could not be withdrawn: {error}")
+    return Room("the resting order is still on the venue")
+
+
+def withdraw_left(session: LiveSession, exchange: settle.Venue) -> None:
+    """Withdraw what rests for a session that fails now; whoever drives the account next tries again."""
+    for order in session.orders.resting():
+        try:
+            settle.withdraw(order, exchange)
+        except ExchangeError as error:
+            logger.warning("order %s rests on: %s", order.client_ref, error)
+    session.parents.filter(status=ParentStatus.WORKING).update(
+        status=ParentStatus.ENDED, note="the session failed"
+    )
+
+
+def end(parent: ParentOrder, status: str, note: str) -> None:
+    """Close a parent order once."""
+    mine = ParentOrder.objects.filter(pk=parent.pk, status=ParentStatus.WORKING)
+    mine.update(status=status, note="" if note == "done" else note[:200])
+
+
+def left_of(parent: ParentOrder) -> Decimal:
+    """Return what of a parent order has not traded yet, base units."""
+    done = parent.children.values_list("fills__quantity", flat=True)
+    return parent.quantity - sum((abs(quantity) for quantity in done if quantity is not None), Decimal(0))
+
+
+def trades_today(session: LiveSession, now_ms: int) -> int:
+    """Count the trades since 00:00 UTC; the children of one parent order are one."""
+    fills = session.fills.filter(filled_ms__gte=now_ms - now_ms % risk.DAY_MS)
+    made = fills.values_list("order__parent", "order")
+    return len({("parent", parent) if parent else ("order", order) for parent, order in made})
+
+
+def _seen(seat: Seat, parent: ParentOrder, quote: Quote | None) -> styles.Parent:
+    session, left = seat.session, left_of(parent)
+    if parent.side == Side.SELL:
+        left = min(left, max(session.held, Decimal(0)))
+    elif quote is not None:
+        left = min(left, styles.affordable(session.cash, quote.ask, risk.HEADROOM, seat.instrument))
+    return styles.Parent(
+        style=parent.style,
+        buys=parent.side == Side.BUY,
+        left=left,
+        slices=tuple(Decimal(part) for part in parent.slices),
+        sent=parent.children.filter(status=OrderStatus.FILLED).count(),
+        planned_ms=parent.planned_ms,
+        until_ms=parent.until_ms,
+        late_ms=parent.until_ms + LATE_BARS * session.interval_ms,
+    )
+
+
+def _resting(parent: ParentOrder, child: Order | None) -> styles.Resting | None:
+    if child is None or child.price is None:
+        return None
+    return styles.Resting(child.price, child.planned_ms, parent.looked_ms)
+
+
+def _requote_ms(session: LiveSession) -> int:
+    """Return the least time between two prices: sessions that share an account share its calls."""
+    others = ParentOrder.objects.filter(session__account=session.account_id, status=ParentStatus.WORKING)
+    return int(1000 * execution_of(session).requote_s) * max(1, others.count())
+
+
+def _touch(parent: ParentOrder, now_ms: int) -> None:
+    parent.looked_ms = now_ms
+    ParentOrder.objects.filter(pk=parent.pk).update(looked_ms=now_ms)
+
+
+def _looked(seat: Seat, child: Order) -> None:
+    """Take over what a look has booked."""
+    settled(seat.session)
+    if child.status != OrderStatus.OPEN:
+        seat.is_checked = False
+        alerts.close_alert(seat.session.owner, f"resting:{seat.session.pk}")
+
+
+def _tell_overdue(session: LiveSession, child: Order) -> None:
+    text = (
+        f"{session}: the order {child.side} {child.quantity.normalize():f} {child.pair} should have been "
+        "cancelled, but the venue still shows it or does not answer. It is tried again on every turn."
+    )
+    alerts.raise_alert(session.owner, AlertLevel.WARNING, f"resting:{session.pk}", text, session)
