@@ -103,7 +103,7 @@ class TrainedModelAdmin(OwnedAdmin):
 class BacktestAdmin(OwnedAdmin):
     list_display = ("policy", "status", "series", "total_return", "owner", "created_at")
     list_filter = ("status", "series", "baseline")
-    list_select_related = ("series", "owner", "model")
+    list_select_related = ("series", "owner", "model", "council")
     exclude = ("curve", "trades")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
@@ -111,7 +111,7 @@ class BacktestAdmin(OwnedAdmin):
 
     @admin.display(description="of")
     def policy(self, backtest: Backtest) -> str:
-        return str(backtest.model or backtest.baseline)
+        return backtest.policy_name
 
     @admin.display(description="return")
     def total_return(self, backtest: Backtest) -> str:

@@ -10,8 +10,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents import services
-from agents.models import Backtest, TrainedModel, TrainingMetric, TrainingRun
+from agents.models import (
+    Backtest,
+    Council,
+    CouncilMember,
+    CouncilReview,
+    TrainedModel,
+    TrainingMetric,
+    TrainingRun,
+)
 from agents.policies import BASELINES
+from agents.policies.council import COMBINES, METHODS
 from agents.spec import PRESETS
 from market.models import Series
 from market.web.idempotency import HEADER, idempotent
@@ -133,9 +142,9 @@ class BacktestSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Backtest
-        fields = ("id", "model", "baseline", "series", "from_ms", "to_ms", "settings", "status", "metrics",
-                  "assumptions", "policy_hash", "data_fingerprint", "code_version", "error", "seconds",
-                  "created_at", "finished_at")  # fmt: skip
+        fields = ("id", "model", "baseline", "council", "series", "from_ms", "to_ms", "settings", "status",
+                  "metrics", "assumptions", "policy_hash", "data_fingerprint", "code_version", "error",
+                  "seconds", "created_at", "finished_at")  # fmt: skip
 
     def get_error(self, backtest: Backtest) -> str:
         return backtest.error.partition("\n")[0]
@@ -146,24 +155,30 @@ class BacktestDetailSerializer(BacktestSerializer):
         fields = (*BacktestSerializer.Meta.fields, "curve", "trades")  # type: ignore[assignment]
 
 
+def only_one_policy(given: dict[str, Any]) -> dict[str, Any]:
+    """:raises ValidationError: unless exactly one of model, baseline and council is given"""
+    if sum(name in given for name in ("model", "baseline", "council")) != 1:
+        raise serializers.ValidationError({"model": "Give either a model or a baseline or a council."})
+    return given
+
+
 class BacktestRequest(serializers.Serializer):
     model = serializers.IntegerField(required=False, min_value=1, max_value=BIGGEST)
     baseline = serializers.ChoiceField(required=False, choices=sorted(BASELINES))
+    council = serializers.IntegerField(required=False, min_value=1, max_value=BIGGEST)
     series = serializers.IntegerField(min_value=1, max_value=BIGGEST)
     from_ms = serializers.IntegerField(required=False, min_value=0, max_value=BIGGEST)
     to_ms = serializers.IntegerField(required=False, min_value=0, max_value=BIGGEST)
     settings = serializers.DictField(required=False)
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
-        if ("model" in given) == ("baseline" in given):
-            raise serializers.ValidationError({"model": "Give either a model or a baseline."})
-        return given
+        return only_one_policy(given)
 
 
 @extend_schema_view(retrieve=extend_schema(responses=BacktestDetailSerializer))
 class BacktestViewSet(ReadOnly):
     queryset = Backtest.objects.all()
-    filterset_fields = ("status", "model", "baseline", "series")
+    filterset_fields = ("status", "model", "baseline", "council", "series")
 
     def get_serializer_class(self) -> type[serializers.Serializer]:
         return BacktestDetailSerializer if self.action == "retrieve" else BacktestSerializer
@@ -172,7 +187,10 @@ class BacktestViewSet(ReadOnly):
         request=BacktestRequest,
         responses={201: BacktestSerializer},
         parameters=[HEADER],
-        examples=[example("A fixed rule", {"baseline": "sma_crossover", "series": 1})],
+        examples=[
+            example("A fixed rule", {"baseline": "sma_crossover", "series": 1}),
+            example("A council", {"council": 1, "series": 1}),
+        ],
     )
     @idempotent
     def create(self, request: Request) -> Response:
@@ -180,14 +198,143 @@ class BacktestViewSet(ReadOnly):
         body = BacktestRequest(data=request.data)
         body.is_valid(raise_exception=True)
         given = body.validated_data
-        model = given.get("model")
+        model, council = given.get("model"), given.get("council")
         backtest = services.start_backtest(
             owner=request.user,
             model=get_object_or_404(visible(TrainedModel, request.user), pk=model) if model else None,
             baseline=given.get("baseline", ""),
+            council=get_object_or_404(visible(Council, request.user), pk=council) if council else None,
             series=get_object_or_404(visible(Series, request.user), pk=given["series"]),
             from_ms=given.get("from_ms"),
             to_ms=given.get("to_ms"),
             settings=given.get("settings", {}),
         )
         return Response(BacktestSerializer(backtest).data, status=201)
+
+
+class CouncilMemberSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = CouncilMember
+        fields = ("name", "model", "baseline", "params", "weight", "policy_hash")
+
+
+class CouncilSerializer(serializers.ModelSerializer):
+    members = CouncilMemberSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Council
+        fields = ("id", "name", "method", "combine", "quorum", "interval_ms", "members", "hash",
+                  "is_archived", "created_at")  # fmt: skip
+
+
+class SeatRequest(serializers.Serializer):
+    model = serializers.IntegerField(required=False, min_value=1, max_value=BIGGEST)
+    baseline = serializers.ChoiceField(required=False, choices=sorted(BASELINES))
+    params = serializers.DictField(required=False, help_text="Of a fixed rule")
+    weight = serializers.FloatField(
+        required=False, help_text="Default: the validated Sharpe where weights count, else 1"
+    )
+
+
+class CouncilRequest(serializers.Serializer):
+    name = serializers.CharField(max_length=100)
+    members = SeatRequest(many=True)
+    method = serializers.ChoiceField(choices=list(METHODS), default="majority")
+    combine = serializers.ChoiceField(choices=list(COMBINES), default="votes")
+    quorum = serializers.IntegerField(
+        required=False, min_value=1, max_value=32767, help_text="Default: more than half of the members"
+    )
+
+
+class CouncilViewSet(ReadOnly):
+    queryset = Council.objects.prefetch_related("members")
+    serializer_class = CouncilSerializer
+    filterset_fields = ("name", "method", "is_archived")
+
+    @extend_schema(
+        request=CouncilRequest,
+        responses={201: CouncilSerializer},
+        parameters=[HEADER],
+        examples=[
+            example(
+                "Two models and a rule",
+                {
+                    "name": "three",
+                    "method": "weighted",
+                    "quorum": 2,
+                    "members": [{"model": 1}, {"model": 2}, {"baseline": "sma_crossover", "weight": 0.5}],
+                },
+            )
+        ],
+    )
+    @idempotent
+    def create(self, request: Request) -> Response:
+        """Make a council. It never changes afterwards: other members or weights are another council."""
+        body = CouncilRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        given = body.validated_data
+        mine = visible(TrainedModel, request.user)
+        for seat in given["members"]:
+            if "model" in seat:
+                seat["model"] = get_object_or_404(mine, pk=seat["model"])
+        given["members"] = [services.Seat(**seat) for seat in given["members"]]
+        council = services.create_council(owner=request.user, **given)
+        return Response(CouncilSerializer(council).data, status=201)
+
+    @extend_schema(request=None, responses={200: CouncilSerializer})
+    @action(detail=True, methods=["post"])
+    def archive(self, request: Request, pk: str) -> Response:
+        """Take it out of the lists people choose from; sessions that use it go on."""
+        return Response(CouncilSerializer(services.archive_council(self.get_object(), by=request.user)).data)
+
+
+class ReviewSerializer(serializers.ModelSerializer):
+    error = serializers.SerializerMethodField(help_text="What went wrong, in one sentence")
+
+    class Meta:
+        model = CouncilReview
+        fields = ("id", "council", "series", "from_ms", "to_ms", "settings", "status", "share_done", "result",
+                  "assumptions", "policy_hash", "data_fingerprint", "code_version", "error", "seconds",
+                  "created_at", "finished_at")  # fmt: skip
+
+    def get_error(self, review: CouncilReview) -> str:
+        return review.error.partition("\n")[0]
+
+
+class ReviewDetailSerializer(ReviewSerializer):
+    class Meta(ReviewSerializer.Meta):
+        fields = (*ReviewSerializer.Meta.fields, "curve")  # type: ignore[assignment]
+
+
+class ReviewRequest(serializers.Serializer):
+    council = serializers.IntegerField(min_value=1, max_value=BIGGEST)
+    series = serializers.IntegerField(min_value=1, max_value=BIGGEST)
+    from_ms = serializers.IntegerField(required=False, min_value=0, max_value=BIGGEST)
+    to_ms = serializers.IntegerField(required=False, min_value=0, max_value=BIGGEST)
+    settings = serializers.DictField(required=False, help_text="As of a backtest")
+
+
+@extend_schema_view(retrieve=extend_schema(responses=ReviewDetailSerializer))
+class ReviewViewSet(ReadOnly):
+    queryset = CouncilReview.objects.all()
+    filterset_fields = ("status", "council", "series")
+
+    def get_serializer_class(self) -> type[serializers.Serializer]:
+        return ReviewDetailSerializer if self.action == "retrieve" else ReviewSerializer
+
+    @extend_schema(
+        request=ReviewRequest,
+        responses={201: ReviewSerializer},
+        parameters=[HEADER],
+        examples=[example("Start", {"council": 1, "series": 1})],
+    )
+    @idempotent
+    def create(self, request: Request) -> Response:
+        """Start a review: what each member adds, and how far they disagree."""
+        body = ReviewRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        given = body.validated_data
+        for name, model in (("council", Council), ("series", Series)):
+            given[name] = get_object_or_404(visible(model, request.user), pk=given[name])
+        made = services.start_review(owner=request.user, **given)
+        return Response(ReviewSerializer(made).data, status=201)

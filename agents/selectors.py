@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from agents.models import Backtest, ModelStatus, TrainedModel, TrainingRun
+from agents.models import Backtest, Council, ModelStatus, TrainedModel, TrainingRun
 from market.errors import BadInput
 
 
@@ -19,6 +19,11 @@ def running(user: Any) -> dict[str, Any]:
     runs = TrainingRun.objects.unfinished().visible_to(user).select_related("series")
     tests = Backtest.objects.unfinished().visible_to(user).select_related("series", "model")
     return {"runs": list(runs), "backtests": list(tests.defer("curve", "trades"))}
+
+
+def councils(user: Any) -> QuerySet[Council]:
+    """Return the councils a user may choose from, newest first."""
+    return Council.objects.visible_to(user).filter(is_archived=False)
 
 
 def curves(run: TrainingRun) -> dict[str, dict[str, list[float]]]:
@@ -42,3 +47,31 @@ def model_named(user: Any, text: str) -> TrainedModel:
     if found is None:
         raise BadInput(f"there is no model {text!r}", "model")
     return found
+
+
+def council_named(user: Any, text: str) -> Council:
+    """Return the council with this id or name, `council:` before it or not.
+
+    :raises BadInput: when the user has none such
+    """
+    name = text.removeprefix("council:")
+    rows = Council.objects.visible_to(user)
+    found = rows.filter(name=name).first()
+    if found is None and name.isascii() and name.isdigit():
+        found = rows.filter(pk=int(name[:18])).first()
+    if found is None:
+        raise BadInput(f"there is no council {name!r}", "council")
+    return found
+
+
+def policy_named(user: Any, text: str) -> dict[str, Any]:
+    """Return {"model", "baseline", "council"} of a model's id or name, `baseline:NAME` or `council:NAME`.
+
+    :raises BadInput: when the user has none such
+    """
+    kind, _, name = text.partition(":")
+    if kind == "baseline" and name:
+        return {"model": None, "baseline": name, "council": None}
+    if kind == "council" and name:
+        return {"model": None, "baseline": "", "council": council_named(user, name)}
+    return {"model": model_named(user, text), "baseline": "", "council": None}

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from agents import services
-from agents.models import Backtest, JobStatus, TrainingRun
+from agents.models import Backtest, CouncilReview, JobStatus, TrainingRun
 from agents.models.run import Desired
 from agents.process import Child, training_command
 from agents.progress import RunRow, Superseded
@@ -38,15 +38,23 @@ def train(run_id: int) -> None:
 
 def backtest(backtest_id: int) -> None:
     """Compute one backtest, if nobody does already."""
-    name = f"backtest:{backtest_id}"
-    held = leases.acquire(name) if Backtest.objects.unfinished().filter(pk=backtest_id).exists() else None
+    _compute(Backtest, backtest_id, f"backtest:{backtest_id}", services.run_backtest)
+
+
+def council_review(review_id: int) -> None:
+    """Compute one review of a council, if nobody does already."""
+    _compute(CouncilReview, review_id, f"council-review:{review_id}", services.run_review)
+
+
+def _compute(kind: type[Backtest] | type[CouncilReview], pk: int, name: str, run: Callable[..., Any]) -> None:
+    held = leases.acquire(name) if kind.objects.unfinished().filter(pk=pk).exists() else None
     if held is None:
         return
     try:
         if held.fence > MAX_ATTEMPTS:  # every start takes the lease once
-            _give_up_backtest(backtest_id)
+            _give_up_computing(kind, pk)
         else:
-            services.run_backtest(backtest_id, _renewing(held))
+            run(pk, _renewing(held))
     except Superseded:
         logger.warning("lost the lease %s", name)
     finally:
@@ -126,8 +134,8 @@ def _is_cancelled(run_id: int) -> bool:
     return TrainingRun.objects.filter(pk=run_id, desired=Desired.CANCEL).exists()
 
 
-def _give_up_backtest(backtest_id: int) -> None:
-    Backtest.objects.filter(pk=backtest_id).update(
+def _give_up_computing(kind: type[Backtest] | type[CouncilReview], pk: int) -> None:
+    kind.objects.filter(pk=pk).update(
         status=JobStatus.FAILED,
         error=f"given up after {MAX_ATTEMPTS} starts: its process died or ran out of time",
         finished_at=timezone.now(),

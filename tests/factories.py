@@ -89,6 +89,50 @@ class ModelFactory(factory.django.DjangoModelFactory):
     file_hash = "e" * 64
 
 
+class CouncilFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = agents.Council
+        skip_postgeneration_save = True
+
+    owner = factory.SubFactory(UserFactory)
+    name = factory.Sequence(lambda n: f"council {n}")
+    method = "majority"
+    combine = "votes"
+    hash = "c" * 64
+
+    @factory.post_generation
+    def members(self, create, names):
+        for name in names or ("momentum", "cash"):
+            self.members.create(name=name, baseline=name, weight=1.0, policy_hash="b" * 64)
+
+
+class ReviewFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = agents.CouncilReview
+
+    owner = factory.SubFactory(UserFactory)
+    council = factory.SubFactory(CouncilFactory, owner=factory.SelfAttribute("..owner"))
+    series = factory.SubFactory(SeriesFactory)
+    from_ms = START_MS
+    to_ms = START_MS + DAY
+    status = "done"
+    result = {
+        "whole": {"total_return": 0.02, "sharpe": 1.0, "max_drawdown": -0.1, "fills": 4},
+        "members": [
+            {"name": name, "weight": 1.0, "votes": {"HOLD": 1, "BUY": 2, "SELL": 0}, "left_out": 0,
+             "followed": 0.5, "adds_return": adds, "adds_sharpe": None,
+             "without": {"total_return": 0.02, "sharpe": None, "max_drawdown": 0.0, "fills": 0}}
+            for name, adds in (("momentum", 0.01), ("cash", -0.01))
+        ],
+        "disagreement": {"decisions": 3, "split": 0.5, "entropy": 0.5, "names": ["momentum", "cash"],
+                         "agreement": [[1.0, None], [None, 1.0]]},
+    }  # fmt: skip
+    curve = {
+        "t_ms": [START_MS], "whole": [1.0], "without": {"momentum": [1.0], "cash": [1.0]},
+        "entropy_t_ms": [START_MS], "entropy": [0.5],
+    }  # fmt: skip
+
+
 class BacktestFactory(factory.django.DjangoModelFactory):
     class Meta:
         model = agents.Backtest

@@ -43,7 +43,7 @@ SELECT = UnfoldAdminSelectWidget
 
 
 class SessionForm(ServiceForm):
-    """Starts a session; exactly one of model and baseline."""
+    """Starts a session; exactly one of model, baseline and council."""
 
     name = forms.CharField(max_length=120, required=False, widget=UnfoldAdminTextInputWidget)
     baseline = forms.ChoiceField(
@@ -63,7 +63,7 @@ class SessionForm(ServiceForm):
 
     class Meta:
         model = LiveSession
-        fields = ("name", "model", "baseline", "account", "pair", "risk")
+        fields = ("name", "model", "baseline", "council", "account", "pair", "risk")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -89,12 +89,12 @@ class SessionAdmin(ServiceAdmin):
     )
     list_filter = ("status", "risk_state", "pair", "account")
     search_fields = ("name", "pair")
-    list_select_related = ("account", "model", "owner")
+    list_select_related = ("account", "model", "council", "owner")
     actions = ("pause", "resume", "stop", "flatten", "resume_from_halt")
 
     @admin.display(description="policy")
     def policy(self, session: LiveSession) -> str:
-        return str(session.model or session.baseline)
+        return session.policy_name
 
     @confirmed("Pause", "These sessions guard their stops and decide nothing.", done="paused")
     def pause(self, request: HttpRequest, session: LiveSession) -> None:

@@ -2,30 +2,33 @@
 
 from typing import Any
 
-from agents import policies
+from agents import councils, policies
 from agents.decide import DECISION_KEYS, Decider, DecisionSettings
-from agents.models import TrainedModel
+from agents.models import Council, TrainedModel
 from agents.policies.port import Policy
 from market.errors import BadInput
 from trading.execution import KEYS as EXECUTION_KEYS
 from trading.models import LiveSession, RiskProfile
 
 
-def policy_of(model: TrainedModel | None, baseline: str, settings: dict[str, Any]) -> Policy:
-    """Return the policy of a session.
+def policy_of(
+    model: TrainedModel | None, baseline: str, settings: dict[str, Any], council: Council | None = None
+) -> Policy:
+    """Return the policy of a session; of a council, members that cannot be loaded are absent.
 
     :param settings: the session's settings; what is no decision setting is a parameter of the fixed rule.
     :raises BadInput: when the model's files were changed, or the rule or a setting is unknown.
     """
-    own = {key: value for key, value in settings.items() if key not in (*DECISION_KEYS, *EXECUTION_KEYS)}
+    known = (*DECISION_KEYS, *EXECUTION_KEYS)
+    own = {key: value for key, value in settings.items() if key not in known}
+    if own and not baseline:
+        unknown, kind = sorted(own)[0], "council" if council is not None else "model"
+        raise BadInput(f"there is no setting {unknown!r} of a {kind}; there are {', '.join(known)}", unknown)
+    if council is not None:
+        if settings.get("sample"):
+            raise BadInput("a council draws nothing by chance: leave sample out", "sample")
+        return councils.load(council)
     if model is not None:
-        if own:
-            unknown = sorted(own)[0]
-            raise BadInput(
-                f"there is no setting {unknown!r} of a model; there are "
-                + ", ".join((*DECISION_KEYS, *EXECUTION_KEYS)),
-                unknown,
-            )
         return policies.load_model(model)
     return policies.baseline(baseline, **own)
 
@@ -49,5 +52,5 @@ def decider_of(session: LiveSession) -> Decider:
 
     :raises BadInput: see `policy_of` and `decision_settings`.
     """
-    policy = policy_of(session.model, session.baseline, session.settings)
+    policy = policy_of(session.model, session.baseline, session.settings, session.council)
     return Decider(policy, decision_settings(session.risk, session.settings))

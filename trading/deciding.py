@@ -7,7 +7,7 @@ from django.db import transaction
 
 from market.kernel import portfolio
 from market.sources.port import SourceUnavailable
-from trading import contest, entry, risk, working
+from trading import contest, entry, risk, states, working
 from trading.acting import carry_out
 from trading.exchanges.port import Quote
 from trading.models import Decision, LiveSession, RiskState, SessionStatus
@@ -70,7 +70,7 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
         _sized(seat, decided.target, quote, now_ms) if not room.refusal else risk.nothing(quote, room.refusal)
     )
     latency_us = (time.perf_counter_ns() - started) // 1000
-    opinion = decided.opinion
+    opinion, tally = decided.opinion, decided.opinion.tally
     seat.exchange.require()
     with transaction.atomic():
         save_marks(session)
@@ -84,10 +84,11 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
             probabilities=list(opinion.probabilities),
             value=opinion.value,
             confidence=opinion.confidence,
-            gate_reason=decided.gate_reason[:200],
+            gate_reason=(decided.gate_reason or (tally.note if tally else ""))[:200],
             risk_reason=sized.reason[:200],
             features=feed.newest_row.tolist(),
             portfolio=list(decided.portfolio),
+            votes=tally.to_dict() if tally else {},
             warm_from_ms=feed.warm_from_ms,
             observation_hash=decided.observation_hash,
             model_hash=seat.decider.policy.policy_hash,
@@ -96,6 +97,8 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
         reason = f"signal {opinion.name}"
         order = working.begin(seat, sized.quantity, sized.price, reason, now_ms, decision, room)
     carry_out(seat, order, quote)
+    if tally is not None:
+        states.tell_left_out(seat, tally.failures)
     working.work(seat, quote, now_ms)
 
 

@@ -22,7 +22,7 @@ def export(session: LiveSession) -> dict[str, Any]:
         "id": session.pk,
         "name": session.name,
         "status": session.status,
-        "policy": session.model.name if session.model else session.baseline,
+        "policy": session.policy_name,
         "pair": session.pair,
         "interval_ms": session.interval_ms,
         "account": session.account.name,
@@ -80,7 +80,7 @@ def _orders(session: LiveSession, fills: list[Any]) -> list[dict[str, Any]]:
 def _decisions(session: LiveSession) -> list[dict[str, Any]]:
     names = (
         "bar_ms", "decided_ms", "price", "action", "target", "probabilities", "value", "confidence",
-        "gate_reason", "risk_reason", "portfolio", "observation_hash", "model_hash", "latency_us",
+        "gate_reason", "risk_reason", "portfolio", "votes", "observation_hash", "model_hash", "latency_us",
     )  # fmt: skip
     rows = session.decisions.order_by("bar_ms").values(*names)
     return [{**row, "price": plain(row["price"])} for row in rows]

@@ -11,7 +11,7 @@ def session_named(text: str) -> LiveSession:
 
     :raises BadInput: when there is none.
     """
-    found = LiveSession.objects.select_related("owner", "account", "risk", "model")
+    found = LiveSession.objects.select_related("owner", "account", "risk", "model", "council")
     if text.isascii() and text.isdigit():
         match = found.filter(pk=int(text[:18])).first()
         if match is not None:

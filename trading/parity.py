@@ -77,10 +77,23 @@ def _difference(decision: Decision, decider: Decider, decided: Decided, row: np.
         return "the model is another one than the one that decided"
     if decision.observation_hash != decided.observation_hash:
         return f"the observation, first in {_first_wrong(decision, decider, row)}"
+    replayed = decided.opinion.tally.to_dict() if decided.opinion.tally else {}
+    if decision.votes != replayed:
+        return _first_vote(decision.votes, replayed)
     same = (decision.action, decision.target) == (decided.opinion.name, decided.target)
     if not same or list(decision.probabilities) != list(decided.opinion.probabilities):
         return f"the action: {decision.action} live, {decided.opinion.name} replayed"
     return ""
+
+
+def _first_vote(live: dict[str, Any], again: dict[str, Any]) -> str:
+    """Return whose vote differs first."""
+    pairs = zip(live.get("votes", []), again.get("votes", []), strict=False)
+    for one, other in pairs:
+        if one != other:
+            said, now = one["vote"] or "none", other["vote"] or "none"
+            return f"the vote of {one['member']}: {said} live, {now} replayed"
+    return "the votes of the council"
 
 
 def _first_wrong(decision: Decision, decider: Decider, row: np.ndarray) -> str:

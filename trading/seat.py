@@ -28,6 +28,7 @@ class Seat:
     instrument: Instrument
     is_checked: bool = False  # the books were compared since this seat was taken
     unknown: str | None = None  # why nothing can be decided at present; None before the first turn
+    left_out: dict[str, str] | None = None  # members of its council that could not vote last time, and why
     refused_ms: int = 0  # when an order was last refused or uncertain, venue clock
     next_summary_ms: int = 0  # venue time from which another day may be over
     failures: deque[bool] = field(default_factory=lambda: deque(maxlen=LOOKED_AT))  # of the latest turns

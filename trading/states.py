@@ -18,7 +18,7 @@ MARKS = [
     "bars_held", "day", "day_equity", "last_bar_ms", "turn_at", "week_equity", "caution_peak",
     "safe_until_ms", "health",
 ]  # fmt: skip
-WITH_RELATED = LiveSession.objects.select_related("owner", "account__owner", "risk")
+WITH_RELATED = LiveSession.objects.select_related("owner", "account__owner", "risk", "council")
 
 
 def reload(session: LiveSession) -> None:
@@ -94,6 +94,18 @@ def known(seat: Seat) -> None:
     if seat.unknown != "":
         seat.unknown = ""
         close_alerts(seat.session, "unknown", "turns")
+
+
+def tell_left_out(seat: Seat, failures: dict[str, str]) -> None:
+    """Tell a person which members of a council cannot vote, when that changes; take it back once all can."""
+    if failures == seat.left_out:
+        return
+    session, seat.left_out = seat.session, failures
+    if not failures:
+        return close_alerts(session, "council")
+    why = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
+    text = f"{session}: {session.council} decides without {len(failures)} of its members ({why})"
+    alerts.raise_alert(session.owner, AlertLevel.WARNING, f"council:{session.pk}", text, session)
 
 
 def close_alerts(session: LiveSession, *kinds: str) -> None:

@@ -67,7 +67,7 @@ def buy_and_hold(close: np.ndarray, settings: BacktestSettings) -> np.ndarray:
 
 def curve(run: Simulation, benchmark: np.ndarray) -> dict[str, list[float]]:
     """Return at most `POINTS` points, keeping each stretch's lowest and highest equity and both ends."""
-    at = _kept(run.equity)
+    at = shown_rows(run.equity)
     drawdown = metrics.drawdowns(run.equity)
     return {
         "t_ms": (run.open_ms[at] + run.interval_ms).tolist(),
@@ -117,7 +117,8 @@ def _halt(run: Simulation) -> list[str]:
     return [*careful, f"Trading ended at {when:%Y-%m-%d %H:%M} UTC: {REASONS[run.halted_by]}."]
 
 
-def _kept(equity: np.ndarray) -> np.ndarray:
+def shown_rows(equity: np.ndarray) -> np.ndarray:
+    """Return the rows of a curve that are drawn, at most `POINTS`: lows, highs and both ends."""
     count = len(equity)
     if count <= POINTS:
         return np.arange(count)

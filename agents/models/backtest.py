@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 
+from agents.models.council import Council, one_policy
 from agents.models.model import TrainedModel
 from agents.models.run import JobQuerySet, JobStatus
 from market.models import Series
@@ -14,6 +15,7 @@ class Backtest(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="backtests")
     model = models.ForeignKey(TrainedModel, models.CASCADE, null=True, blank=True, related_name="backtests")
     baseline = models.CharField(max_length=40, blank=True, default="")  # or a fixed-rule policy's name
+    council = models.ForeignKey(Council, models.CASCADE, null=True, blank=True, related_name="backtests")
     series = models.ForeignKey(Series, models.PROTECT, related_name="backtests")
     from_ms = models.BigIntegerField()
     to_ms = models.BigIntegerField()
@@ -37,10 +39,14 @@ class Backtest(models.Model):
         ordering = ["-id"]
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(model__isnull=False) ^ ~models.Q(baseline=""),
+                condition=one_policy(),
                 name="backtest_of_one_policy",
             )
         ]
 
     def __str__(self) -> str:
-        return f"{self.model or self.baseline} on {self.series}"
+        return f"{self.policy_name} on {self.series}"
+
+    @property
+    def policy_name(self) -> str:
+        return str(self.model or self.council or self.baseline)

@@ -1,12 +1,22 @@
 """What every policy looks like from outside: needs, opinion, identity. Trading knows models only so."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from agents.spaces import ActionSpec
-from market.features import FeatureSet, Scaler
+from market.features import FeatureSet
+
+if TYPE_CHECKING:
+    from agents.policies.council.votes import Tally
+
+
+class Scaling(Protocol):
+    """What a raw feature row goes through before a policy sees it: a `Scaler`, or several side by side."""
+
+    def transform(self, rows: np.ndarray) -> np.ndarray:
+        """Return float32 rows (n, C) of raw ones (n, F)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +24,7 @@ class ObservationNeeds:
     """What an observation is made of; `agents.observation.observe` puts it together."""
 
     feature_set: FeatureSet
-    scaler: Scaler
+    scaler: Scaling
     window: int  # feature rows, the newest is the bar just closed
     bars_scale: float  # see market.kernel.portfolio.portfolio_row
 
@@ -38,6 +48,7 @@ class Opinion(NamedTuple):
     value: float | None  # the critic's estimate, in units of the training reward
     confidence: float | None  # probability of the chosen action; None when the policy has no such thing
     target: float | None  # exposure wanted, share of equity -1..1; None keeps what is held
+    tally: "Tally | None" = None  # of a council: the votes behind it
 
 
 class Policy(Protocol):

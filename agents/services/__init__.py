@@ -1,18 +1,26 @@
 """What may be done about learning: train, cancel, resume, backtest, promote."""
 
 from agents.services.backtests import backtest_now, run_backtest, start_backtest
+from agents.services.councils import Seat, archive_council, create_council
 from agents.services.models import archive_model, promote
 from agents.services.queue import requeue_lost_runs
+from agents.services.reviews import review_now, run_review, start_review
 from agents.services.training import cancel_training, resume_training, start_training
 
 __all__ = [
+    "Seat",
+    "archive_council",
     "archive_model",
     "backtest_now",
     "cancel_training",
+    "create_council",
     "promote",
     "requeue_lost_runs",
     "resume_training",
+    "review_now",
     "run_backtest",
+    "run_review",
     "start_backtest",
+    "start_review",
     "start_training",
 ]

@@ -11,18 +11,18 @@ import numpy as np
 from django.db import transaction
 from django.utils import timezone
 
-from agents import provenance
+from agents import councils, provenance
 from agents.backtest import BacktestSettings, report, simulate
 from agents.decide import Decider
 from agents.evaluation.data import require_values, require_volume
-from agents.models import Backtest, JobStatus, TrainedModel
+from agents.models import Backtest, Council, JobStatus, TrainedModel
 from agents.policies import Policy, load_model
 from agents.policies import baseline as rule
 from agents.progress import Superseded
 from agents.services.queue import enqueue_backtest
 from agents.spec import Trading
 from market import archive, features
-from market.candles import Candles
+from market.candles import Candles, interval_name
 from market.errors import BadInput
 from market.models import Series
 from market.web.audit import record
@@ -33,19 +33,20 @@ def start_backtest(
     owner: Any,
     model: TrainedModel | None = None,
     baseline: str = "",
+    council: Council | None = None,
     series: Series,
     from_ms: int | None = None,
     to_ms: int | None = None,
     settings: dict[str, Any] | None = None,
     by: Any = None,
 ) -> Backtest:
-    """Have a worker test a model or a fixed rule on past candles.
+    """Have a worker test a model, a fixed rule or a council on past candles.
 
     :param from_ms: close of the first decision's bar lies behind this; None: as early as features allow
     :param settings: as `agents.backtest.BacktestSettings`; a model starts from the rules it was trained with
     :raises BadInput: for a policy, stretch or setting that cannot be used
     """
-    backtest = _created(owner, model, baseline, series, from_ms, to_ms, settings or {}, by)
+    backtest = _created(owner, model, baseline, council, series, from_ms, to_ms, settings or {}, by)
     transaction.on_commit(partial(enqueue_backtest, backtest.pk))
     return backtest
 
@@ -55,7 +56,14 @@ def backtest_now(*, tick: Callable[[float], None] | None = None, **asked: Any) -
 
     :raises BadInput: as `start_backtest`, or when the backtest fails
     """
-    asked = {"model": None, "baseline": "", "from_ms": None, "to_ms": None, "by": None} | asked
+    asked = {
+        "model": None,
+        "baseline": "",
+        "council": None,
+        "from_ms": None,
+        "to_ms": None,
+        "by": None,
+    } | asked
     asked["settings"] = asked.get("settings") or {}
     backtest = _created(**asked)
     backtest = run_backtest(backtest.pk, tick)
@@ -66,7 +74,7 @@ def backtest_now(*, tick: Callable[[float], None] | None = None, **asked: Any) -
 
 def run_backtest(backtest_id: int, tick: Callable[[float], None] | None = None) -> Backtest:
     """Compute one unfinished backtest and store its outcome, done or failed; a finished one is left alone."""
-    backtest = Backtest.objects.select_related("model__series", "series").get(pk=backtest_id)
+    backtest = Backtest.objects.select_related("model__series", "council", "series").get(pk=backtest_id)
     if backtest.status not in (JobStatus.QUEUED, JobStatus.RUNNING):
         return backtest
     backtest.status = JobStatus.RUNNING
@@ -87,7 +95,7 @@ def run_backtest(backtest_id: int, tick: Callable[[float], None] | None = None) 
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class Plan:
     """A backtest ready to run."""
 
     policy: Policy
@@ -100,45 +108,57 @@ def _created(
     owner: Any,
     model: TrainedModel | None,
     baseline: str,
+    council: Council | None,
     series: Series,
     from_ms: int | None,
     to_ms: int | None,
     settings: dict[str, Any],
     by: Any,
 ) -> Backtest:
-    if (model is None) == (not baseline):
-        raise BadInput("name either a model or a baseline", "model")
+    if sum((model is not None, council is not None, bool(baseline))) != 1:
+        raise BadInput("name a model, a baseline or a council, and only one of them", "model")
+    start, end = stretch(series, from_ms, to_ms)
+    wanted = Backtest(owner=owner, model=model, baseline=baseline, council=council, series=series)
+    wanted.from_ms, wanted.to_ms, wanted.settings = start, end, settings
+    plan = planned(wanted)
+    wanted.settings, wanted.policy_hash = plan.settings.model_dump(mode="json"), plan.policy.policy_hash
+    wanted.from_ms = int(plan.candles.open_ms[plan.first])
+    wanted.to_ms = int(plan.candles.open_ms[-1]) + series.interval_ms
+    with transaction.atomic():
+        wanted.save()
+        record(by or owner, "backtest.start", wanted, policy=wanted.policy_name)
+    return wanted
+
+
+def stretch(series: Series, from_ms: int | None, to_ms: int | None) -> tuple[int, int]:
+    """Return the stretch of a series that is meant, epoch ms, its end excluded.
+
+    :raises BadInput: when the series is empty or the stretch ends before it starts
+    """
     if series.first_ms is None or series.last_ms is None:
         raise BadInput(f"series {series.pk} holds no candles yet: import some first", "series")
     start = series.first_ms if from_ms is None else from_ms
     end = series.last_ms + series.interval_ms if to_ms is None else to_ms
     if start >= end:
         raise BadInput("from must be earlier than to", "from_ms")
-    wanted = Backtest(owner=owner, model=model, baseline=baseline, series=series, from_ms=start, to_ms=end)
-    wanted.settings = settings
-    plan = _plan(wanted)
-    wanted.settings, wanted.policy_hash = plan.settings.model_dump(mode="json"), plan.policy.policy_hash
-    wanted.from_ms = int(plan.candles.open_ms[plan.first])
-    wanted.to_ms = int(plan.candles.open_ms[-1]) + series.interval_ms
-    with transaction.atomic():
-        wanted.save()
-        record(by or owner, "backtest.start", wanted, policy=model.name if model else baseline)
-    return wanted
+    return start, end
 
 
-def _plan(backtest: Backtest) -> _Plan:
-    """:raises BadInput: when the policy, the stretch and the settings do not fit together"""
-    series, model = backtest.series, backtest.model
-    trained_with = Trading(**model.spec["trading"]) if model else None
-    settings = BacktestSettings.parse(backtest.settings, trading=trained_with)
-    if model is not None:
-        if settings.params:
-            raise BadInput(f"there is no backtest setting {next(iter(settings.params))!r}", "settings")
-        if model.series.interval_ms != series.interval_ms:
-            raise BadInput(
-                f"{model.name} learned on {model.series.interval} bars, {series} has others", "series"
-            )
-    policy = load_model(model) if model else rule(backtest.baseline, **settings.params)
+def planned(backtest: Backtest) -> Plan:
+    """Return how a backtest would run.
+
+    :raises BadInput: when the policy, the stretch and the settings do not fit together
+    """
+    series, model, council = backtest.series, backtest.model, backtest.council
+    if council is not None:
+        settings, policy = _council_plan(backtest, council)
+    else:
+        trained_with = Trading(**model.spec["trading"]) if model else None
+        settings = BacktestSettings.parse(backtest.settings, trading=trained_with)
+        if model is not None:
+            _refuse_params(settings)
+            _check_interval(model.name, model.series.interval_ms, series)
+        policy = load_model(model) if model else rule(backtest.baseline, **settings.params)
     needs = policy.observation
     candles = _with_warmup(series, backtest.from_ms, backtest.to_ms, needs.history_bars)
     require_volume(candles, needs.feature_set, series)
@@ -149,7 +169,33 @@ def _plan(backtest: Backtest) -> _Plan:
             "two more are needed to decide and trade on",
             "from_ms",
         )
-    return _Plan(policy, settings, candles, first)
+    return Plan(policy, settings, candles, first)
+
+
+def _council_plan(backtest: Backtest, council: Council) -> tuple[BacktestSettings, Policy]:
+    """Return settings and policy of a council; its models' own rules count where all learned by the same."""
+    rules = [
+        member.model.spec["trading"] for member in council.members.select_related("model") if member.model
+    ]
+    alike = Trading(**rules[0]) if rules and all(one == rules[0] for one in rules) else None
+    settings = BacktestSettings.parse(backtest.settings, trading=alike)
+    _refuse_params(settings)
+    if settings.decision["sample"]:
+        raise BadInput("a council draws nothing by chance: leave sample out", "sample")
+    _check_interval(str(council), council.interval_ms, backtest.series)
+    policy = councils.load(council)
+    councils.require_quorum(council, policy)
+    return settings, policy
+
+
+def _refuse_params(settings: BacktestSettings) -> None:
+    if settings.params:
+        raise BadInput(f"there is no backtest setting {next(iter(settings.params))!r}", "settings")
+
+
+def _check_interval(name: str, learned_ms: int | None, series: Series) -> None:
+    if learned_ms is not None and learned_ms != series.interval_ms:
+        raise BadInput(f"{name} learned on {interval_name(learned_ms)} bars, {series} has others", "series")
 
 
 def _with_warmup(series: Series, from_ms: int, to_ms: int, history: int) -> Candles:
@@ -163,24 +209,43 @@ def _with_warmup(series: Series, from_ms: int, to_ms: int, history: int) -> Cand
 
 
 def _compute(backtest: Backtest, tick: Callable[[float], None] | None) -> None:
-    plan, series = _plan(backtest), backtest.series
-    feature_set = plan.policy.observation.feature_set
-    rows = features.cached(series.fingerprint, plan.candles, feature_set)
-    require_values(rows, feature_set, plan.candles)
+    plan = planned(backtest)
     run = simulate(
         plan.candles,
-        rows,
+        rows_of(plan, backtest.series),
         Decider(plan.policy, plan.settings.decision_settings()),
         plan.settings.env_settings(),
         first=plan.first,
         limits=plan.settings.limits,
         tick=tick,
     )
-    made = report(run, plan.settings, seen(backtest.model, backtest))
+    made = report(run, plan.settings, history(backtest, plan.policy))
     backtest.metrics, backtest.curve, backtest.trades = made.metrics, made.curve, made.trades
     backtest.assumptions = made.assumptions
     backtest.data_fingerprint = archive.fingerprint(plan.candles[plan.first :])
     backtest.policy_hash, backtest.code_version = plan.policy.policy_hash, provenance.code_version()
+
+
+def rows_of(plan: Plan, series: Series) -> np.ndarray:
+    """Return the raw features of a plan's candles, float64 (n, F).
+
+    :raises BadInput: naming the first feature and bar without a value
+    """
+    feature_set = plan.policy.observation.feature_set
+    rows = features.cached(series.fingerprint, plan.candles, feature_set)
+    require_values(rows, feature_set, plan.candles)
+    return rows
+
+
+def history(backtest: Backtest, policy: Policy) -> list[str]:
+    """Return, as sentences, what has been seen of the tested stretch, and which members could not vote."""
+    if backtest.council is None:
+        return seen(backtest.model, backtest)
+    members = backtest.council.members.select_related("model__series")
+    said = [f"{row.name}: {line}" for row in members if row.model for line in seen(row.model, backtest)]
+    absent = getattr(policy, "absent", ())
+    left_out = [f"WARNING: {one.name} is left out of every vote: {one.reason}." for one in absent]
+    return [*left_out, *(said or ["Fixed rules only: they have learned from no data."])]
 
 
 def seen(model: TrainedModel | None, backtest: Backtest) -> list[str]:

@@ -3,7 +3,7 @@
 from django_q.brokers import get_broker
 from django_q.tasks import async_task
 
-from agents.models import Backtest, JobStatus, TrainingRun
+from agents.models import Backtest, CouncilReview, JobStatus, TrainingRun
 from agents.models.run import Desired
 from market import leases
 from market.models import Lease
@@ -22,6 +22,12 @@ def enqueue_backtest(backtest_id: int) -> None:
     """Ask the `default` workers for a backtest; asked twice is harmless."""
     _asked(f"backtest:{backtest_id}")
     async_task("agents.tasks.backtest", backtest_id)
+
+
+def enqueue_review(review_id: int) -> None:
+    """Ask the `default` workers for a review of a council; asked twice is harmless."""
+    _asked(f"council-review:{review_id}")
+    async_task("agents.tasks.council_review", review_id)
 
 
 def requeue_lost_runs() -> int:
@@ -44,7 +50,12 @@ def requeue_lost_runs() -> int:
     if lost_tests and get_broker(DEFAULT).queue_size() == 0:
         for pk in lost_tests:
             enqueue_backtest(pk)
-    return len(lost) + len(lost_tests)
+    reviews = CouncilReview.objects.unfinished().values_list("pk", flat=True)
+    lost_reviews = [pk for pk in reviews if _is_forgotten(f"council-review:{pk}")]
+    if lost_reviews and get_broker(DEFAULT).queue_size() == 0:
+        for pk in lost_reviews:
+            enqueue_review(pk)
+    return len(lost) + len(lost_tests) + len(lost_reviews)
 
 
 def _asked(lease_name: str) -> None:

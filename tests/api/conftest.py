@@ -51,6 +51,8 @@ def world(ada):
         "training-runs": run,
         "models": session.model,
         "backtests": factories.BacktestFactory(owner=ada),
+        "council": (review := factories.ReviewFactory(owner=ada)).council,
+        "council-reviews": review,
         "series": run.series,
         "imports": factories.ImportFactory(owner=ada),
         "accounts": session.account,

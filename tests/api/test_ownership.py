@@ -7,8 +7,9 @@ from market.web.roles import Role
 from tests import factories
 from tests.api.conftest import client_of
 
-KINDS = ["sessions", "training-runs", "models", "backtests", "series", "imports", "accounts", "risk-profiles",
-         "alerts", "alert-channels", "alert-rules", "alert-deliveries"]  # fmt: skip
+KINDS = ["sessions", "training-runs", "models", "backtests", "council", "council-reviews", "series",
+         "imports", "accounts", "risk-profiles", "alerts", "alert-channels", "alert-rules",
+         "alert-deliveries"]  # fmt: skip
 PARTS = {
     "sessions": ["decisions", "orders", "fills", "days", "equity", "stream"],
     "training-runs": ["metrics"],
@@ -17,6 +18,7 @@ ACTS = {
     "sessions": ["pause", "resume", "stop", "flatten"],
     "training-runs": ["cancel", "resume"],
     "models": ["promote"],
+    "council": ["archive"],
     "accounts": ["check"],
     "alerts": ["acknowledge", "close"],
     "alert-channels": ["test"],
@@ -74,6 +76,8 @@ def test_a_viewer_may_not_act(world, ada, kind, act):
         "sessions",
         "training-runs",
         "backtests",
+        "council",
+        "council-reviews",
         "imports",
         "accounts",
         "risk-profiles",
@@ -104,6 +108,17 @@ def test_a_session_cannot_be_started_with_foreign_things(foreign, world):
 def test_a_backtest_cannot_use_a_foreign_series(foreign, world):
     body = {"baseline": "momentum", "series": world["series"].pk}
     assert foreign.post(address("backtests"), body, format="json").status_code == 404
+
+
+def test_a_council_cannot_seat_a_foreign_model(foreign, world):
+    body = {"name": "theirs", "members": [{"model": world["models"].pk}]}
+    assert foreign.post(address("council"), body, format="json").status_code == 404
+
+
+@pytest.mark.parametrize("kind", ["backtests", "council-reviews"])
+def test_a_foreign_council_cannot_be_asked(foreign, world, kind):
+    body = {"council": world["council"].pk, "series": world["series"].pk}
+    assert foreign.post(address(kind), body, format="json").status_code == 404
 
 
 def test_superusers_see_everything(world):

@@ -14,13 +14,21 @@ def test_the_description_is_made_without_warnings(schema):
 
 
 def test_every_post_that_starts_something_has_an_idempotency_key(schema):
-    for path in ("sessions", "training-runs", "backtests", "accounts", "imports"):
+    for path in (
+        "sessions",
+        "training-runs",
+        "backtests",
+        "council",
+        "council-reviews",
+        "accounts",
+        "imports",
+    ):
         names = [parameter["name"] for parameter in schema["paths"][f"/api/v1/{path}/"]["post"]["parameters"]]
         assert "Idempotency-Key" in names
 
 
 def test_starting_things_is_shown_by_example(schema):
-    for path in ("sessions", "training-runs", "backtests", "accounts"):
+    for path in ("sessions", "training-runs", "backtests", "council", "council-reviews", "accounts"):
         body = schema["paths"][f"/api/v1/{path}/"]["post"]["requestBody"]["content"]["application/json"]
         assert body["examples"]
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from agents.api import only_one_policy
 from agents.policies import BASELINES
 from market.candles import MS, interval_name
 from market.web.amounts import AmountField
@@ -33,8 +34,8 @@ class SessionSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = LiveSession
-        fields = ("id", "name", "status", "risk_state", "note", "model", "baseline", "account", "pair",
-                  "interval", "risk", "settings", "duration_s", "equity", "capital", "cash", "held",
+        fields = ("id", "name", "status", "risk_state", "note", "model", "baseline", "council", "account",
+                  "pair", "interval", "risk", "settings", "duration_s", "equity", "capital", "cash", "held",
                   "entry_price", "fees", "realised", "price", "price_ms", "peak_equity", "day_equity",
                   "stop_price", "take_price", "last_bar_ms", "flatten_wanted", "created_at", "started_ms",
                   "stopped_ms", "turn_at")  # fmt: skip
@@ -90,6 +91,7 @@ class SessionDetailSerializer(SessionSerializer):
 class SessionRequest(serializers.Serializer):
     model = serializers.IntegerField(required=False, min_value=1, max_value=BIGGEST)
     baseline = serializers.ChoiceField(required=False, choices=sorted(BASELINES))
+    council = serializers.IntegerField(required=False, min_value=1, max_value=BIGGEST)
     account = serializers.IntegerField(min_value=1, max_value=BIGGEST)
     pair = serializers.CharField(max_length=30)
     interval = serializers.ChoiceField(choices=list(MS))
@@ -100,9 +102,7 @@ class SessionRequest(serializers.Serializer):
     settings = serializers.DictField(required=False)
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
-        if ("model" in given) == ("baseline" in given):
-            raise serializers.ValidationError({"model": "Give either a model or a baseline."})
-        return given
+        return only_one_policy(given)
 
 
 class StopRequest(serializers.Serializer):
@@ -113,12 +113,15 @@ class DecisionSerializer(serializers.ModelSerializer):
     price = AmountField()
     probabilities = serializers.ListField(child=serializers.FloatField(), read_only=True)
     portfolio = serializers.ListField(child=serializers.FloatField(), read_only=True)
+    votes = serializers.DictField(
+        read_only=True, help_text="Of a council: every member's vote, and why it held; else empty"
+    )
 
     class Meta:
         model = Decision
         fields = ("id", "bar_ms", "decided_ms", "price", "action", "target", "probabilities", "value",
-                  "confidence", "gate_reason", "risk_reason", "portfolio", "observation_hash", "model_hash",
-                  "latency_us")  # fmt: skip
+                  "confidence", "gate_reason", "risk_reason", "portfolio", "votes", "observation_hash",
+                  "model_hash", "latency_us")  # fmt: skip
 
 
 class OrderSerializer(serializers.ModelSerializer):

@@ -13,7 +13,7 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents.models import TrainedModel
+from agents.models import Council, TrainedModel
 from market.web import sse
 from market.web.idempotency import HEADER, idempotent
 from market.web.ownership import ReadOnly, visible
@@ -59,7 +59,7 @@ def part(serializer: type[serializers.Serializer]) -> Any:
 class SessionViewSet(ReadOnly):
     queryset = LiveSession.objects.all()
     serializer_class = SessionSerializer
-    filterset_fields = ("status", "risk_state", "account", "model", "pair", "name")
+    filterset_fields = ("status", "risk_state", "account", "model", "council", "pair", "name")
 
     def get_queryset(self) -> QuerySet:
         if getattr(self, "swagger_fake_view", False):
@@ -173,7 +173,8 @@ class SessionViewSet(ReadOnly):
 
     def _objects(self, given: dict[str, Any]) -> dict[str, Any]:
         """Replace ids by the caller's own rows."""
-        for name, model in (("model", TrainedModel), ("account", Account), ("risk", RiskProfile)):
+        kinds = {"model": TrainedModel, "council": Council, "account": Account, "risk": RiskProfile}
+        for name, model in kinds.items():
             if given.get(name) is not None:
                 given[name] = get_object_or_404(visible(model, self.request.user), pk=given[name])
         return given

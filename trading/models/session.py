@@ -2,9 +2,9 @@
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
 
-from agents.models import TrainedModel
+from agents.models import Council, TrainedModel
+from agents.models.council import one_policy
 from market.models import OwnedQuerySet
 from trading.models.account import MONEY, Account
 from trading.models.risk import RiskProfile
@@ -42,6 +42,7 @@ class LiveSession(models.Model):
     name = models.CharField(max_length=120)
     model = models.ForeignKey(TrainedModel, models.PROTECT, null=True, blank=True, related_name="sessions")
     baseline = models.CharField(max_length=40, blank=True, default="")
+    council = models.ForeignKey(Council, models.PROTECT, null=True, blank=True, related_name="sessions")
     account = models.ForeignKey(Account, models.PROTECT, related_name="sessions")
     pair = models.CharField(max_length=30)
     interval_ms = models.PositiveBigIntegerField()
@@ -94,14 +95,14 @@ class LiveSession(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(model__isnull=False) ^ ~Q(baseline=""), name="session_of_one_policy"
-            )
-        ]
+        constraints = [models.CheckConstraint(condition=one_policy(), name="session_of_one_policy")]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def policy_name(self) -> str:
+        return str(self.model or self.council or self.baseline)
 
     @property
     def lease_name(self) -> str:
@@ -126,6 +127,7 @@ class Decision(models.Model):
     risk_reason = models.CharField(max_length=200, blank=True)
     features = models.JSONField(default=list)  # raw feature row of the bar, in the order of the model's set
     portfolio = models.JSONField(default=list)  # the portfolio part of the observation
+    votes = models.JSONField(default=dict)  # of a council: every member's vote, and why it held; else empty
     warm_from_ms = models.BigIntegerField(default=0)  # first bar its feature stream was fed
     observation_hash = models.CharField(max_length=64)
     model_hash = models.CharField(max_length=64)

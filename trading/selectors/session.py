@@ -21,7 +21,7 @@ def with_latest(sessions: QuerySet[LiveSession]) -> QuerySet[LiveSession]:
     """Annotate `latest_equity` and `decided_ms`; no query per row."""
     points = EquityPoint.objects.filter(session=OuterRef("pk")).order_by("-at_ms")
     decisions = Decision.objects.filter(session=OuterRef("pk")).order_by("-bar_ms")
-    return sessions.select_related("account", "model", "risk").annotate(
+    return sessions.select_related("account", "model", "council", "risk").annotate(
         latest_equity=Subquery(points.values("equity")[:1]),
         decided_ms=Subquery(decisions.values("decided_ms")[:1]),
     )
@@ -64,7 +64,7 @@ def live_state(session: LiveSession) -> dict[str, Any]:
 
 def session_facts(session: LiveSession) -> dict[str, Any]:
     """Return what does not change while the page is open."""
-    return {"policy": session.model.name if session.model else f"baseline: {session.baseline}"}
+    return {"policy": f"baseline: {session.baseline}" if session.baseline else session.policy_name}
 
 
 def distances(figures: Figures) -> list[dict[str, Any]]:

@@ -5,7 +5,8 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from agents.models import TrainedModel
+from agents import councils
+from agents.models import Council, TrainedModel
 from agents.policies.port import Policy
 from market.candles import MS, interval_name
 from market.errors import BadInput, Conflict
@@ -32,6 +33,7 @@ def start_session(
     name: str = "",
     model: TrainedModel | None = None,
     baseline: str = "",
+    council: Council | None = None,
     risk: RiskProfile | None = None,
     settings: dict[str, Any] | None = None,
     duration_s: int | None = None,
@@ -52,11 +54,13 @@ def start_session(
         raise BadInput(f"the name must have at most {LONGEST_NAME} characters", field="name")
     capital = _amount(capital)
     _check_duration(duration_s)
-    if (model is None) == (not baseline):
-        raise BadInput("choose either a model or a baseline", field="model")
-    interval_ms = _interval_ms(interval, model)
+    if sum((model is not None, council is not None, bool(baseline))) != 1:
+        raise BadInput("choose either a model or a baseline or a council", field="model")
+    interval_ms = _interval_ms(interval, model or council)
     profile = risk or default_profile(owner)
-    policy = policy_of(model, baseline, settings)
+    policy = policy_of(model, baseline, settings, council)
+    if council is not None:
+        councils.require_quorum(council, policy)
     decision_settings(profile, settings)
     Execution.from_dict(settings)
     if not account.is_active:
@@ -65,9 +69,9 @@ def start_session(
     _check_not_driven(account, pair)
     wanted = LiveSession(
         owner=owner,
-        name=name or _name(model, baseline, pair),
         model=model,
         baseline=baseline,
+        council=council,
         account=account,
         pair=pair,
         interval_ms=interval_ms,
@@ -76,6 +80,7 @@ def start_session(
         duration_s=duration_s,
         capital=capital,
     )
+    wanted.name = name or f"{wanted.policy_name} on {pair}"[:LONGEST_NAME]
     _check_venue(wanted)
     return _write(wanted, by)
 
@@ -102,14 +107,10 @@ def _write(session: LiveSession, by: Any) -> LiveSession:
         detail={
             "pair": session.pair,
             "account": session.account_id,
-            "policy": str(session.model or session.baseline),
+            "policy": session.policy_name,
         },
     )
     return session
-
-
-def _name(model: TrainedModel | None, baseline: str, pair: str) -> str:
-    return f"{model.name if model else baseline} on {pair}"[:LONGEST_NAME]
 
 
 def _amount(capital: Decimal | str | float | None) -> Decimal | None:
@@ -129,12 +130,17 @@ def _check_duration(duration_s: int | None) -> None:
         raise BadInput("the duration must be from 1 second to 10 years, or open-ended", field="duration_s")
 
 
-def _interval_ms(interval: str, model: TrainedModel | None) -> int:
+def _interval_ms(interval: str, learner: TrainedModel | Council | None) -> int:
     if interval not in MS or MS[interval] < 1000:
         raise BadInput(f"there is no interval {interval!r}; use one of {', '.join(MS)}", field="interval")
-    if model is not None and MS[interval] != model.series.interval_ms:
-        learned = interval_name(model.series.interval_ms)
-        raise BadInput(f"{model} has learned on {learned} bars and cannot trade {interval}", field="interval")
+    learned_ms = learner.interval_ms if isinstance(learner, Council) else None
+    if isinstance(learner, TrainedModel):
+        learned_ms = learner.series.interval_ms
+    if learned_ms is not None and MS[interval] != learned_ms:
+        learned = interval_name(learned_ms)
+        raise BadInput(
+            f"{learner} has learned on {learned} bars and cannot trade {interval}", field="interval"
+        )
     return MS[interval]
 
 

@@ -103,7 +103,7 @@ def decision(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _own(request: HttpRequest, pk: int) -> LiveSession:
     return get_object_or_404(
-        visible(LiveSession, request.user).select_related("account", "risk", "model"), pk=pk
+        visible(LiveSession, request.user).select_related("account", "risk", "model", "council"), pk=pk
     )
 
 

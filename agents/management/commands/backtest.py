@@ -1,4 +1,4 @@
-"""`manage.py backtest MODEL|baseline:NAME`: test a policy on stored candles, here and now."""
+"""`manage.py backtest MODEL|baseline:NAME|council:NAME`: test a policy on stored candles, here and now."""
 
 from typing import Any
 
@@ -18,10 +18,12 @@ SHOWN = ("total_return", "benchmark_return", "annual_return", "sharpe", "sortino
 
 
 class Command(ProductCommand):
-    help = "Test a model or a fixed rule on stored candles; the result is also on the backtest's page."
+    help = "Test a model, a fixed rule or a council on stored candles; the result is also on a page."
 
     def arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("policy", help=f"a model's id or name, or baseline:{'|'.join(BASELINES)}")
+        parser.add_argument(
+            "policy", help=f"a model's id or name, council:NAME, or baseline:{'|'.join(BASELINES)}"
+        )
         add_series_arguments(parser)
         parser.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="fee_rate, confidence, fast …"
@@ -30,15 +32,14 @@ class Command(ProductCommand):
     def run(self, **options: Any) -> dict[str, Any]:
         owner = acting_user(options["user"])
         name = options["policy"]
-        is_rule = name.startswith("baseline:")
-        model = None if is_rule else selectors.model_named(owner, name)
+        policy = selectors.policy_named(owner, name)
+        model = policy["model"]
         series = model.series if model and not (options["series"] or options["pair"]) else None
         if series is None:
             series = find_series(owner, **{k: options[k] for k in ("series", "source", "pair", "interval")})
         done = services.backtest_now(
             owner=owner,
-            model=model,
-            baseline=name.partition(":")[2] if is_rule else "",
+            **policy,
             series=series,
             from_ms=epoch_ms(options["from"], "from"),
             to_ms=epoch_ms(options["to"], "to"),

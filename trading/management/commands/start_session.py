@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from agents.policies import BASELINES
-from agents.selectors import model_named
-from market.candles import interval_name
+from agents.selectors import policy_named
+from market.candles import MS, interval_name
 from market.commands import ProductCommand, user_named
 from market.errors import BadInput
 from trading import services
@@ -17,11 +17,14 @@ from trading.lookup import profile_named
 
 
 class Command(ProductCommand):
-    help = "Start a live session. The workers (manage.py workers) take it up within seconds."
+    help = (
+        "Start a live session of a model, a fixed rule or a council. The workers (manage.py workers) take it "
+        "up within seconds."
+    )
 
     def arguments(self, parser: CommandParser) -> None:
         policy = parser.add_mutually_exclusive_group(required=True)
-        policy.add_argument("--model", help="id or name of a trained model")
+        policy.add_argument("--model", help="id or name of a trained model, or council:NAME")
         policy.add_argument("--baseline", help=" | ".join(BASELINES))
         parser.add_argument("--account", required=True, help="id or name")
         parser.add_argument("--pair", required=True, help="as the venue spells it, BTC/USD")
@@ -38,16 +41,14 @@ class Command(ProductCommand):
     def run(self, **options: Any) -> dict[str, Any]:
         account = account_named(options["account"], user=options["user"])
         owner = user_named(options["user"]) or account.owner
-        model = model_named(owner, options["model"]) if options["model"] else None
-        interval = options["interval"] or (interval_name(model.series.interval_ms) if model else "1m")
+        policy = policy_named(owner, options["model"] or f"baseline:{options['baseline']}")
         session = services.start_session(
             owner=owner,
             name=options["name"],
-            model=model,
-            baseline=options["baseline"] or "",
+            **policy,
             account=account,
             pair=options["pair"],
-            interval=interval,
+            interval=options["interval"] or interval_name(learned_ms(policy) or MS["1m"]),
             risk=profile_named(options["risk"], owner) if options["risk"] else None,
             settings=settings_of(options["set"]),
             duration_s=seconds_of(options["duration"]),
@@ -56,6 +57,13 @@ class Command(ProductCommand):
         )
         self.say(f"session {session.pk} ({session}) is {session.status}")
         return {"id": session.pk, "name": session.name, "status": session.status}
+
+
+def learned_ms(policy: dict[str, Any]) -> int | None:
+    """Return the length of the bars a policy learned on; None where nothing was learned."""
+    if policy["council"] is not None:
+        return policy["council"].interval_ms
+    return policy["model"].series.interval_ms if policy["model"] is not None else None
 
 
 def settings_of(pairs: list[str]) -> dict[str, Any]:
