@@ -2,19 +2,29 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectMultipleWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
 )
 
 from agents import services
-from agents.forms import TrainingForm
-from agents.models import Backtest, TrainedModel, TrainingMetric, TrainingRun
+from agents.forms import CouncilForm, ReviewForm, TrainingForm
+from agents.models import (
+    Backtest,
+    Council,
+    CouncilMember,
+    CouncilReview,
+    TrainedModel,
+    TrainingMetric,
+    TrainingRun,
+)
 from market.web.admin import OwnedAdmin, ServiceAdmin, ServiceForm, confirmed
 
 WIDGETS = {
@@ -26,7 +36,24 @@ WIDGETS = {
     "since": UnfoldAdminTextInputWidget,
     "until": UnfoldAdminTextInputWidget,
     "overrides": UnfoldAdminTextareaWidget,
+    "members": UnfoldAdminSelectMultipleWidget,
+    "method": UnfoldAdminSelectWidget,
+    "combine": UnfoldAdminSelectWidget,
+    "quorum": UnfoldAdminIntegerFieldWidget,
+    "weights": UnfoldAdminTextareaWidget,
+    "council": UnfoldAdminSelectWidget,
+    "from_ms": UnfoldAdminTextInputWidget,
+    "to_ms": UnfoldAdminTextInputWidget,
 }
+
+
+def dress(form: forms.BaseForm) -> None:
+    """Give the fields of a form of the pages the admin's clothes."""
+    for name, field in form.fields.items():
+        choices = getattr(field, "choices", None)
+        field.widget = WIDGETS[name]()
+        if choices is not None:
+            field.widget.choices = choices
 
 
 class RunForm(TrainingForm, ServiceForm):
@@ -38,12 +65,7 @@ class RunForm(TrainingForm, ServiceForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, user=self.request.user, **kwargs)
-        for name, widget in WIDGETS.items():
-            field = self.fields[name]
-            choices = getattr(field, "choices", None)
-            field.widget = widget()
-            if choices is not None:
-                field.widget.choices = choices
+        dress(self)
 
     def act(self, user: Any, given: dict[str, Any]) -> TrainingRun:
         return services.start_training(owner=user, name=given["name"], spec=self.spec(), by=user)
@@ -124,3 +146,65 @@ class MetricAdmin(OwnedAdmin):
     owner_path = "run__owner"
     list_display = ("run", "step", "at")
     list_select_related = ("run",)
+
+
+class NewCouncil(CouncilForm, ServiceForm):
+    """The council form of the pages, in the admin's clothes."""
+
+    class Meta:
+        model = Council
+        fields = ("name",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, user=self.request.user, **kwargs)
+        dress(self)
+
+    def act(self, user: Any, given: dict[str, Any]) -> Council:
+        seats = self.seats()
+        given = {name: given[name] for name in ("name", "method", "combine", "quorum")}
+        return services.create_council(owner=user, members=seats, by=user, **given)
+
+
+@admin.register(Council)
+class CouncilAdmin(ServiceAdmin):
+    add_form = NewCouncil
+    list_display = ("name", "method", "combine", "quorum", "is_archived", "owner", "created_at")
+    list_filter = ("method", "is_archived")
+    search_fields = ("name",)
+    list_select_related = ("owner",)
+    actions = ("archive",)
+
+    @confirmed("Archive", "These councils leave the lists; sessions that use them go on.", done="archived")
+    def archive(self, request: HttpRequest, council: Council) -> None:
+        services.archive_council(council, by=request.user)
+
+
+@admin.register(CouncilMember)
+class MemberAdmin(OwnedAdmin):
+    owner_path = "council__owner"
+    list_display = ("name", "council", "model", "baseline", "weight")
+    list_select_related = ("council", "model")
+
+
+class NewReview(ReviewForm, ServiceForm):
+    """The review form of the pages, in the admin's clothes."""
+
+    class Meta:
+        model = CouncilReview
+        fields = ("council", "series")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, user=self.request.user, **kwargs)
+        dress(self)
+
+    def act(self, user: Any, given: dict[str, Any]) -> CouncilReview:
+        return services.start_review(owner=user, by=user, **given)
+
+
+@admin.register(CouncilReview)
+class ReviewAdmin(ServiceAdmin):
+    add_form = NewReview
+    list_display = ("council", "status", "share_done", "series", "owner", "created_at")
+    list_filter = ("status", "series")
+    list_select_related = ("council", "series", "owner")
+    exclude = ("curve",)

@@ -4,9 +4,13 @@ from typing import Any
 
 from django import forms
 
-from agents.models import TrainedModel
+from agents import selectors
+from agents.models import Council, TrainedModel
 from agents.policies import BASELINES
-from agents.spec import PRESETS, apply_overrides
+from agents.policies.council import COMBINES, METHODS
+from agents.services import Seat
+from agents.spec import PRESETS, apply_overrides, key_values
+from market.errors import BadInput
 from market.models import Series
 from market.web.fields import MomentField
 from market.web.ownership import visible
@@ -69,25 +73,39 @@ class TrainingForm(forms.Form):
         return apply_overrides(spec, lines)
 
 
-def policy_choices(user: Any) -> list[tuple[str, list[tuple[str, str]]]]:
+def member_choices(user: Any) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return models and fixed rules as one grouped choice; values are `model:ID` and `baseline:NAME`."""
     models = visible(TrainedModel, user).exclude(status="archived").values_list("pk", "name")
     rules = [(f"baseline:{name}", name.replace("_", " ")) for name in BASELINES]
     return [("Trained models", [(f"model:{pk}", name) for pk, name in models]), ("Fixed rules", rules)]
 
 
+def policy_choices(user: Any) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return what can decide: `member_choices`, and councils as `council:ID`."""
+    rows = selectors.councils(user).values_list("pk", "name")
+    return [*member_choices(user), ("Councils", [(f"council:{pk}", name) for pk, name in rows])]
+
+
 class PolicyField(forms.ChoiceField):
-    """Cleans to {"model": TrainedModel | None, "baseline": str}; lists only what the user may see."""
+    """Cleans to {"model", "baseline", "council"}, one of them given; lists only what the user may see."""
 
     def clean(self, value: Any) -> dict[str, Any]:
-        kind, _, name = super().clean(value).partition(":")
-        if kind == "model":
-            return {"model": TrainedModel.objects.get(pk=int(name)), "baseline": ""}
-        return {"model": None, "baseline": name}
+        return chosen(super().clean(value))
+
+
+def chosen(value: str) -> dict[str, Any]:
+    """Return the policy that a value of `policy_choices` stands for."""
+    kind, _, name = value.partition(":")
+    found: dict[str, Any] = {"model": None, "baseline": "", "council": None}
+    if kind == "model":
+        return found | {"model": TrainedModel.objects.get(pk=int(name))}
+    if kind == "council":
+        return found | {"council": Council.objects.get(pk=int(name))}
+    return found | {"baseline": name}
 
 
 class BacktestForm(forms.Form):
-    policy = PolicyField(label="Model or fixed rule")
+    policy = PolicyField(label="Model, fixed rule or council")
     series = SeriesChoice(queryset=Series.objects.none(), label="Candles")
     from_ms = MomentField(required=False, label="From (UTC)", help_text="Empty: the first candle.")
     to_ms = MomentField(
@@ -99,4 +117,72 @@ class BacktestForm(forms.Form):
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["policy"].choices = policy_choices(user)  # type: ignore[attr-defined]
+        self.fields["series"].queryset = visible(Series, user).exclude(rows=0)  # type: ignore[attr-defined]
+
+
+class CouncilForm(forms.Form):
+    name = forms.CharField(max_length=100)
+    members = forms.MultipleChoiceField(help_text="Models that learned on the same bars, and fixed rules.")
+    method = forms.ChoiceField(
+        choices=[(name, f"{name}: {about}") for name, about in METHODS.items()], initial="majority"
+    )
+    combine = forms.ChoiceField(
+        choices=[(name, f"{name}: {about}") for name, about in COMBINES.items()],
+        initial="votes",
+        label="What counts",
+    )
+    quorum = forms.IntegerField(
+        min_value=1, required=False, help_text="Members that must be able to vote. Empty: over half."
+    )
+    weights = forms.CharField(
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "placeholder": "my model=1.5\nsma_crossover=0.5"}),
+        help_text="One name=weight per line. Where weights count, a model without one has its validated Sharpe.",
+    )
+
+    def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["members"].choices = member_choices(user)  # type: ignore[attr-defined]
+
+    def seats(self) -> list[Seat]:
+        """Return the members of a valid form.
+
+        :raises BadInput: for a weight that is no number or belongs to nobody chosen
+        """
+        lines = [line.strip() for line in self.cleaned_data["weights"].splitlines() if line.strip()]
+        weights = _weights(lines)
+        seats = []
+        for value in self.cleaned_data["members"]:
+            policy = chosen(value)
+            name = policy["model"].name if policy["model"] else policy["baseline"]
+            seats.append(
+                Seat(model=policy["model"], baseline=policy["baseline"], weight=weights.pop(name, None))
+            )
+        if weights:
+            raise BadInput(f"{next(iter(weights))!r} is no member that was chosen", "weights")
+        return seats
+
+
+def _weights(lines: list[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, weight in key_values(lines).items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float):
+            raise BadInput(f"the weight of {name} must be a number, not {weight!r}", "weights")
+        found[name] = float(weight)
+    return found
+
+
+class ReviewForm(forms.Form):
+    council = forms.ModelChoiceField(queryset=Council.objects.none())
+    series = SeriesChoice(queryset=Series.objects.none(), label="Candles")
+    from_ms = MomentField(required=False, label="From (UTC)", help_text="Empty: the first candle.")
+    to_ms = MomentField(
+        required=False,
+        label="To (UTC)",
+        help_text="Empty: the last candle. Choose candles the models have not learned from.",
+    )
+
+    def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["council"].queryset = selectors.councils(user)  # type: ignore[attr-defined]
         self.fields["series"].queryset = visible(Series, user).exclude(rows=0)  # type: ignore[attr-defined]

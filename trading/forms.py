@@ -13,7 +13,7 @@ DURATIONS = [("", "until stopped"), ("86400", "24 hours"), ("604800", "7 days")]
 
 
 class SessionForm(forms.Form):
-    policy = PolicyField(label="Model or fixed rule")
+    policy = PolicyField(label="Model, fixed rule or council")
     account = forms.ModelChoiceField(queryset=Account.objects.none())
     pair = forms.CharField(max_length=30, help_text="As the venue spells it, like BTC/USD.")
     interval = interval_field(initial="1m", help_text="Must be the interval the model has learned on.")

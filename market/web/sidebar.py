@@ -34,6 +34,9 @@ GROUPS = {
         "Training runs": "agents_trainingrun",
         "Models": "agents_trainedmodel",
         "Backtests": "agents_backtest",
+        "Councils": "agents_council",
+        "Council members": "agents_councilmember",
+        "Council reviews": "agents_councilreview",
         "Training metrics": "agents_trainingmetric",
     },
     "Data": {
