@@ -137,7 +137,7 @@ class CouncilForm(forms.Form):
     weights = forms.CharField(
         required=False,
         widget=forms.Textarea(attrs={"rows": 3, "placeholder": "my model=1.5\nsma_crossover=0.5"}),
-        help_text="One name=weight per line. Where weights count, a model without one has its validated Sharpe.",
+        help_text="One name=weight per line. Where weights count, a model without one has its Sharpe.",
     )
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:

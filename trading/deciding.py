@@ -97,9 +97,9 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
         reason = f"signal {opinion.name}"
         order = working.begin(seat, sized.quantity, sized.price, reason, now_ms, decision, room)
     carry_out(seat, order, quote)
+    working.work(seat, quote, now_ms)
     if tally is not None:
         states.tell_left_out(seat, tally.failures)
-    working.work(seat, quote, now_ms)
 
 
 def _sized(seat: Seat, target: float | None, quote: Quote, now_ms: int) -> risk.Sized:
