@@ -105,7 +105,8 @@ def tell_left_out(seat: Seat, failures: dict[str, str]) -> None:
         return close_alerts(session, "council")
     why = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
     text = f"{session}: {session.council} decides without {len(failures)} of its members ({why})"
-    alerts.raise_alert(session.owner, AlertLevel.WARNING, f"council:{session.pk}", text, session)
+    kind = AlertKind.COUNCIL
+    alerts.raise_alert(session.owner, kind.level, f"council:{session.pk}", text, session, kind=kind)
 
 
 def close_alerts(session: LiveSession, *kinds: str) -> None:

@@ -31,6 +31,7 @@ class AlertKind(models.TextChoices):
     BOOKS = "books", "reconciliation difference"
     DAILY_REPORT = "daily_report", "daily report"
     APPROVAL = "approval", "approval needed"
+    COUNCIL = "council", "council member left out"
     TRADER_SILENT = "trader_silent", "trader silent"
     UNDELIVERED = "undelivered", "alert not delivered"
     TEST = "test", "test"
@@ -54,6 +55,7 @@ LEVELS = {
     AlertKind.BOOKS: AlertLevel.WARNING,
     AlertKind.DAILY_REPORT: AlertLevel.INFO,
     AlertKind.APPROVAL: AlertLevel.WARNING,
+    AlertKind.COUNCIL: AlertLevel.WARNING,
     AlertKind.TRADER_SILENT: AlertLevel.CRITICAL,
     AlertKind.UNDELIVERED: AlertLevel.CRITICAL,
     AlertKind.TEST: AlertLevel.INFO,
