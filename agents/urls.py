@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from agents import views
+from agents import council_views, views
 
 urlpatterns = [
     path("training/", views.runs, name="runs"),
@@ -18,4 +18,11 @@ urlpatterns = [
     path("backtests/start/", views.backtest_start, name="backtest-start"),
     path("backtests/<int:pk>/", views.backtest, name="backtest"),
     path("backtests/<int:pk>/curve/", views.backtest_curve, name="backtest-curve"),
+    path("councils/", council_views.councils, name="councils"),
+    path("councils/create/", council_views.council_create, name="council-create"),
+    path("councils/<int:pk>/", council_views.council, name="council"),
+    path("councils/<int:pk>/archive/", council_views.council_archive, name="council-archive"),
+    path("councils/reviews/start/", council_views.review_start, name="review-start"),
+    path("councils/reviews/<int:pk>/", council_views.review, name="council-review"),
+    path("councils/reviews/<int:pk>/curve/", council_views.review_curve, name="council-review-curve"),
 ]

@@ -128,7 +128,9 @@ def model_promote(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @page()
 def backtests(request: HttpRequest) -> HttpResponse:
-    rows = visible(Backtest, request.user).select_related("series", "model").defer("curve", "trades")
+    rows = (
+        visible(Backtest, request.user).select_related("series", "model", "council").defer("curve", "trades")
+    )
     is_partial = request.headers.get("HX-Request") == "true"
     template = "agents/_backtests.html" if is_partial else "agents/backtests.html"
     return render(request, template, {"page": page_of(request, rows)})
@@ -151,7 +153,7 @@ def _start_backtest(user: Any, given: dict[str, Any]) -> Backtest:
 @require_GET
 @page()
 def backtest(request: HttpRequest, pk: int) -> HttpResponse:
-    rows = visible(Backtest, request.user).select_related("series", "model").defer("curve")
+    rows = visible(Backtest, request.user).select_related("series", "model", "council").defer("curve")
     found = get_object_or_404(rows, pk=pk)
     currency = currency_of(found.series.pair)
     figures = metrics.rows(found.metrics, currency)

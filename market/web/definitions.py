@@ -40,6 +40,19 @@ DEFINITIONS = {
     "value": "The agent's own estimate of the discounted reward to come.",
     "gate": "Why a wish was not followed before risk was asked: confidence or minimum move.",
     "latency": "Time from knowing the closed bar to having decided.",
+    # councils
+    "council_method": "How votes become a decision: majority, weighted, unanimity or veto. Ties hold.",
+    "council_combine": "Whether each member's choice counts whole, or its probabilities are averaged.",
+    "council_weight": "How much the member's voice counts; 0 watches only. By default its validated Sharpe "
+    "where weights count, else 1.",
+    "quorum": "Members with a weight that must be able to vote; below it the council holds.",
+    "split": "Share of decisions at which the members that voted did not all vote alike.",
+    "vote_entropy": "How evenly votes are spread, in bits: 0 all alike, 1.58 evenly over hold, buy and sell.",
+    "agreement": "Share of the decisions at which both members voted and voted alike.",
+    "adds_return": "Return of the whole council less its return without the member; one path of history.",
+    "adds_sharpe": "Sharpe of the whole council less its Sharpe without the member; one path of history.",
+    "followed": "Share of the member's votes that were also the council's decision.",
+    "left_out": "Decisions at which the member could not vote.",
     # metrics
     "total_return": "Last equity divided by first equity, minus one, after all costs.",
     "annual_return": "Total return compounded to 365 days.",

@@ -40,6 +40,8 @@ def world(ada):
         "run": run,
         "model": session.model,
         "backtest": factories.BacktestFactory(owner=ada),
+        "council": (review := factories.ReviewFactory(owner=ada)).council,
+        "council-review": review,
         "series": run.series,
         "import": factories.ImportFactory(owner=ada),
         "account": session.account,

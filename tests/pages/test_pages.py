@@ -8,11 +8,13 @@ from django.urls import reverse
 from tests import factories
 
 LISTS = ["home", "sessions", "session-start", "trades", "alerts", "models", "runs", "run-start", "backtests",
-         "backtest-start", "markets", "settings", "risk", "audit", "channels", "deliveries",
+         "backtest-start", "councils", "council-create", "review-start", "markets", "settings", "risk", "audit",
+         "channels", "deliveries",
          "rule"]  # fmt: skip
 DETAILS = {
     "session": "session", "session-chart": "session", "session-decisions": "session", "decision": "decision",
     "run": "run", "run-curves": "run", "model": "model", "backtest": "backtest", "backtest-curve": "backtest",
+    "council": "council", "council-review": "council-review", "council-review-curve": "council-review",
     "series": "series", "import": "import", "account": "account", "risk-edit": "risk",
     "channel": "channel", "rule-edit": "rule",
 }  # fmt: skip

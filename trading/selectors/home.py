@@ -10,7 +10,7 @@ import numpy as np
 from django.db.models import F, Max, QuerySet
 from django.utils import timezone
 
-from agents.models import Backtest, TrainingRun
+from agents.models import Backtest, CouncilReview, TrainingRun
 from market import leases
 from market.kernel import metrics
 from market.web.ownership import visible
@@ -35,7 +35,8 @@ def home(user: Any, *, now: datetime | None = None) -> dict[str, Any]:
         "sharpe": _sharpe(_sum_of(list(curves.values()))),
         "stale": [row for row in rows if row.is_stale],
         "runs": visible(TrainingRun, user).unfinished().select_related("series")[:10],
-        "backtests": visible(Backtest, user).unfinished().select_related("series", "model")[:10],
+        "backtests": visible(Backtest, user).unfinished().select_related("series", "model", "council")[:10],
+        "reviews": visible(CouncilReview, user).unfinished().select_related("series", "council")[:10],
         "alerts": open_alerts(user)[:8],
         "is_unwatched": bool(sessions) and not leases.is_held("watchdog"),
     }

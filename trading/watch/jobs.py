@@ -1,4 +1,4 @@
-"""Failed training runs and backtests as alerts: `agents` knows nothing of alerts, so their rows are read."""
+"""Failed jobs as alerts: `agents` knows nothing of alerts, so the rows of its jobs are read."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Max
 from django.utils import timezone
 
-from agents.models import Backtest, JobStatus, TrainingRun
+from agents.models import Backtest, CouncilReview, JobStatus, TrainingRun
 from trading.alerts import close_alert, raise_alert
 from trading.models import Alert, AlertKind
 
@@ -15,6 +15,7 @@ RECENT = timedelta(hours=24)
 JOBS: list[tuple[str, type[Any], str]] = [
     ("training", TrainingRun, "/training/{}/"),
     ("backtest", Backtest, "/backtests/{}/"),
+    ("review", CouncilReview, "/councils/reviews/{}/"),
 ]
 
 
