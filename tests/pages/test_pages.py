@@ -8,8 +8,8 @@ from django.urls import reverse
 from tests import factories
 
 LISTS = ["home", "sessions", "session-start", "trades", "alerts", "models", "runs", "run-start", "backtests",
-         "backtest-start", "councils", "council-create", "review-start", "markets", "settings", "risk", "audit",
-         "channels", "deliveries",
+         "backtest-start", "councils", "council-create", "review-start", "markets", "settings", "risk",
+         "audit", "channels", "deliveries",
          "rule"]  # fmt: skip
 DETAILS = {
     "session": "session", "session-chart": "session", "session-decisions": "session", "decision": "decision",
