@@ -219,9 +219,11 @@ def scratch_database() -> Iterator[None]:
         if scratch.vendor == "sqlite":
             scratch.settings_dict = {**scratch.settings_dict, "NAME": str(Path(folder) / "bench.sqlite3")}
             connections["default"] = scratch
+            connections.settings["default"] = scratch.settings_dict  # what threads open
             call_command("migrate", verbosity=0)
         try:
             yield
         finally:
             scratch.close()
             connections["default"] = ordinary
+            connections.settings["default"] = ordinary.settings_dict

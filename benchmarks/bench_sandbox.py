@@ -26,7 +26,10 @@ def run(seconds: float = 4.0, orders_in_ten: int = 2, **options: Any) -> dict[st
     understates the figure: `per_server_cpu_s` counts only the server's own processor time.
     """
     with tempfile.TemporaryDirectory() as folder:
-        process, port = _started(folder)
+        process, port = started(
+            ["--state", folder, "--account", f"{KEY}:{SECRET}:1000000", "--feed", "synthetic:1@BTC/USD",
+             "--no-rate-limit"]
+        )  # fmt: skip
         try:
             server = psutil.Process(process.pid)
             server.cpu_affinity([server.cpu_affinity()[0]])
@@ -48,10 +51,9 @@ def run(seconds: float = 4.0, orders_in_ten: int = 2, **options: Any) -> dict[st
     }
 
 
-def _started(folder: str) -> tuple[subprocess.Popen, int]:
-    account = f"{KEY}:{SECRET}:1000000"
-    command = [sys.executable, "-m", "market.sandbox", "--port", "0", "--state", folder, "--account", account,
-               "--feed", "synthetic:1@BTC/USD", "--no-rate-limit"]  # fmt: skip
+def started(arguments: list[str]) -> tuple[subprocess.Popen, int]:
+    """Start a sandbox of its own on a free port and return process and port."""
+    command = [sys.executable, "-m", "market.sandbox", "--port", "0", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ)  # noqa: S603 - our own module
     ready, _, _ = select.select([process.stdout], [], [], 60)
     line = process.stdout.readline().decode() if ready and process.stdout else ""
