@@ -1,5 +1,6 @@
 """The one path from closed bars to a wished exposure: backtest, live session and replay all take it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -87,7 +88,8 @@ class Decider:
         :param current_exposure: share of equity held in the asset, `portfolio.exposure_of` at that close
         :raises BadInput: when a feature is missing (NaN), which says that the warm-up is not over
         """
-        if np.isnan(window).any():
+        flat = window.ravel()
+        if math.isnan(flat.dot(flat)):  # squares never cancel out: NaN only where there is one
             raise BadInput("too few candles for the warm-up: a feature has no value yet", "candles")
         return self.decide_scaled(self.needs.scaler.transform(window), closes, portfolio, current_exposure)
 

@@ -64,7 +64,8 @@ def soaked(seconds: float) -> dict[str, Any]:
     rows = Decision.objects.values("session").annotate(n=Count("id"), a=Min("bar_ms"), b=Max("bar_ms"))
     spans = [(row["n"], (row["b"] - row["a"]) // HOUR + 1) for row in rows]
     latencies = np.array(list(Decision.objects.values_list("latency_us", flat=True))[-100_000:])
-    late = np.array([d - b - HOUR for b, d in Decision.objects.values_list("bar_ms", "decided_ms")[:100_000]])
+    instants = Decision.objects.values_list("bar_ms", "decided_ms")[:100_000]
+    late = np.array([decided_ms - bar_ms - HOUR for bar_ms, decided_ms in instants])
     times, rss = np.array(memory).T
     steady = times > times[-1] / 3
     slope = np.polyfit(times[steady] / 3600, rss[steady], 1)[0] if steady.sum() > 2 else 0.0
@@ -105,8 +106,8 @@ def make_sessions(count: int, url: str) -> None:
     for k in range(count):
         if k % len(PAIRS) == 0:
             account = accounts.create_account(
-                owner=owner, name=f"soak {k}", venue="roostoo", base_url=url, candles_url=url, key=key(k // 3),
-                secret=SECRET, calls_per_minute=6000, poll_s=POLL_S,
+                owner=owner, name=f"soak {k}", venue="roostoo", base_url=url, candles_url=url,
+                key=key(k // len(PAIRS)), secret=SECRET, calls_per_minute=6000, poll_s=POLL_S,
             )  # fmt: skip
         LiveSession.objects.create(
             owner=owner, name=f"soak {k}", model=model, account=account, pair=PAIRS[k % len(PAIRS)],

@@ -60,8 +60,12 @@ def point(session: LiveSession, at_ms: int, price: Decimal) -> None:
     peak = max(session.peak_equity, equity)
     drawdown = float(1 - equity / peak) if peak > 0 else 0.0
     values = {"equity": equity, "cash": session.cash, "held": session.held, "price": price}
-    EquityPoint.objects.update_or_create(
-        session=session, at_ms=at_ms, defaults={**values, "drawdown": drawdown}
+    row = EquityPoint(session=session, at_ms=at_ms, drawdown=drawdown, **values)
+    EquityPoint.objects.bulk_create(  # one statement, where update_or_create takes four
+        [row],
+        update_conflicts=True,
+        unique_fields=["session", "at_ms"],
+        update_fields=[*values, "drawdown"],
     )
 
 

@@ -52,8 +52,8 @@ class Scaler:
         """
         if rows.shape[-1] != len(self.centre):
             raise BadInput(f"The scaler knows {len(self.centre)} features, not {rows.shape[-1]}.", "scaler")
-        if rows.ndim == 1:
-            return self._scaled(rows).astype(np.float32)
+        if rows.ndim == 1 or len(rows) <= ROWS_AT_ONCE:
+            return self._scaled(rows).astype(np.float32, order="C")
         out = np.empty(rows.shape, np.float32)
         for start in range(0, len(rows), ROWS_AT_ONCE):
             out[start : start + ROWS_AT_ONCE] = self._scaled(rows[start : start + ROWS_AT_ONCE])

@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 SCAN_S = 0.5
 LONGEST_NAP_S = 0.25  # how late a stop request may be noticed
 RECONCILE_S = 60.0
-AT_ONCE = 16  # turns that may want to compute; the more, the longer one waits for the baton
+AT_ONCE = 8  # turns that may want to compute; the more, the longer one waits for the baton
 OF_ACCOUNT = (
     8  # turns of one account under way: it can wait in vain for its venue without taking all the rest
 )
