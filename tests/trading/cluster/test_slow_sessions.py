@@ -20,19 +20,19 @@ pytestmark = pytest.mark.cluster
 OTHER_KEY, OTHER_SECRET = "L" * 64, "M" * 64
 PRIVATE = ["place_order", "query_order", "balance"]
 HANG_MS = 600_000
-BARS = 6
+BARS = 4
 
 
 @pytest.fixture
 def venue(shared_database):
-    """Two accounts; a minute passes in a second."""
-    with start_sandbox(clock="real", speed=60.0, accounts=[f"{OTHER_KEY}:{OTHER_SECRET}:50000"]) as running:
+    """Two accounts; a minute passes in two seconds."""
+    with start_sandbox(clock="real", speed=30.0, accounts=[f"{OTHER_KEY}:{OTHER_SECRET}:50000"]) as running:
         yield running
 
 
 @pytest.fixture
 def elsewhere(shared_database):
-    with start_sandbox(clock="real", speed=60.0) as running:
+    with start_sandbox(clock="real", speed=30.0) as running:
         yield running
 
 
