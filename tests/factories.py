@@ -1,5 +1,6 @@
 """Rows for tests: small, valid, and of one owner each."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import factory
@@ -8,6 +9,7 @@ from django.utils import timezone
 
 from agents import models as agents
 from market import models as market
+from market.kernel.instrument import Instrument
 from market.web.roles import Role
 from trading import models as trading
 from trading.notify.channels import sealed
@@ -16,6 +18,9 @@ from trading.secrets import seal
 START_MS = 1_727_740_800_000  # 2024-10-01
 MINUTE = 60_000
 DAY = 86_400_000
+INSTRUMENT = Instrument(
+    "BTC/USD", "BTC", "USD", *map(Decimal, ("0.01", "0.00001", "1", "0.001", "0.0005", "0.000001"))
+)
 
 
 class UserFactory(factory.django.DjangoModelFactory):
@@ -236,6 +241,20 @@ class OrderFactory(factory.django.DjangoModelFactory):
     venue_order_id = factory.Sequence(str)
     fence = 1
     planned_ms = START_MS
+
+
+class WaitingFactory(OrderFactory):
+    status = "waiting"
+    venue_order_id = ""
+    expires_at = factory.LazyFunction(lambda: timezone.now() + timedelta(minutes=5))
+
+
+class CapFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = trading.ExposureCap
+
+    owner = factory.SubFactory(UserFactory)
+    max_total = Decimal(1000)
 
 
 class FillFactory(factory.django.DjangoModelFactory):

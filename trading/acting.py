@@ -1,13 +1,15 @@
 """From a wish to an order: the intent is committed, then sent, then its answer is booked."""
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import transaction
+from django.utils import timezone
 
 from market.kernel import rebalance
-from trading import alerts, orders, risk, settle
+from trading import alerts, orders, risk, settle, waiting
 from trading.exchanges.port import Quote
-from trading.models import AlertKind, Decision, LiveSession, Order, ParentOrder, Side
+from trading.models import AlertKind, Decision, LiveSession, Order, OrderStatus, ParentOrder, Side
 from trading.seat import Seat
 from trading.states import point, reload
 
@@ -44,6 +46,8 @@ def intend(
     session, step = seat.session, Decimal(seat.instrument.step)
     if quantity == 0:
         return None
+    if waiting.is_exit(session, quantity):
+        waiting.drop(session, f"the session sells instead: {reason}", now_ms)
     side = Side.BUY if quantity > 0 else Side.SELL
     distinct = orders.distinct_quantity(abs(quantity), step=step, session=session, side=side, now_ms=now_ms)
     if not risk.can_be_sent(distinct, limit or price, seat.instrument):
@@ -58,7 +62,16 @@ def intend(
         decision=decision,
         parent=parent,
         price=limit,
+        expires_at=None if parent else _deadline(seat, quantity, price),
     )
+
+
+def _deadline(seat: Seat, quantity: Decimal, price: Decimal) -> datetime | None:
+    """Return until when a person may approve an order; None for one that needs nobody."""
+    if not waiting.is_needed(seat.session, quantity, price):
+        return None
+    seat.may_wait = True
+    return timezone.now() + timedelta(seconds=seat.session.risk.approval_s)
 
 
 def carry_out(seat: Seat, order: Order | None, quote: Quote) -> None:
@@ -68,6 +81,9 @@ def carry_out(seat: Seat, order: Order | None, quote: Quote) -> None:
     :raises BadCredentials: when the venue does not know the account.
     """
     if order is None:
+        return
+    if order.status == OrderStatus.WAITING:
+        waiting.tell(order)
         return
     session = seat.session
     report = orders.send(order, exchange=seat.exchange, seen_ms=quote.at_ms)

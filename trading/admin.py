@@ -27,6 +27,7 @@ from trading.models import (
     DailySummary,
     Decision,
     EquityPoint,
+    ExposureCap,
     Fill,
     Holding,
     LedgerEntry,
@@ -205,11 +206,45 @@ class DecisionAdmin(OfSession):
     list_filter = ("session", "action")
 
 
+class CapForm(ServiceForm):
+    """Sets an exposure cap."""
+
+    class Meta:
+        model = ExposureCap
+        fields = ("account", "currency", "max_total", "max_per_pair", "max_open")
+
+    def act(self, user: Any, given: dict[str, Any]) -> ExposureCap:
+        owner = given["account"].owner if given["account"] else user
+        return services.set_cap(owner=owner, by=user, **given)
+
+
+@admin.register(ExposureCap)
+class CapAdmin(ServiceAdmin):
+    role = Role.ADMIN
+    add_form = CapForm
+    list_display = ("account", "currency", "max_total", "max_per_pair", "max_open", "owner")
+    list_select_related = ("account", "owner")
+    actions = ("lift",)
+
+    @confirmed("Lift", "Sessions are limited by their own risk profiles only from now on.", role=Role.ADMIN)
+    def lift(self, request: HttpRequest, cap: ExposureCap) -> None:
+        services.lift_cap(cap=cap, by=request.user)
+
+
 @admin.register(Order)
 class OrderAdmin(OfSession):
+    actions = ("approve", "reject")
     list_display = ("client_ref", "session", "side", "amount", "pair", "status", "reason", "venue_order_id")
     list_filter = ("status", "side", "session")
     search_fields = ("client_ref", "venue_order_id")
+
+    @confirmed("Approve", "The runner sends these orders, after looking at the price again.", done="approved")
+    def approve(self, request: HttpRequest, order: Order) -> None:
+        services.approve_order(order=order, by=request.user)
+
+    @confirmed("Reject", "These orders are dropped.", done="rejected")
+    def reject(self, request: HttpRequest, order: Order) -> None:
+        services.reject_order(order=order, reason="in the admin", by=request.user)
 
     @admin.display(description="quantity")
     def amount(self, order: Order) -> str | None:

@@ -12,7 +12,7 @@ from django.db.models import F, Max
 
 from market.kernel import metrics, portfolio
 from market.kernel import risk as rules
-from trading import alerts, risk, working
+from trading import alerts, caps, risk, working
 from trading.acting import RETRY_MS, carry_out, intend
 from trading.exchanges.port import Quote
 from trading.models import (
@@ -78,10 +78,12 @@ def keep_active(seat: Seat, quote: Quote, now_ms: int) -> None:
         return
     reason = f"{REASON}: the policy leans to {'more' if sized.quantity > 0 else 'less'} exposure"
     with transaction.atomic():
-        order = intend(seat, sized.quantity, sized.price, reason, now_ms)
-    if order is None:
+        quantity, why = caps.fitted(session, sized.quantity, sized.price, seat.instrument)
+        order = intend(seat, quantity, sized.price, reason, now_ms)
+    if why:
+        _tell_idle(session, why)
+    elif order is None:
         _tell_idle(session, "an order that small cannot be told from another of this hour")
-        return
     carry_out(seat, order, quote)
 
 

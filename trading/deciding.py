@@ -7,9 +7,10 @@ from django.db import transaction
 
 from market.kernel import portfolio
 from market.sources.port import SourceUnavailable
-from trading import contest, entry, risk, states, working
+from trading import caps, contest, entry, risk, states, waiting, working
 from trading.acting import carry_out
 from trading.exchanges.port import Quote
+from trading.health import Health
 from trading.models import Decision, LiveSession, RiskState, SessionStatus
 from trading.seat import Seat
 from trading.states import point, save_marks, unknown
@@ -74,6 +75,7 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
     seat.exchange.require()
     with transaction.atomic():
         save_marks(session)
+        sized = capped(seat, sized)
         decision = Decision.objects.create(
             session=session,
             bar_ms=bar_ms,
@@ -94,6 +96,7 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
             model_hash=seat.decider.policy.policy_hash,
             latency_us=latency_us,
         )
+        _see_health(seat, decision)
         reason = f"signal {opinion.name}"
         order = working.begin(seat, sized.quantity, sized.price, reason, now_ms, decision, room)
     carry_out(seat, order, quote)
@@ -114,6 +117,28 @@ def _sized(seat: Seat, target: float | None, quote: Quote, now_ms: int) -> risk.
     )
     sized = risk.size(session, target, quote, seat.instrument, trades_today=trades, entry=seen)
     return contest.within_budget(seat, sized, now_ms)
+
+
+def capped(seat: Seat, sized: risk.Sized) -> risk.Sized:
+    """Cut an order to what the caps over several sessions leave. Call inside the intent's transaction."""
+    session, quantity = seat.session, sized.quantity
+    if (
+        quantity != 0
+        and not waiting.is_exit(session, quantity)
+        and seat.may_wait
+        and waiting.held_back(session)
+    ):
+        return risk.Sized(Decimal(0), sized.price, "an order waits for a person's approval")
+    quantity, why = caps.fitted(session, quantity, sized.price, seat.instrument)
+    reason = "; ".join(words for words in (sized.reason, why) if words)
+    if quantity != 0 and not risk.can_be_sent(quantity, sized.price, seat.instrument):
+        quantity = Decimal(0)
+    return risk.Sized(quantity, sized.price, reason)
+
+
+def _see_health(seat: Seat, decision: Decision) -> None:
+    seat.health = seat.health or Health.of(seat.session)
+    seat.health.see(seat.session, decision.probabilities, decision.features)
 
 
 def last_close(seat: Seat) -> Decimal:

@@ -44,13 +44,16 @@ def entry_of(
     )
 
 
-def refusal(entry: Entry, profile: RiskProfile) -> str:
-    """Return why nothing may be entered now, or an empty string."""
+def refusal(entry: Entry, profile: RiskProfile, reference: str = "the last close") -> str:
+    """Return why nothing may be entered now, or an empty string.
+
+    :param reference: in words, what the entry's price was compared with
+    """
     code = guards.entry_refusal(entry, limits_of(profile))
     said = {
         guards.STALE: f"the price is {_seconds(entry.age_ms)} old, entries need {profile.entry_stale_s:g} s",
         guards.WIDE_SPREAD: f"the spread of {entry.spread:.2%} is above {profile.max_spread:.2%}",
-        guards.OFF_PRICE: f"the price is {entry.deviation:.2%} away from the last close, "
+        guards.OFF_PRICE: f"the price is {entry.deviation:.2%} away from {reference}, "
         f"{profile.price_collar:.2%} is allowed",
         guards.AFTER_EXIT: f"{_seconds(entry.since_exit_ms)} since the last exit, "
         f"{profile.exit_cooldown_s:g} s must pass",

@@ -97,6 +97,26 @@ class TokenForm(forms.Form):
     )
 
 
+class CapForm(forms.Form):
+    account = forms.ModelChoiceField(
+        queryset=Account.objects.none(), required=False, empty_label="all my accounts", help_text="Its scope."
+    )
+    currency = forms.CharField(max_length=20, initial="USD", help_text="Of the pairs it covers.")
+    max_total = forms.DecimalField(
+        min_value=0, max_digits=20, decimal_places=8, initial=0, help_text="Value of all positions; 0 is off."
+    )
+    max_per_pair = forms.DecimalField(
+        min_value=0, max_digits=20, decimal_places=8, initial=0, help_text="Value held in one pair; 0 is off."
+    )
+    max_open = forms.IntegerField(
+        min_value=0, max_value=1_000_000, initial=0, label="Max open positions", help_text="0 is off."
+    )
+
+    def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["account"].queryset = visible(Account, user)  # type: ignore[attr-defined]
+
+
 class RiskForm(forms.ModelForm):
     class Meta:
         model = RiskProfile

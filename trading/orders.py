@@ -5,6 +5,7 @@ UPDATE that names the status it starts from, so a row moves once even when two p
 """
 
 import logging
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 S = OrderStatus
 NEXT: dict[str, set[OrderStatus]] = {
+    S.WAITING: {S.APPROVED, S.REFUSED},
+    S.APPROVED: {S.SENDING, S.REFUSED},
     S.PLANNED: {S.SENDING, S.REFUSED},
     S.SENDING: {S.UNCERTAIN, S.OPEN, S.FILLED, S.CANCELLED, S.REJECTED, S.REFUSED},
     S.UNCERTAIN: {S.OPEN, S.FILLED, S.CANCELLED, S.ABSENT},
@@ -84,10 +87,12 @@ def plan(
     decision: Decision | None = None,
     parent: ParentOrder | None = None,
     price: Decimal | None = None,
+    expires_at: datetime | None = None,
 ) -> Order | None:
     """Commit the intent to trade a signed `quantity`; None while another order of the pair is unsettled.
 
     :param price: of a limit order; None is a market order.
+    :param expires_at: makes the order wait for a person until then.
     """
     at_ms = decision.bar_ms if decision else now_ms
     number = session.orders.count() + 1
@@ -108,6 +113,8 @@ def plan(
                 reason=reason[:200],
                 fence=fence,
                 planned_ms=now_ms,
+                status=S.WAITING if expires_at else S.PLANNED,
+                expires_at=expires_at,
             )
     except IntegrityError:
         return None

@@ -12,6 +12,7 @@ from trading.agent import decider_of
 from trading.bars import BarFeed, candle_source
 from trading.exchanges.port import Exchange
 from trading.guard import Leased
+from trading.health import Health
 from trading.models import LiveSession
 
 LOOKED_AT = 20  # turns that the rate of venue errors is taken over
@@ -31,6 +32,8 @@ class Seat:
     left_out: dict[str, str] | None = None  # members of its council that could not vote last time, and why
     refused_ms: int = 0  # when an order was last refused or uncertain, venue clock
     next_summary_ms: int = 0  # venue time from which another day may be over
+    health: Health | None = None  # made at the first decision
+    may_wait: bool = True  # orders that wait for a person may exist
     failures: deque[bool] = field(default_factory=lambda: deque(maxlen=LOOKED_AT))  # of the latest turns
 
     @property

@@ -11,7 +11,18 @@ from django.db import transaction
 
 from market.errors import BadInput
 from market.kernel import portfolio
-from trading import alerts, breakers, contest, reconciliation, risk, settle, summaries, working
+from trading import (
+    alerts,
+    approvals,
+    breakers,
+    contest,
+    reconciliation,
+    risk,
+    settle,
+    summaries,
+    waiting,
+    working,
+)
 from trading.acting import leave, settled
 from trading.bars import TooFewBars
 from trading.books import coins
@@ -161,12 +172,21 @@ def _guard(seat: Seat, quote: Quote, now_ms: int) -> bool:
     elif session.status == SessionStatus.STOPPING:
         save_marks(session)
         _stop(session, now_ms)
-    elif not follow_bars(seat, quote, now_ms):
+    elif not _follow(seat, quote, now_ms):
         return False
     else:
         contest.keep_active(seat, quote, now_ms)
     save_marks(session)
     return True
+
+
+def _follow(seat: Seat, quote: Quote, now_ms: int) -> bool:
+    """Go on with what waits for a person, then with the bars; False: unknown."""
+    if seat.may_wait:
+        session = seat.session
+        trades = working.trades_today(session, now_ms) if session.risk.max_trades_per_day else 0
+        approvals.follow(seat, quote, now_ms, trades)
+    return follow_bars(seat, quote, now_ms)
 
 
 def _mark(seat: Seat, quote: Quote, now_ms: int) -> None:
@@ -229,6 +249,7 @@ def _move_risk_state(seat: Seat, equity: Decimal, is_flat: bool, now_ms: int) ->
 
 def _stop(session: LiveSession, now_ms: int) -> None:
     """End a session whose orders are settled and, where that was asked for, whose position is closed."""
+    waiting.drop(session, "the session has ended", now_ms)
     point(session, now_ms, risk.last_exit_price(session))
     summaries.close_days(session, now_ms, is_end=True)
     if change_status(

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from trading.views import alerts, home, sessions, settings
+from trading.views import alerts, home, risk, sessions, settings
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -38,6 +38,11 @@ urlpatterns = [
     path("accounts/<int:pk>/", settings.account, name="account"),
     path("accounts/<int:pk>/check/", settings.account_check, name="account-check"),
     path("accounts/<int:pk>/switch/", settings.account_active, name="account-switch"),
+    path("risk/overview/", risk.overview, name="risk-overview"),
+    path("risk/caps/", risk.cap_set, name="cap-set"),
+    path("risk/caps/<int:pk>/lift/", risk.cap_lift, name="cap-lift"),
+    re_path(r"^orders/(?P<pk>\d+)/(?P<act>approve|reject)/$", risk.order_decide, name="order-decide"),
+    path("approve/<str:token>/", risk.approval_link, name="approval-link"),
     path("risk/", settings.risk, name="risk"),
     path("risk/<int:pk>/", settings.risk, name="risk-edit"),
 ]

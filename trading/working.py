@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from django.db import transaction
 
-from trading import alerts, orders, risk, settle, styles
+from trading import alerts, orders, risk, settle, styles, waiting
 from trading.acting import RETRY_MS, carry_out, intend, settled
 from trading.exchanges.errors import ExchangeError, Throttled
 from trading.exchanges.port import Quote
@@ -77,6 +77,7 @@ def begin(
     """
     session, rules = seat.session, execution_of(seat.session)
     is_plain = rules.style == "market" or session.risk_state != RiskState.ACTIVE
+    is_plain = is_plain or waiting.is_needed(session, quantity, price)  # a person approves one order, whole
     slices: tuple[Decimal, ...] = ()
     if rules.style == "split" and not is_plain:
         slices = _slices(seat, quantity, price, rules.children, now_ms)
@@ -217,12 +218,6 @@ def end(parent: ParentOrder, status: str, note: str) -> None:
     mine.update(status=status, note="" if note == "done" else note[:200])
 
 
-def left_of(parent: ParentOrder) -> Decimal:
-    """Return what of a parent order has not traded yet, base units."""
-    done = parent.children.values_list("fills__quantity", flat=True)
-    return parent.quantity - sum((abs(quantity) for quantity in done if quantity is not None), Decimal(0))
-
-
 def trades_today(session: LiveSession, now_ms: int) -> int:
     """Count the trades since 00:00 UTC; the children of one parent order are one."""
     fills = session.fills.filter(filled_ms__gte=now_ms - now_ms % risk.DAY_MS)
@@ -231,7 +226,7 @@ def trades_today(session: LiveSession, now_ms: int) -> int:
 
 
 def _seen(seat: Seat, parent: ParentOrder, quote: Quote | None) -> styles.Parent:
-    session, left = seat.session, left_of(parent)
+    session, left = seat.session, parent.left
     if parent.side == Side.SELL:
         left = min(left, max(session.held, Decimal(0)))
     elif quote is not None:

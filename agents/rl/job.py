@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from agents import artefacts, provenance
 from agents.evaluation.data import Prepared, prepare
+from agents.evaluation.inputs import inputs_of
 from agents.models import JobStatus, TrainedModel, TrainingRun
 from agents.progress import RunRow, Superseded
 from agents.rl.training import Outcome, Stopped, card_part, learn
@@ -129,6 +130,7 @@ def _keep(run: TrainingRun, spec: TrainingSpec, prepared: Prepared, outcome: Out
     card = {
         **part,
         **facts,
+        "inputs": inputs_of(prepared),
         "name": name,
         "run": run.pk,
         "algorithm": spec.algorithm,

@@ -149,11 +149,9 @@ def limited_order(quantity, held, price, equity, caps, state, is_entry_allowed, 
     """
     if state >= REDUCING or not is_entry_allowed:
         return reduce_only(quantity, held, step, guard)
-    closing = quantity - quantity
-    if quantity * held < 0:
-        closing = closing_quantity(held, step, guard)
-        if abs(quantity) <= abs(closing):
-            return quantity, OK
+    closing = _closing_part(quantity, held, step, guard)
+    if closing == quantity:
+        return quantity, OK
     if equity <= 0:
         return closing, NO_EQUITY
     kept = abs(held + closing) * price
@@ -164,10 +162,32 @@ def limited_order(quantity, held, price, equity, caps, state, is_entry_allowed, 
         room, code = caps.max_position - kept, MAX_POSITION
     if state == SAFE and caps.safe_share * equity - kept < room:
         room, code = caps.safe_share * equity - kept, SAFE_MODE
+    cut = _opened(quantity, closing, price, room, step, guard)
+    return cut, (OK if cut == quantity else code)
+
+
+def cap_position(quantity, held, price, limit, step, guard):
+    """Return the order cut so that the position behind it is worth at most `limit`; closing is never cut."""
+    closing = _closing_part(quantity, held, step, guard)
+    if closing == quantity:
+        return quantity
+    return _opened(quantity, closing, price, limit - abs(held + closing) * price, step, guard)
+
+
+def _closing_part(quantity, held, step, guard):
+    """Return the part of an order that only brings the position nearer to flat."""
+    if quantity * held >= 0:
+        return quantity - quantity
+    closing = closing_quantity(held, step, guard)
+    return quantity if abs(quantity) <= abs(closing) else closing
+
+
+def _opened(quantity, closing, price, room, step, guard):
+    """Return the order whose part beyond `closing` is worth at most `room`."""
     opening = quantity - closing
     if abs(opening) * price <= room:
-        return quantity, OK
+        return quantity
     if room <= 0:
-        return closing, code
+        return closing
     largest = floor_to_step(room / price, step, guard)
-    return (closing + largest if opening > 0 else closing - largest), code
+    return closing + largest if opening > 0 else closing - largest

@@ -27,6 +27,7 @@ GROUPS = {
         "Ledger": "trading_ledgerentry",
         "Reconciliations": "trading_reconciliation",
         "Risk profiles": "trading_riskprofile",
+        "Exposure caps": "trading_exposurecap",
         "Paper books": "trading_paperstate",
         "Call budgets": "trading_callbudget",
     },

@@ -61,6 +61,8 @@ def world(ada):
         "alert-channels": rule.channel,
         "alert-rules": rule,
         "alert-deliveries": factories.DeliveryFactory(channel=rule.channel, alert=session.alerts.get()),
+        "exposure-caps": factories.CapFactory(owner=ada),
+        "approvals": factories.WaitingFactory(session=session),
     }
 
 

@@ -9,19 +9,20 @@ from tests.api.conftest import client_of
 
 KINDS = ["sessions", "training-runs", "models", "backtests", "council", "council-reviews", "series",
          "imports", "accounts", "risk-profiles", "alerts", "alert-channels", "alert-rules",
-         "alert-deliveries"]  # fmt: skip
+         "alert-deliveries", "exposure-caps", "approvals"]  # fmt: skip
 PARTS = {
     "sessions": ["decisions", "orders", "fills", "days", "equity", "stream"],
     "training-runs": ["metrics"],
 }
 ACTS = {
-    "sessions": ["pause", "resume", "stop", "flatten"],
+    "sessions": ["pause", "resume", "stop", "flatten", "unhalt"],
     "training-runs": ["cancel", "resume"],
     "models": ["promote"],
     "council": ["archive"],
     "accounts": ["check"],
     "alerts": ["acknowledge", "close"],
     "alert-channels": ["test"],
+    "approvals": ["approve", "reject"],
 }
 LISTS = [*KINDS, "ticks", "pairs", "audit"]
 READS = [(kind, part) for kind in KINDS for part in ["", *PARTS.get(kind, [])]]
@@ -83,6 +84,7 @@ def test_a_viewer_may_not_act(world, ada, kind, act):
         "risk-profiles",
         "alert-channels",
         "alert-rules",
+        "exposure-caps",
     ],
 )
 def test_a_viewer_may_not_start_anything(db, kind):

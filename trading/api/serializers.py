@@ -31,13 +31,18 @@ class SessionSerializer(serializers.ModelSerializer):
     day_equity = AmountField()
     stop_price = AmountField()
     take_price = AmountField()
+    week_equity = AmountField()
+    health = serializers.DictField(
+        child=serializers.FloatField(allow_null=True), read_only=True, help_text="Of the model; null: unknown"
+    )
 
     class Meta:
         model = LiveSession
         fields = ("id", "name", "status", "risk_state", "note", "model", "baseline", "council", "account",
                   "pair", "interval", "risk", "settings", "duration_s", "equity", "capital", "cash", "held",
                   "entry_price", "fees", "realised", "price", "price_ms", "peak_equity", "day_equity",
-                  "stop_price", "take_price", "last_bar_ms", "flatten_wanted", "created_at", "started_ms",
+                  "stop_price", "take_price", "week_equity", "loss_streak", "safe_until_ms",
+                  "health", "last_bar_ms", "flatten_wanted", "created_at", "started_ms",
                   "stopped_ms", "turn_at")  # fmt: skip
 
     def get_interval(self, session: LiveSession) -> str:
@@ -107,6 +112,10 @@ class SessionRequest(serializers.Serializer):
 
 class StopRequest(serializers.Serializer):
     flatten = serializers.BooleanField(default=False, help_text="Also sell what is held")
+
+
+class UnhaltRequest(serializers.Serializer):
+    reason = serializers.CharField(max_length=200, help_text="Why; kept in the audit trail")
 
 
 class DecisionSerializer(serializers.ModelSerializer):

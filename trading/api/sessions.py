@@ -17,6 +17,7 @@ from agents.models import Council, TrainedModel
 from market.web import sse
 from market.web.idempotency import HEADER, idempotent
 from market.web.ownership import ReadOnly, visible
+from market.web.roles import Role, require
 from market.web.schema import example
 from trading import selectors, services
 from trading.api.serializers import (
@@ -29,6 +30,7 @@ from trading.api.serializers import (
     SessionRequest,
     SessionSerializer,
     StopRequest,
+    UnhaltRequest,
 )
 from trading.models import Account, LiveSession, RiskProfile
 
@@ -118,6 +120,15 @@ class SessionViewSet(ReadOnly):
     def flatten(self, request: Request, pk: str) -> Response:
         """Sell what is held at the market's price."""
         return self._act(services.flatten_session)
+
+    @extend_schema(request=UnhaltRequest, responses={200: SessionDetailSerializer})
+    @action(detail=True, methods=["post"])
+    def unhalt(self, request: Request, pk: str) -> Response:
+        """Let a halted session, or one in safe mode, trade as usual again."""
+        require(request.user, Role.ADMIN)
+        body = UnhaltRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        return self._act(services.resume_from_halt, **body.validated_data)
 
     @part(DecisionSerializer)
     @action(detail=True)

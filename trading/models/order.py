@@ -1,5 +1,7 @@
 """Order intents and their fills. An intent is committed before it is sent (design P4)."""
 
+from decimal import Decimal
+
 from django.db import models
 from django.db.models import Q
 
@@ -18,6 +20,8 @@ class OrderType(models.TextChoices):
 
 
 class OrderStatus(models.TextChoices):
+    WAITING = "waiting"  # for a person's approval; never sent without
+    APPROVED = "approved"  # by a person; the runner checks the price again, then sends
     PLANNED = "planned"  # committed, surely not sent
     SENDING = "sending"  # about to be sent, or sent: after a crash nobody knows
     UNCERTAIN = "uncertain"  # sent, unanswered: settled by asking the venue, never by sending again
@@ -30,6 +34,7 @@ class OrderStatus(models.TextChoices):
 
 
 UNSETTLED = [OrderStatus.PLANNED, OrderStatus.SENDING, OrderStatus.UNCERTAIN, OrderStatus.OPEN]
+HELD_BACK = [OrderStatus.WAITING, OrderStatus.APPROVED]  # surely not sent, and nothing to settle
 
 
 RESTING = Q(status=OrderStatus.OPEN, type=OrderType.LIMIT)  # known to wait on the venue: nothing is unknown
@@ -80,6 +85,12 @@ class ParentOrder(models.Model):
     def __str__(self) -> str:
         return f"{self.side} {self.quantity} by {self.style} ({self.status})"
 
+    @property
+    def left(self) -> Decimal:
+        """What has not traded yet, base units."""
+        done = self.children.values_list("fills__quantity", flat=True)
+        return self.quantity - sum((abs(quantity) for quantity in done if quantity is not None), Decimal(0))
+
 
 class Order(models.Model):
     """One intent to trade. `quantity` is unsigned; its low digits vary so that intents can be told apart."""
@@ -102,6 +113,7 @@ class Order(models.Model):
     fence = models.PositiveBigIntegerField()  # of the lease under which it was planned
     planned_ms = models.BigIntegerField()  # venue clock
     sent_ms = models.BigIntegerField(default=0)  # venue clock just before the send
+    expires_at = models.DateTimeField(null=True)  # real time until which a person may approve it
     settled_ms = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
@@ -114,7 +126,7 @@ class Order(models.Model):
             models.CheckConstraint(condition=Q(quantity__gt=0), name="order_quantity_positive"),
             models.UniqueConstraint(
                 fields=["account", "pair"],
-                condition=Q(status__in=UNSETTLED),
+                condition=Q(status__in=[*UNSETTLED, *HELD_BACK]),
                 name="one_unsettled_order_per_pair",
             ),
             models.UniqueConstraint(

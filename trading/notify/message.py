@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
+from trading.links import approval_path
 from trading.models import AlertKind, AlertLevel, Delivery
 
 
@@ -46,8 +47,16 @@ def message_of(delivery: Delivery) -> Message:
         kind=delivery.kind,
         level=delivery.level,
         text=alert.text,
-        url=f"{settings.SITE_URL}{alert.address}",
+        url=f"{settings.SITE_URL}{_path(delivery)}",
         session=alert.session_id,
         count=alert.count,
         at=alert.last_at,
     )
+
+
+def _path(delivery: Delivery) -> str:
+    """Return the page where a person acts on it; to approve an order its receiver need not sign in."""
+    alert = delivery.alert
+    if delivery.kind == AlertKind.APPROVAL:
+        return approval_path(int(alert.key.partition(":")[2]))
+    return alert.address

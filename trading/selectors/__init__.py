@@ -3,6 +3,7 @@
 from trading.selectors.charts import chart, equity_series
 from trading.selectors.figures import Figures, figures_of
 from trading.selectors.home import home, open_alerts
+from trading.selectors.risk import cap_facts, risk_overview, waiting_orders
 from trading.selectors.session import (
     decision_facts,
     distances,
@@ -13,6 +14,21 @@ from trading.selectors.session import (
     version,
 )
 
-__all__ = ["Figures", "chart", "decision_facts", "distances", "equity_series", "figures_of", "home",
-           "live_state", "open_alerts", "session_facts", "session_figures",
-           "sessions_of", "version"]  # fmt: skip
+__all__ = [
+    "Figures",
+    "cap_facts",
+    "chart",
+    "decision_facts",
+    "distances",
+    "equity_series",
+    "figures_of",
+    "home",
+    "live_state",
+    "open_alerts",
+    "risk_overview",
+    "session_facts",
+    "session_figures",
+    "sessions_of",
+    "version",
+    "waiting_orders",
+]  # fmt: skip

@@ -15,6 +15,7 @@ from trading.models import Decision, EquityPoint, LiveSession
 from trading.selectors.figures import Figures, figures_of
 
 SHOWN = 12
+LOSSES = ("Daily loss", "Weekly loss", "Drawdown")
 
 
 def with_latest(sessions: QuerySet[LiveSession]) -> QuerySet[LiveSession]:
@@ -78,8 +79,36 @@ def distances(figures: Figures) -> list[dict[str, Any]]:
     if figures.pnl_today is not None:
         lost_today = max(Decimal(0), -figures.pnl_today / session.day_equity)
     rows.append(_limit("Daily loss", "day_loss_distance", lost_today, risk.daily_loss))
+    rows.append(_limit("Weekly loss", "week_loss_distance", _lost_this_week(figures), risk.weekly_loss))
     rows.append(_limit("Drawdown", "drawdown_distance", figures.drawdown, risk.max_drawdown))
     return rows
+
+
+def breaker_rows(figures: Figures) -> list[dict[str, Any]]:
+    """Return every breaker with the share of it that is used, as `distances` does for the loss limits."""
+    session, risk = figures.session, figures.session.risk
+    losses = [
+        row for row in distances(figures) if row["name"].endswith(("loss_distance", "drawdown_distance"))
+    ]
+    fall = None
+    if figures.equity is not None and session.caution_peak:
+        fall = max(Decimal(0), 1 - figures.equity / session.caution_peak)
+    rows = [_limit("Safe mode drawdown", "safe_drawdown", fall, risk.safe_drawdown)]
+    streak = Decimal(session.loss_streak)
+    rows.append(_limit("Losses in a row", "loss_streak", streak, risk.max_loss_streak))
+    for label, name, limit in (
+        ("PSI", "psi", risk.max_psi),
+        ("KS", "ks", risk.max_ks),
+        ("Turnover", "turnover", risk.max_turnover),
+    ):
+        value = session.health.get(name)
+        rows.append(_limit(label, f"health_{name}", None if value is None else Decimal(str(value)), limit))
+    return [*losses, *rows]
+
+
+def _lost_this_week(figures: Figures) -> Decimal | None:
+    start = figures.session.week_equity
+    return max(Decimal(0), 1 - figures.equity / start) if figures.equity is not None and start else None
 
 
 def _gap(session: LiveSession, trigger: Decimal) -> Decimal | None:

@@ -1,5 +1,7 @@
 """What people may do with sessions. Acts leave audit rows; the caller has checked whose session it is."""
 
+from trading.services.approvals import approve_order, reject_order
+from trading.services.caps import lift_cap, set_cap
 from trading.services.control import (
     flatten_session,
     pause_session,
@@ -11,5 +13,6 @@ from trading.services.control import (
 from trading.services.reconcile import reconcile_account
 from trading.services.start import default_profile, start_session
 
-__all__ = ["default_profile", "flatten_session", "pause_session", "reconcile_account", "resume_from_halt",
-           "resume_session", "start_session", "stop_all", "stop_session"]  # fmt: skip
+__all__ = ["approve_order", "default_profile", "flatten_session", "lift_cap", "pause_session",
+           "reconcile_account", "reject_order", "resume_from_halt", "resume_session", "set_cap",
+           "start_session", "stop_all", "stop_session"]  # fmt: skip

@@ -21,7 +21,8 @@ def walk():  # noqa: C901 - one loop: numba compiles it whole
     for function in (
         instrument.step_count, instrument.floor_to_step, instrument.is_tradable, rebalance.closing_quantity,
         rebalance.order_quantity, risk.reduce_only, risk.drawdown_breach, risk.daily_loss_breach,
-        risk.cap_exposure, breakers.halting, breakers.cautious, breakers.next_state, breakers.limited_order,
+        risk.cap_exposure, breakers.halting, breakers.cautious, breakers.next_state, breakers._closing_part,
+        breakers._opened, breakers.limited_order,
     ):  # fmt: skip
         register_jitable(function)
     halting, cautious, next_state = breakers.halting, breakers.cautious, breakers.next_state

@@ -22,7 +22,13 @@ class Live:
         self.session = self.seat = None
 
     def start(self, baseline="buy_and_hold", pair="BTC/USD", **options):
-        profile = {"stop_loss": 0.0, "daily_loss": 0.0, "max_drawdown": 0.0, **options.pop("risk", {})}
+        profile = {
+            "stop_loss": 0.0,
+            "daily_loss": 0.0,
+            "weekly_loss": 0.0,
+            "max_drawdown": 0.0,
+            **options.pop("risk", {}),
+        }
         risk = RiskProfile.objects.create(
             owner=self.user, name=f"test {RiskProfile.objects.count()}", **profile
         )

@@ -1,0 +1,57 @@
+"""What the runner does with orders that wait for a person: let them expire, or check them again and send."""
+
+from decimal import Decimal
+
+from market.kernel import breakers
+from trading import entry, risk, waiting
+from trading.acting import carry_out
+from trading.exchanges.port import Quote
+from trading.models import Order, OrderStatus, RiskState, Side
+from trading.seat import Seat
+
+
+def follow(seat: Seat, quote: Quote, now_ms: int, trades_today: int) -> None:
+    """Take the next step with every order of the session that was held back."""
+    if not seat.may_wait:
+        return
+    rows = waiting.held_back(seat.session)
+    seat.may_wait = bool(rows)
+    for order in rows:
+        if why := _over(order, seat):
+            waiting.refuse(order, why, quote.at_ms)
+        elif order.status == OrderStatus.APPROVED:
+            if why := refusal(seat, order, quote, now_ms, trades_today):
+                waiting.refuse(order, f"approved, then not sent: {why}", quote.at_ms)
+            else:
+                carry_out(seat, order, quote)
+
+
+def _over(order: Order, seat: Seat) -> str:
+    session = seat.session
+    if session.risk_state in (RiskState.REDUCING, RiskState.HALTED):
+        return f"the session is {session.risk_state}"
+    if order.status == OrderStatus.WAITING and waiting.is_expired(order):
+        return f"nobody approved it within {session.risk.approval_s:g} s"
+    return ""
+
+
+def refusal(seat: Seat, order: Order, quote: Quote, now_ms: int, trades_today: int) -> str:
+    """Return why an approved order may not be sent now: the market has moved on while it waited."""
+    session, profile = seat.session, seat.session.risk
+    quantity = order.quantity if order.side == Side.BUY else -order.quantity
+    price = quote.ask if quantity > 0 else quote.bid
+    seen = entry.entry_of(
+        session, quote, now_ms=now_ms, trades_today=trades_today, reference=order.expected_price,
+        rate=seat.clock_rate,
+    )  # fmt: skip
+    if why := entry.refusal(seen, profile, "the price it was approved at"):
+        return why
+    paying = quantity * price * (1 + Decimal(seat.instrument.taker_fee))
+    if paying > session.cash:
+        return f"it would cost {paying:.2f}, {session.cash:.2f} are left"
+    equity = session.cash + session.held * quote.mid
+    _, code = breakers.limited_order(
+        quantity, session.held, price, equity, risk.caps_of(profile), risk.state_of(session), True,
+        seat.instrument.step, Decimal(0),
+    )  # fmt: skip
+    return breakers.REASONS[code]

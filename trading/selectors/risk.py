@@ -1,0 +1,54 @@
+"""The Risk page: states of all sessions, breakers and how much of them is used, caps, orders that wait."""
+
+from decimal import Decimal
+from typing import Any
+
+from market.web.ownership import visible
+from trading import caps
+from trading.models import Decision, ExposureCap, LiveSession, Order, OrderStatus
+from trading.models.order import HELD_BACK
+from trading.selectors.figures import DRIVEN
+from trading.selectors.session import breaker_rows, session_figures, sessions_of
+
+SHOWN = 20
+
+
+def risk_overview(user: Any) -> dict[str, Any]:
+    """Return the context of the Risk page."""
+    sessions = list(sessions_of(user).filter(status__in=DRIVEN)[:200])
+    return {
+        "rows": [(figures := session_figures(row), breaker_rows(figures)) for row in sessions],
+        "caps": [cap_facts(cap) for cap in visible(ExposureCap, user).select_related("account", "owner")],
+        "waiting": waiting_orders(user),
+        "refused": refusals(user),
+    }
+
+
+def waiting_orders(user: Any) -> Any:
+    """Return the orders that wait for a person, or for the runner after a person's yes, newest first."""
+    mine = Order.objects.filter(session__in=visible(LiveSession, user), status__in=HELD_BACK)
+    return mine.select_related("session", "account")
+
+
+def refusals(user: Any) -> dict[str, Any]:
+    """Return what limits have cut or refused lately."""
+    mine = visible(LiveSession, user)
+    decisions = Decision.objects.filter(session__in=mine).exclude(risk_reason="").select_related("session")
+    orders = Order.objects.filter(session__in=mine, status=OrderStatus.REFUSED).select_related("session")
+    return {"decisions": decisions.order_by("-id")[:SHOWN], "orders": orders.order_by("-id")[:SHOWN]}
+
+
+def cap_facts(cap: ExposureCap) -> dict[str, Any]:
+    """Return a cap with what is used of it; `worst_pair` is the one that holds most."""
+    use = caps.use_of(cap)
+    pair, most = max(use.per_pair.items(), key=lambda item: item[1], default=("", Decimal(0)))
+    return {
+        "cap": cap,
+        "total": use.total,
+        "count": use.count,
+        "worst_pair": pair,
+        "worst": most,
+        "total_used": min(1.0, float(use.total / cap.max_total)) if cap.max_total else None,
+        "pair_used": min(1.0, float(most / cap.max_per_pair)) if cap.max_per_pair else None,
+        "open_used": min(1.0, use.count / cap.max_open) if cap.max_open else None,
+    }

@@ -1,0 +1,75 @@
+"""Orders that wait for a person: which ones must, who is told, what ends the waiting."""
+
+from decimal import Decimal
+
+from django.urls import reverse
+from django.utils import timezone
+
+from trading import alerts, links, orders
+from trading.models import AlertKind, LiveSession, Order, OrderStatus
+from trading.models.order import HELD_BACK
+from trading.numbers import exact
+
+
+def is_needed(session: LiveSession, quantity: Decimal, price: Decimal) -> bool:
+    """Say whether an order needs a person's approval. Leaving a position never does."""
+    above = exact(session.risk.approval_above)
+    if above <= 0 or is_exit(session, quantity):
+        return False
+    return abs(quantity) * price > above
+
+
+def is_exit(session: LiveSession, quantity: Decimal) -> bool:
+    """Say whether an order only brings the position nearer to flat."""
+    return quantity * session.held < 0 and abs(quantity) <= abs(session.held)
+
+
+def held_back(session: LiveSession) -> list[Order]:
+    """Return the session's orders that wait for a person, or for the runner after a person's yes."""
+    return list(session.orders.filter(status__in=HELD_BACK).select_related("session__owner"))
+
+
+def drop(session: LiveSession, why: str, at_ms: int) -> None:
+    """End the waiting of the session's orders: something else has come first."""
+    for order in held_back(session):
+        refuse(order, why, at_ms)
+
+
+def refuse(order: Order, why: str, at_ms: int) -> bool:
+    """End the waiting of one order; False if somebody else moved it first."""
+    done = orders.move(order, OrderStatus.REFUSED, answer=why[:300], settled_ms=at_ms)
+    if done:
+        alerts.close_alert(order.session.owner, key_of(order))
+    return done
+
+
+def is_expired(order: Order) -> bool:
+    return order.expires_at is not None and order.expires_at <= timezone.now()
+
+
+def key_of(order: Order) -> str:
+    return f"approval:{order.pk}"
+
+
+def tell(order: Order) -> None:
+    """Ask for approval: once, with what is wanted and until when."""
+    session, value = order.session, order.quantity * order.expected_price
+    text = (
+        f"{session} wants to {order.side} {order.quantity.normalize():f} {order.pair} at about "
+        f"{order.expected_price.normalize():f} (worth {value:.2f}): {order.reason}. Approve or reject it on "
+        f"the Risk page until {order.expires_at:%Y-%m-%d %H:%M:%S} UTC, else it is dropped."
+    )
+    kind, url = AlertKind.APPROVAL, reverse("risk-overview")
+    alerts.raise_alert(session.owner, kind.level, key_of(order), text, session, kind=kind, url=url)
+
+
+def link_of(order: Order) -> str:
+    """Return the path of the page on which whoever holds the link approves or rejects this one order."""
+    return links.approval_path(order.pk)
+
+
+def order_of(token: str) -> Order | None:
+    """Return the order a link was made for; None for a link that is forged or too old."""
+    pk = links.approval_order_id(token)
+    rows = Order.objects.select_related("session__owner", "session__risk", "account")
+    return None if pk is None else rows.filter(pk=pk).first()
