@@ -126,6 +126,7 @@ class SessionViewSet(ReadOnly):
     def unhalt(self, request: Request, pk: str) -> Response:
         """Let a halted session, or one in safe mode, trade as usual again."""
         require(request.user, Role.ADMIN)
+        self.get_object()
         body = UnhaltRequest(data=request.data)
         body.is_valid(raise_exception=True)
         return self._act(services.resume_from_halt, **body.validated_data)
