@@ -21,6 +21,7 @@ from market.web.admin import OwnedAdmin, ServiceAdmin, ServiceForm, confirmed
 from market.web.numbers import plain
 from market.web.roles import Role, person, role_of
 from trading import accounts, services
+from trading.execution import KEYS as EXECUTION_KEYS
 from trading.models import (
     Account,
     CallBudget,
@@ -61,6 +62,17 @@ class SessionForm(ServiceForm):
     duration_s = forms.IntegerField(
         min_value=1, required=False, widget=NUMBER, label="Duration (s)", help_text="Empty: until stopped."
     )
+    settings = forms.JSONField(
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text=f'Like {{"style": "limit", "deadline_s": 90}}: sample, seed, {", ".join(EXECUTION_KEYS)}.',
+    )
+
+    def clean_settings(self) -> dict[str, Any]:
+        given = self.cleaned_data["settings"] or {}
+        if not isinstance(given, dict):
+            raise forms.ValidationError('Settings are an object like {"style": "limit"}.')
+        return given
 
     class Meta:
         model = LiveSession

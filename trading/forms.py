@@ -7,6 +7,7 @@ from django import forms
 from agents.forms import PolicyField, policy_choices
 from market.web.fields import interval_field
 from market.web.ownership import visible
+from trading.execution import KEYS, STYLES
 from trading.models import Account, AlertChannel, AlertKind, AlertLevel, AlertRule, ChannelKind, RiskProfile
 
 DURATIONS = [("", "until stopped"), ("86400", "24 hours"), ("604800", "7 days")]
@@ -33,7 +34,47 @@ class SessionForm(forms.Form):
     duration_s = forms.TypedChoiceField(
         choices=DURATIONS, coerce=int, empty_value=None, required=False, label="Duration"
     )
+    style = forms.ChoiceField(
+        choices=list(STYLES.items()),
+        required=False,
+        label="Order style",
+        help_text="A limit order pays half the fee where it is filled while it rests.",
+    )
+    deadline_s = forms.FloatField(
+        min_value=1,
+        max_value=3600,
+        required=False,
+        label="Limit: deadline (s)",
+        help_text="After this the rest goes to market. Empty: 60.",
+    )
+    children = forms.IntegerField(
+        min_value=2, max_value=50, required=False, label="Split: orders", help_text="Empty: 4."
+    )
+    over_s = forms.FloatField(
+        min_value=1, max_value=21_600, required=False, label="Split: over (s)", help_text="Empty: 60."
+    )
+    activity_s = forms.FloatField(
+        min_value=0,
+        max_value=86_400,
+        required=False,
+        label="Activity floor (s)",
+        help_text="So long before an idle UTC day ends one small trade is made. Empty: off.",
+    )
+    turnover_budget = forms.FloatField(
+        min_value=0,
+        max_value=10_000,
+        required=False,
+        label="Turnover budget",
+        help_text="Traded per UTC day as a multiple of equity; then exits only. Empty: off.",
+    )
     name = forms.CharField(max_length=120, required=False)
+
+    def clean(self) -> dict[str, Any]:
+        """Gather what concerns execution into the session's settings; what is empty keeps its default."""
+        given = super().clean() or {}
+        chosen = {key: given.pop(key, None) for key in KEYS if key in self.fields}
+        given["settings"] = {key: value for key, value in chosen.items() if value not in (None, "")}
+        return given
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -83,7 +83,8 @@ def assumptions(settings: BacktestSettings) -> list[str]:
     trading = settings.trading
     worse = trading.half_spread + trading.slippage
     said = [
-        "Decisions are taken at a bar's close and filled whole at the next bar's open, as market orders; "
+        "Decisions are taken at a bar's close and filled whole at the next bar's open, as market orders (a "
+        "session's limit and split styles are not modelled: nothing is assumed to fill as a cheaper maker); "
         "the order's own effect on the market is limited to the stated slippage.",
         f"A fill is {worse:.4%} worse than the open (half spread {trading.half_spread:.4%}, slippage "
         f"{trading.slippage:.4%}) and costs a fee of {trading.fee_rate:.4%}.",

@@ -71,7 +71,15 @@ class BacktestSettings(BaseModel):
         """
         nested: dict[str, Any] = {"trading": (trading or Trading()).model_dump(), "limits": {}}
         nested |= {"decision": {}, "params": {}}
+        if values.get("style", "market") != "market":
+            raise BadInput(
+                "backtests fill at the next bar's open, as market orders: how a limit or split order would "
+                "have filled inside a bar is not in the candles, so leave the style out",
+                "style",
+            )
         for key, value in values.items():
+            if key == "style":
+                continue
             section = _section(key, value)
             nested[section].update(value if key == section else {key: value})
         try:

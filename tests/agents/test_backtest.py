@@ -205,3 +205,9 @@ def test_a_cool_down_keeps_a_backtest_out_of_the_market():
     opened = [at for at, fill in run.fills if fill.quantity > 0]
     assert len(opened) > 3
     assert min(after - before for before, after in pairwise(opened)) >= 3_600_000
+
+
+def test_a_backtest_refuses_a_style_it_cannot_model():
+    assert BacktestSettings.parse({"style": "market"}) == BacktestSettings.parse({})
+    with pytest.raises(BadInput, match="leave the style out"):
+        BacktestSettings.parse({"style": "limit"})

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -14,7 +15,7 @@ from rest_framework.test import APIClient
 from market.models import AuditEvent, IdempotencyKey, ImportReport
 from tests import factories
 from tests.api.conftest import client_of
-from trading.models import Account, RiskProfile
+from trading.models import Account, ParentOrder, RiskProfile
 from trading.models.risk import RANGES, out_of_range
 
 SESSIONS = "/api/v1/sessions/"
@@ -249,3 +250,14 @@ def test_a_sentence_that_names_its_field_is_not_given_the_name_again(api, world)
     answer = api.post("/api/v1/training-runs/", asked, format="json").json()
     assert answer["detail"] == "steps: input should be greater than or equal to 1 (got 0)"
     assert answer["errors"] == {"steps": [answer["detail"]]}
+
+
+def test_a_session_says_how_it_trades_and_what_it_works_on(api, ada):
+    session = factories.SessionFactory(owner=ada, settings={"style": "limit", "deadline_s": 90})
+    ParentOrder.objects.create(
+        session=session, style="limit", side="BUY", quantity=Decimal("0.5"), target=1.0, reason="signal BUY",
+        planned_ms=0, until_ms=90_000,
+    )  # fmt: skip
+    shown = api.get(f"{SESSIONS}{session.pk}/").json()["execution"]
+    assert (shown["style"], shown["deadline_s"], shown["contest_score"]) == ("limit", 90, None)
+    assert shown["at_work"] == {"side": "BUY", "quantity": "0.5", "left": "0.5", "until_ms": 90_000}

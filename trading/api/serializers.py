@@ -65,10 +65,11 @@ class SessionDetailSerializer(SessionSerializer):
     drawdown = serializers.SerializerMethodField(allow_null=True)
     is_stale = serializers.SerializerMethodField(help_text="No runner has reported lately, or prices are old")
     limits = serializers.SerializerMethodField()
+    execution = serializers.SerializerMethodField(help_text="Style, order at work, contest figures")
 
     class Meta(SessionSerializer.Meta):
         fields = (*SessionSerializer.Meta.fields, "pnl_today", "pnl_total", "exposure", "drawdown",
-                  "is_stale", "limits")  # type: ignore[assignment]  # fmt: skip
+                  "is_stale", "limits", "execution")  # type: ignore[assignment]  # fmt: skip
 
     def to_representation(self, session: LiveSession) -> dict[str, Any]:
         self.figures = selectors.session_figures(session)
@@ -89,6 +90,17 @@ class SessionDetailSerializer(SessionSerializer):
     def get_is_stale(self, session: LiveSession) -> bool:
         return self.figures.is_stale
 
+    def get_execution(self, session: LiveSession) -> dict[str, Any]:
+        facts = selectors.execution_facts(session)
+        parent = facts["parent"]
+        at_work = parent and {
+            "side": parent.side,
+            "quantity": plain(parent.quantity),
+            "left": plain(facts["parent_left"]),
+            "until_ms": parent.until_ms,
+        }
+        return {**facts["execution"].to_dict(), "at_work": at_work, **facts["contest"]}
+
     def get_limits(self, session: LiveSession) -> list[dict[str, Any]]:
         return list(LimitSerializer(selectors.distances(self.figures), many=True).data)
 
@@ -104,7 +116,9 @@ class SessionRequest(serializers.Serializer):
     capital = serializers.DecimalField(20, 8, required=False, min_value=0)
     duration_s = serializers.IntegerField(required=False, min_value=1, max_value=10 * 365 * 86400)
     name = serializers.CharField(required=False, max_length=120)
-    settings = serializers.DictField(required=False)
+    settings = serializers.DictField(
+        required=False, help_text="Of the policy and its gate, and of execution: style, deadline_s, …"
+    )
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
         return only_one_policy(given)

@@ -7,6 +7,7 @@ from trading.selectors.risk import cap_facts, risk_overview, waiting_orders
 from trading.selectors.session import (
     decision_facts,
     distances,
+    execution_facts,
     live_state,
     session_facts,
     session_figures,
@@ -21,6 +22,7 @@ __all__ = [
     "decision_facts",
     "distances",
     "equity_series",
+    "execution_facts",
     "figures_of",
     "home",
     "live_state",

@@ -11,11 +11,14 @@ from agents.observation import PORTFOLIO
 from agents.spaces import ActionSpec
 from market.web.numbers import plain
 from market.web.ownership import visible
+from trading.execution import Execution
 from trading.models import Decision, EquityPoint, LiveSession
 from trading.selectors.figures import Figures, figures_of
+from trading.working import working
 
 SHOWN = 12
 LOSSES = ("Daily loss", "Weekly loss", "Drawdown")
+CONTEST = ("contest_score", "contest_sortino", "contest_sharpe", "contest_calmar")
 
 
 def with_latest(sessions: QuerySet[LiveSession]) -> QuerySet[LiveSession]:
@@ -60,6 +63,19 @@ def live_state(session: LiveSession) -> dict[str, Any]:
         "fills": session.fills.select_related("order").order_by("-id")[:SHOWN],
         "days": session.days.all()[:14],
         "alerts": session.alerts.filter(closed_at=None)[:5],
+        **execution_facts(session),
+    }
+
+
+def execution_facts(session: LiveSession) -> dict[str, Any]:
+    """Return how a session trades, what it works on now, and its contest figures at the last finished day."""
+    parent = working(session)
+    newest = session.days.values_list("metrics", flat=True).first() or {}
+    return {
+        "execution": Execution.from_dict(session.settings),
+        "parent": parent,
+        "parent_left": parent.left if parent else None,
+        "contest": {name: newest.get(name) for name in CONTEST},
     }
 
 

@@ -63,6 +63,7 @@ def start_session(
         councils.require_quorum(council, policy)
     decision_settings(profile, settings)
     Execution.from_dict(settings)
+    _check_long_only(policy)
     if not account.is_active:
         raise BadInput(f"the account {account} is switched off", field="account")
     _check_features(policy, account)
@@ -150,6 +151,16 @@ def _check_features(policy: Policy, account: Account) -> None:
             f"{policy.name} uses volume, and the account {account} has no candle source (candles_url): "
             "quotes alone carry none",
             field="account",
+        )
+
+
+def _check_long_only(policy: Policy) -> None:
+    lowest = policy.action_spec.levels[0]
+    if lowest < 0:
+        raise BadInput(
+            f"{policy.name} may ask for short positions (down to {lowest:.0%} of equity), and sessions are "
+            "long only: train one with action levels from 0 up",
+            field="model",
         )
 
 

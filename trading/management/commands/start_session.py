@@ -35,7 +35,11 @@ class Command(ProductCommand):
         parser.add_argument("--capital", help="quote currency; default: what is free in the account")
         parser.add_argument("--duration", help="seconds, or 90m, 24h, 7d; default: open-ended")
         parser.add_argument(
-            "--set", action="append", default=[], metavar="KEY=VALUE", help="sample, seed, confidence, …"
+            "--set",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="sample, seed, confidence; style=limit, deadline_s, … (docs/execution.md)",
         )
 
     def run(self, **options: Any) -> dict[str, Any]:
