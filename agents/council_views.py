@@ -90,7 +90,7 @@ def review(request: HttpRequest, pk: int) -> HttpResponse:
         "summary": found.error.partition("\n")[0],
     }
     is_partial = request.headers.get("HX-Request") == "true"
-    return render(request, "agents/_review.html" if is_partial else "agents/review.html", context)
+    return render(request, "agents/_review_update.html" if is_partial else "agents/review.html", context)
 
 
 @require_GET

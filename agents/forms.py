@@ -1,5 +1,6 @@
 """Forms about learning."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -120,16 +121,25 @@ class BacktestForm(forms.Form):
         self.fields["series"].queryset = visible(Series, user).exclude(rows=0)  # type: ignore[attr-defined]
 
 
+def explained(choices: Mapping[str, str]) -> str:
+    """Return one sentence per choice."""
+    return " ".join(f"{name.capitalize()}: {about[0].lower()}{about[1:]}." for name, about in choices.items())
+
+
 class CouncilForm(forms.Form):
     name = forms.CharField(max_length=100)
-    members = forms.MultipleChoiceField(help_text="Models that learned on the same bars, and fixed rules.")
+    members = forms.MultipleChoiceField(
+        widget=forms.SelectMultiple(attrs={"size": 9}),
+        help_text="Several: models that learned on the same bars, and fixed rules.",
+    )
     method = forms.ChoiceField(
-        choices=[(name, f"{name}: {about}") for name, about in METHODS.items()], initial="majority"
+        choices=[(name, name) for name in METHODS], initial="majority", help_text=explained(METHODS)
     )
     combine = forms.ChoiceField(
-        choices=[(name, f"{name}: {about}") for name, about in COMBINES.items()],
+        choices=[(name, name) for name in COMBINES],
         initial="votes",
         label="What counts",
+        help_text=explained(COMBINES),
     )
     quorum = forms.IntegerField(
         min_value=1, required=False, help_text="Members that must be able to vote. Empty: over half."

@@ -1,9 +1,10 @@
 """How fast a live session thinks, and how fast a tick becomes a committed intent.
 
 `decide_us_*`: closed bar -> features -> scaled observation -> 64x64 network -> gate -> sized order, in
-process, no database. `tick_to_intent_ms_*`: one whole turn on a fresh bar with the database (SQLite file),
-from a session's tick until the venue adapter is handed the order, whose intent is committed by then; the
-venue answers at once. `round_ms`: all sessions, one after the other, when every one of them trades.
+process, no database. `council_us_*`: the same with three such networks voting. `tick_to_intent_ms_*`: one
+whole turn on a fresh bar with the database (SQLite file), from a session's tick until the venue adapter is
+handed the order, whose intent is committed by then; the venue answers at once. `round_ms`: all sessions, one
+after the other, when every one of them trades.
 """
 
 import tempfile
@@ -19,8 +20,9 @@ from django.core.management import call_command
 from django.db import connections
 
 from agents.decide import Decider
+from agents.policies.council import Council, Member, Voting
 from agents.policies.network import Network
-from agents.policies.port import ObservationNeeds
+from agents.policies.port import ObservationNeeds, Policy
 from agents.policies.trained import NetworkPolicy
 from agents.spaces import ActionSpec
 from market import leases
@@ -37,17 +39,22 @@ MINUTE = 60_000
 START_MS = 1_704_067_200_000
 WINDOW = 8
 PURSE = Decimal(10_000_000)
+WARM = 3000  # bars before the first that is measured
 
 
 def run(sessions: int = 200, bars: int = 2000, rounds: int = 5) -> dict[str, Any]:
     """Return the figures; `sessions`, `bars` and `rounds` are how much is measured."""
     count, bars, rounds = int(sessions), int(bars), int(rounds)
     with scratch_database():
-        decide = decide_us(bars)
+        candles = market(WARM + bars)
+        decide = decide_us(policy(candles), candles)
+        council = decide_us(council_of_three(candles), candles)
         intents, round_ms = intents_ms(count, rounds)
     return {
         "decide_us_p50": float(np.percentile(decide, 50)),
         "decide_us_p99": float(np.percentile(decide, 99)),
+        "council_us_p50": float(np.percentile(council, 50)),
+        "council_us_p99": float(np.percentile(council, 99)),
         "tick_to_intent_ms_p50": float(np.percentile(intents, 50)),
         "tick_to_intent_ms_p99": float(np.percentile(intents, 99)),
         "round_ms": float(np.median(round_ms)),
@@ -55,11 +62,17 @@ def run(sessions: int = 200, bars: int = 2000, rounds: int = 5) -> dict[str, Any
     }
 
 
-def policy(candles: Candles) -> NetworkPolicy:
+def council_of_three(candles: Candles) -> Council:
+    """Return three networks that vote; they look at the same features."""
+    members = [Member(f"m{at}", policy(candles, seed=at), 1.0) for at in range(3)]
+    return Council("bench", members, Voting("weighted", "probabilities", 2))
+
+
+def policy(candles: Candles, seed: int = 1) -> NetworkPolicy:
     """Return an untrained 64x64 network over the core features: thinking costs the same as trained."""
     features = preset("core")
     rows = compute(candles, features)[features.warmup :]
-    random = np.random.default_rng(1)
+    random = np.random.default_rng(seed)
     sizes = (WINDOW * len(features) + 5, 64, 64)
 
     def tower(outputs: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
@@ -132,11 +145,10 @@ def feed_of(decider: Decider, pair: str, candles: Candles) -> BarFeed:
     )  # fmt: skip
 
 
-def decide_us(bars: int) -> np.ndarray:
-    """Return microseconds from a closed bar to a sized order, one per bar."""
-    warm = 3000
-    candles = market(warm + bars)
-    decider = Decider(policy(candles))
+def decide_us(asked: Policy, candles: Candles) -> np.ndarray:
+    """Return microseconds from a closed bar to a sized order, one per bar behind the first `WARM`."""
+    warm, bars = WARM, len(candles) - WARM
+    decider = Decider(asked)
     feed = feed_of(decider, "BTC/USD", candles)
     feed.advance(int(candles.open_ms[warm - 1]) + MINUTE)
     session = LiveSession(

@@ -113,3 +113,10 @@ def test_the_votes_are_in_the_api(as_ada, world):
     world["decision"].save(update_fields=["votes"])
     address = reverse("api:sessions-decisions", args=[world["session"].pk])
     assert as_ada.get(address).json()["results"][0]["votes"] == VOTES
+
+
+def test_a_refresh_brings_the_result_and_the_state(as_ada, world):
+    address = reverse("council-review", args=[world["council-review"].pk])
+    part = as_ada.get(address, headers={"HX-Request": "true"}).content.decode()
+    assert "<html" not in part
+    assert '<span id="review-state" hx-swap-oob="true">' in part
