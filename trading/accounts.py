@@ -83,6 +83,8 @@ def create_account(
                 secret=seal(secret) if secret else b"", calls_per_minute=calls_per_minute, poll_s=poll_s,
             )  # fmt: skip
     except IntegrityError:
+        if key:
+            _check_key_is_new(venue, base_url, key)  # two requests at once: the constraint let one through
         raise Conflict(
             f"you already have an account named {name!r}; choose another name", field="name"
         ) from None
@@ -90,6 +92,24 @@ def create_account(
         open_books(account.pk, _opening_money(paper_usd))
     _audit(account, "account.create", by or owner, venue=venue, base_url=base_url, key=masked_key(account))
     return account
+
+
+def create_checked_account(*, by: User | None = None, **asked: Any) -> tuple[Account, CheckResult]:
+    """Add an account and test its connection; one that does not work is not kept. Takes `create_account`'s.
+
+    :raises BadInput: as `create_account`, or with what the test found.
+    """
+    account = create_account(by=by, **asked)
+    try:
+        result = check_account(account=account, by=by)
+        if not result.ok:
+            raise BadInput(f"{result.sentence} The account was not added.")
+    except BaseException:
+        with transaction.atomic():
+            _audit(account, "account.discard", by or account.owner, name=account.name)
+            account.delete()
+        raise
+    return account, result
 
 
 @transaction.atomic
@@ -107,7 +127,11 @@ def rotate_secret(
     if key != account.api_key:
         _check_key_is_new(account.venue, account.base_url, key)
     account.api_key, account.secret, account.last_error = key, seal(secret.strip()), ""
-    account.save(update_fields=["api_key", "secret", "last_error"])
+    try:
+        with transaction.atomic():
+            account.save(update_fields=["api_key", "secret", "last_error"])
+    except IntegrityError:
+        raise _key_is_known() from None
     _audit(account, "account.rotate_secret", by or account.owner, key=masked_key(account))
     return account
 
@@ -242,7 +266,11 @@ def _check_credentials(key: str, secret: str) -> None:
 def _check_key_is_new(venue: str, base_url: str, key: str) -> None:
     """Two accounts with one key would each take the other's orders for foreign ones."""
     if Account.objects.filter(venue=venue, base_url=base_url, api_key=key).exists():
-        raise Conflict("an account with this key exists already; use that one", field="key")
+        raise _key_is_known()
+
+
+def _key_is_known() -> Conflict:
+    return Conflict("an account with this key exists already; use that one", field="key")
 
 
 def _check_pace(calls_per_minute: int, poll_s: float) -> None:

@@ -7,6 +7,7 @@ from django import forms
 from agents.forms import PolicyField, policy_choices
 from market.web.fields import interval_field
 from market.web.ownership import visible
+from trading.exchanges.registry import LABELS
 from trading.execution import KEYS, STYLES
 from trading.models import Account, AlertChannel, AlertKind, AlertLevel, AlertRule, ChannelKind, RiskProfile
 
@@ -92,7 +93,7 @@ class SessionForm(forms.Form):
 
 class AccountForm(forms.Form):
     name = forms.CharField(max_length=80)
-    venue = forms.ChoiceField(choices=[("roostoo", "Roostoo"), ("paper", "Paper (simulated fills)")])
+    venue = forms.ChoiceField(choices=list(LABELS.items()))
     base_url = forms.URLField(
         max_length=200, label="Address", initial="https://mock-api.roostoo.com", assume_scheme="https"
     )

@@ -31,6 +31,7 @@ class Seat:
     unknown: str | None = None  # why nothing can be decided at present; None before the first turn
     left_out: dict[str, str] | None = None  # members of its council that could not vote last time, and why
     refused_ms: int = 0  # when an order was last refused or uncertain, venue clock
+    long_steps: int = 0  # quotes in a row that came further apart than a bar; see `trading.pace`
     next_summary_ms: int = 0  # venue time from which another day may be over
     health: Health | None = None  # made at the first decision
     may_wait: bool = True  # orders that wait for a person may exist

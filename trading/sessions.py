@@ -16,6 +16,7 @@ from trading import (
     approvals,
     breakers,
     contest,
+    pace,
     reconciliation,
     risk,
     settle,
@@ -47,6 +48,8 @@ from trading.states import (
 
 logger = logging.getLogger(__name__)
 
+PASSING = ("unknown", "turns", "order", "pace")  # alerts that end with the session
+
 
 def step(seat: Seat, *, quote: Quote | None, now_ms: int) -> None:
     """Take one turn.
@@ -68,7 +71,7 @@ def step(seat: Seat, *, quote: Quote | None, now_ms: int) -> None:
         fail(session, str(error), now_ms)
     except ExchangeError as error:
         seat.failures.append(True)
-        unknown(seat, str(error))
+        _undecided(seat, str(error))
 
 
 def step_unseen(seat: Seat, why: str) -> None:
@@ -85,7 +88,7 @@ def step_unseen(seat: Seat, why: str) -> None:
         working.work(seat, None, seat.exchange.now_ms())
     except ExchangeError as error:
         logger.info("session %s: %s", session.pk, error)
-    unknown(seat, why)
+    _undecided(seat, why)
 
 
 def _take_turn(seat: Seat, quote: Quote | None, now_ms: int) -> None:
@@ -105,10 +108,33 @@ def _take_turn(seat: Seat, quote: Quote | None, now_ms: int) -> None:
     why = risk.unusable(quote, now_ms, session.risk)
     if quote is None or why:
         working.work(seat, None, now_ms)  # what rests must not outlive its deadline
-        unknown(seat, why)
+        _undecided(seat, why)
         return
     if _guard(seat, quote, now_ms):
         known(seat)
+
+
+def _undecided(seat: Seat, why: str) -> None:
+    if not stop_unseen(seat.session):
+        unknown(seat, why)
+
+
+def stop_unseen(session: LiveSession) -> bool:
+    """Stop a session that needs nothing of its venue any more, although the venue shows nothing now.
+
+    Its books end at the last price it saw. False when an order is unsettled or a position is to be sold.
+    """
+    reload(session)
+    if session.status != SessionStatus.STOPPING or settle.concerning(session).exists():
+        return False
+    if session.flatten_wanted and session.held != 0:
+        return False
+    if session.price_ms:
+        _stop(session, session.price_ms)
+    else:
+        change_status(session, SessionStatus.STOPPING, SessionStatus.STOPPED, flatten_wanted=False)
+        close_alerts(session, *PASSING)
+    return session.status == SessionStatus.STOPPED
 
 
 def _settle(seat: Seat) -> bool:
@@ -192,6 +218,7 @@ def _follow(seat: Seat, quote: Quote, now_ms: int) -> bool:
 def _mark(seat: Seat, quote: Quote, now_ms: int) -> None:
     session = seat.session
     seat.feed.ticks.see(quote.last, quote.at_ms)
+    pace.watch(seat, quote.at_ms)
     session.bid, session.ask, session.price, session.price_ms = quote.bid, quote.ask, quote.last, quote.at_ms
     if session.start_price == 0:
         session.start_price = quote.last
@@ -255,4 +282,4 @@ def _stop(session: LiveSession, now_ms: int) -> None:
     if change_status(
         session, SessionStatus.STOPPING, SessionStatus.STOPPED, stopped_ms=now_ms, flatten_wanted=False
     ):
-        close_alerts(session, "unknown", "turns", "order")
+        close_alerts(session, *PASSING)

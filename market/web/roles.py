@@ -76,12 +76,16 @@ def page(needed: Role = Role.VIEWER) -> Callable[[Callable[..., Any]], Callable[
 
 
 class HasRole(BasePermission):
-    """Reading needs a signed-in user; anything else the view's `role` (operator unless it says otherwise)."""
+    """Reading needs a signed-in user; anything else the view's `role` (operator unless it says otherwise).
+
+    A view's `roles` name actions that need another one.
+    """
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         if not request.user or not request.user.is_authenticated:
             return False
         needed = getattr(view, "role", Role.OPERATOR)
+        needed = getattr(view, "roles", {}).get(getattr(view, "action", None), needed)
         self.message = refusal(needed)
         return request.method in SAFE_METHODS or role_of(request.user) >= needed
 

@@ -17,6 +17,7 @@ from market.web.ownership import ReadOnly
 from market.web.roles import Role, person
 from market.web.schema import example
 from trading import accounts
+from trading.exchanges.registry import LABELS
 from trading.models import Account, Holding, RiskProfile
 from trading.models.risk import out_of_range
 
@@ -45,7 +46,7 @@ class AccountSerializer(serializers.ModelSerializer):
 
 class AccountRequest(serializers.Serializer):
     name = serializers.CharField(max_length=80)
-    venue = serializers.ChoiceField(choices=["roostoo", "paper"])
+    venue = serializers.ChoiceField(choices=list(LABELS.items()))
     base_url = serializers.URLField(max_length=200)
     candles_url = serializers.URLField(max_length=200, required=False, allow_blank=True)
     key = serializers.CharField(max_length=200, required=False, allow_blank=True, write_only=True)
@@ -62,6 +63,7 @@ class CheckSerializer(serializers.Serializer):
 
 class AccountViewSet(ReadOnly):
     role = Role.ADMIN
+    roles = {"check": Role.OPERATOR}  # as on the account's page
     queryset = Account.objects.prefetch_related("holdings")
     serializer_class = AccountSerializer
     filterset_fields = ("venue", "name", "is_active")

@@ -35,7 +35,14 @@ class Account(models.Model):
 
     class Meta:
         ordering = ["name"]
-        constraints = [models.UniqueConstraint(fields=["owner", "name"], name="account_name_once_per_owner")]
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "name"], name="account_name_once_per_owner"),
+            models.UniqueConstraint(  # two accounts with one key would take each other's orders for foreign
+                fields=["venue", "base_url", "api_key"],
+                name="account_key_once_per_venue",
+                condition=~models.Q(api_key=""),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

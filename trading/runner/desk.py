@@ -95,6 +95,13 @@ class Desk:
             if one.next_s <= now_s and not (one.is_busy or one.is_in_line or one.is_over)
         ]
 
+    def let_stop(self) -> None:
+        """While no prices come, end the sessions that need nothing more here."""
+        if self.failures:
+            for one in self.driven:
+                if not one.is_busy:
+                    one.let_stop()
+
     def _record(self, quotes: Iterable[Quote]) -> None:
         try:
             record_ticks(self.market, quotes)

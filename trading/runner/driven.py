@@ -96,13 +96,23 @@ class Driven:
 
     def unknown(self, why: str) -> None:
         """The venue shows no prices at all."""
-        if self.seat is None:
+        self.let_stop()
+        if self.seat is None or self.is_over:
             return
         try:
             self.seat.failures.append(True)
             sessions.step_unseen(self.seat, why)
         except LeaseLost:
             self.is_over = True
+        except Exception as error:
+            connections.refresh()
+            self._failed(error, 0.0)
+
+    def let_stop(self) -> None:
+        """Stop the session if a person wants that and nothing of it is left to do at the venue."""
+        try:
+            if not self.is_over and sessions.stop_unseen(self.session):
+                self.is_over = True
         except Exception as error:
             connections.refresh()
             self._failed(error, 0.0)

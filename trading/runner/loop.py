@@ -147,6 +147,8 @@ class Runner:
             for one in self.driven:
                 if not (one.is_busy or one.is_over):
                     one.keep()
+            for desk in self._desks.values():
+                desk.let_stop()
             mine = [one.session.pk for one in self.driven]
             wanted = self._wanted().filter(status__in=states.DRIVEN).exclude(pk__in=mine).order_by("pk")
             held = set(Lease.objects.filter(until_ms__gte=leases.now_ms()).values_list("name", flat=True))

@@ -2,27 +2,32 @@
 
 from typing import Any
 
+from market import leases
 from market.errors import BadInput, Conflict
 from market.models import AuditEvent
-from trading import reconciliation
+from trading import reconciliation, settle
 from trading.accounts import failure
 from trading.exchanges.errors import ExchangeError
+from trading.exchanges.port import Exchange
 from trading.exchanges.registry import connect
-from trading.models import Account, Reconciliation
+from trading.guard import Leased, LeaseLost
+from trading.models import Account, LiveSession, Reconciliation
 
 
 def reconcile_account(*, account: Account, by: Any = None) -> Reconciliation:
-    """Compare and correct; see `trading.reconciliation`.
+    """Compare and correct; see `trading.reconciliation`. Orders nobody drives any more are settled first.
 
-    :raises Conflict: while an order of the account is unsettled.
+    :raises Conflict: while an order of the account is under way, or it is not known yet what became of it.
     :raises BadInput: when the venue cannot be read.
     """
     try:
-        done = reconciliation.reconcile(account, connect(account))
+        exchange = connect(account)
+        settle_abandoned(account, exchange)
+        done = reconciliation.reconcile(account, exchange)
     except ExchangeError as error:
         raise BadInput(failure(account, error), field="account") from error
     if done is None:
-        raise Conflict(f"an order of {account} is under way: try again in a few seconds", field="account")
+        raise Conflict(_why_not(account), field="account")
     AuditEvent.objects.create(
         actor=by,
         owner=account.owner,
@@ -32,3 +37,32 @@ def reconcile_account(*, account: Account, by: Any = None) -> Reconciliation:
         detail={"equal": done.equal, "differences": done.differences},
     )
     return done
+
+
+def settle_abandoned(account: Account, exchange: Exchange) -> None:
+    """Settle the account's unsettled orders, each under the lease of its session; driven ones are left alone.
+
+    :raises ExchangeError: when the venue cannot be read; everything stands as it is.
+    """
+    waiting = LiveSession.objects.filter(orders__in=account.orders.unsettled()).distinct()
+    for session in waiting.select_related("account", "owner"):
+        lease = leases.acquire(session.lease_name)
+        if lease is None:
+            continue  # its driver settles it
+        try:
+            settle.settle(session, Leased(exchange, lease))
+        except LeaseLost:
+            continue
+        finally:
+            lease.release()
+
+
+def _why_not(account: Account) -> str:
+    order = account.orders.unsettled().select_related("session").first()
+    if order is None or leases.is_held(order.session.lease_name):
+        return f"an order of {account} is under way: try again in a few seconds"
+    return (
+        f"it is not known yet what became of {order.side} {order.quantity.normalize():f} {order.pair} of "
+        f"{account}: the venue may still show it, so ask again in {settle.BOUND_MS // 1000} s; if it stays so, "
+        "the venue's balances are not what our books say: look at the account by hand"
+    )

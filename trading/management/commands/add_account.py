@@ -32,13 +32,13 @@ class Command(ProductCommand):
             "--poll", type=float, default=5.0, help="seconds between ticker reads (default: 5)"
         )
         parser.add_argument("--paper-usd", help="what a paper account starts with (50000)")
-        parser.add_argument("--check", action="store_true", help="test the connection as well")
+        parser.add_argument("--check", action="store_true", help="test the connection as well; an account that fails the test is not added")
 
     def run(self, **options: Any) -> dict[str, Any]:
         owner = user_named(options["user"])
         assert owner is not None  # noqa: S101 - --user is required
         needs_secret = options["venue"] in VENUES and options["venue"] not in KEYLESS
-        account = accounts.create_account(
+        asked: dict[str, Any] = dict(
             owner=owner,
             name=options["name"],
             venue=options["venue"],
@@ -50,10 +50,14 @@ class Command(ProductCommand):
             poll_s=options["poll"],
             paper_usd=_amount(options["paper_usd"]),
         )
+        check = None
+        if options["check"]:
+            account, check = accounts.create_checked_account(**asked)
+        else:
+            account = accounts.create_account(**asked)
         self.say(f"account {account.pk} {account.name!r} added ({accounts.masked_key(account) or 'no key'})")
         result: dict[str, Any] = {"id": account.pk, "name": account.name, "venue": account.venue}
-        if options["check"]:
-            check = accounts.check_account(account=account)
+        if check is not None:
             self.say(check.sentence)
             result |= {"ok": check.ok, "sentence": check.sentence}
         return result

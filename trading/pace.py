@@ -1,0 +1,31 @@
+"""Whether prices are read often enough for a session's bars; on a replay a poll may span several of them."""
+
+from market.candles import interval_name
+from trading import alerts
+from trading.models import AlertLevel
+from trading.seat import Seat
+
+TELL_AFTER = 3  # long steps in a row: a single one is an outage or a hand-over
+READS_PER_BAR = 4  # what is suggested
+
+
+def watch(seat: Seat, at_ms: int) -> None:
+    """Tell a person when quotes come further apart, on the venue's clock, than the session's bars.
+
+    :param at_ms: of the quote just read; the session still holds the one before.
+    """
+    session = seat.session
+    step_ms = at_ms - session.price_ms if session.price_ms else 0
+    was_slow = seat.long_steps >= TELL_AFTER
+    seat.long_steps = seat.long_steps + 1 if step_ms > session.interval_ms else 0
+    if seat.long_steps == TELL_AFTER:
+        poll_s = session.account.poll_s
+        better_s = poll_s * session.interval_ms / step_ms / READS_PER_BAR
+        text = (
+            f"{session}: prices are read {step_ms / 1000:,.0f} s of the venue's time apart, but its bars are "
+            f"{interval_name(session.interval_ms)} long: bars pass without a decision. Set the account's "
+            f"seconds between prices to {better_s:.2g} (now {poll_s:g}), or slow the replay down."
+        )
+        alerts.raise_alert(session.owner, AlertLevel.WARNING, f"pace:{session.pk}", text, session)
+    elif was_slow and not seat.long_steps:
+        alerts.close_alert(session.owner, f"pace:{session.pk}")
