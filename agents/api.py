@@ -21,7 +21,7 @@ from agents.models import (
 )
 from agents.policies import BASELINES
 from agents.policies.council import COMBINES, METHODS
-from agents.spec import PRESETS
+from agents.spec import PRESETS, over_preset
 from market.models import Series
 from market.web.idempotency import HEADER, idempotent
 from market.web.ownership import ReadOnly, visible
@@ -110,7 +110,7 @@ class RunViewSet(ReadOnly):
         body = RunRequest(data=request.data)
         body.is_valid(raise_exception=True)
         given = body.validated_data
-        spec = {**PRESETS.get(given.get("preset", ""), {}), **given.get("spec", {})}
+        spec = over_preset(given.get("preset", ""), given.get("spec", {}))
         run = services.start_training(owner=request.user, name=given["name"], spec=spec, by=request.user)
         return Response(RunSerializer(run).data, status=201)
 

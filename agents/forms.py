@@ -10,7 +10,7 @@ from agents.models import Council, TrainedModel
 from agents.policies import BASELINES
 from agents.policies.council import COMBINES, METHODS
 from agents.services import Seat
-from agents.spec import PRESETS, apply_overrides, key_values
+from agents.spec import PRESETS, key_values, over_preset
 from market.errors import BadInput
 from market.models import Series
 from market.web.fields import MomentField
@@ -57,21 +57,18 @@ class TrainingForm(forms.Form):
         :raises BadInput: when an override cannot be read.
         """
         given = self.cleaned_data
-        spec = {
-            **PRESETS[given["preset"]],
-            "series": given["series"].pk,
-            "pair": given["series"].pair,
-            "interval": given["series"].interval,
+        series = given["series"]
+        chosen = {
+            "series": series.pk,
+            "pair": series.pair,
+            "interval": series.interval,
             "steps": given["steps"],
             "seed": given["seed"],
-            **{
-                key: given[name]
-                for key, name in (("from", "since"), ("to", "until"))
-                if given[name] is not None
-            },
         }
+        times = {"from": given["since"], "to": given["until"]}
+        chosen |= {key: value for key, value in times.items() if value is not None}
         lines = [line.strip() for line in given["overrides"].splitlines() if line.strip()]
-        return apply_overrides(spec, lines)
+        return over_preset(given["preset"], chosen, lines)
 
 
 def member_choices(user: Any) -> list[tuple[str, list[tuple[str, str]]]]:

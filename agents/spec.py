@@ -239,6 +239,44 @@ class TrainingSpec(Part):
         return self.model_dump(mode="json", by_alias=True)
 
 
+def over_preset(name: str, chosen: Mapping[str, Any], pairs: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the spec that a preset, what a person chose, and `key=value` settings make, in that order.
+
+    A section keeps what nobody chose: `{"ppo": {"lr": 1e-4}}` changes the preset's learning rate only. A key
+    of `chosen` may be dotted or short, as in `apply_overrides`. A series says its own interval.
+
+    :param name: of the preset; "" starts from the defaults.
+    :raises BadInput: for a preset or key that there is not.
+    """
+    if name and name not in PRESETS:
+        raise BadInput(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}", "preset")
+    spec = dict(PRESETS.get(name, {}))
+    if "series" in chosen:
+        spec.pop("interval", None)
+    return apply_overrides(_laid_over(spec, chosen), pairs)
+
+
+def _laid_over(spec: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    changed: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in spec.items()}
+    sections = {full.partition(".")[0] for full in _names() if "." in full}
+    for key, value in chosen.items():
+        section, _, leaf = _full_name(key).rpartition(".")
+        if section:
+            _section(changed, section, key)[leaf] = value
+        elif leaf in sections and isinstance(value, Mapping):
+            _section(changed, leaf, key).update(value)
+        else:
+            changed[leaf] = value
+    return changed
+
+
+def _section(spec: dict[str, Any], name: str, key: str) -> dict[str, Any]:
+    inner = spec.setdefault(name, {})
+    if not isinstance(inner, dict):
+        raise BadInput(f"{name} must be an object before {key} can be set", "set")
+    return inner
+
+
 def apply_overrides(values: Mapping[str, Any], pairs: Sequence[str]) -> dict[str, Any]:
     """Return a spec with `key=value` settings laid over it.
 
@@ -247,17 +285,7 @@ def apply_overrides(values: Mapping[str, Any], pairs: Sequence[str]) -> dict[str
 
     :raises BadInput: for a pair without `=` or a key that no spec has
     """
-    changed: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
-    for key, value in key_values(pairs).items():
-        section, _, leaf = _full_name(key).rpartition(".")
-        if not section:
-            changed[leaf] = value
-        else:
-            inner = changed.setdefault(section, {})
-            if not isinstance(inner, dict):
-                raise BadInput(f"{section} must be an object before {key} can be set", "set")
-            inner[leaf] = value
-    return changed
+    return _laid_over(values, key_values(pairs))
 
 
 def key_values(pairs: Sequence[str]) -> dict[str, Any]:

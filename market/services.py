@@ -5,9 +5,8 @@ import logging
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,10 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from market import archive, leases
+from market import archive, downloads, leases
 from market.candles import MS, Candles, interval_name
 from market.errors import BadInput
+from market.housekeeping import close_abandoned
 from market.models import ImportReport, ImportStatus, Series
 from market.sources import files, registry
 from market.sources.files.names import checked_pair
@@ -30,7 +30,7 @@ from market.synthetic import MARKETS
 from market.web.audit import record
 
 logger = logging.getLogger(__name__)
-ABANDONED = timedelta(hours=6)
+IMPORT_LEASE_S = 600.0  # longer than any import works in one go
 DISK_FULL = "the disk is full: nothing was imported; free some space and import again"
 
 
@@ -52,7 +52,7 @@ def import_file(
     :raises BadInput: with the report already saved as failed.
     """
     options = _options(format, pair, interval, source, replace)
-    _close_abandoned()
+    close_abandoned()
     report = ImportReport.objects.create(
         owner=owner,
         file_name=Path(path).name[:300],
@@ -76,20 +76,28 @@ def queue_import(
 ) -> ImportReport:
     """Keep an uploaded file and have a worker import it; the report says how it went.
 
-    :raises BadInput: when a setting is absurd, the file is empty, or the disk is full.
+    What the first bytes show to be no candle file is refused at once; what lies deeper the report says.
+
+    :raises BadInput: when a setting is absurd, the file is empty or no candle file, or the disk is full.
     """
     options = _options(format, pair, interval, source, replace)
     if not upload.size:
         raise BadInput(f"{upload.name} is empty", field="upload")
+    name = Path(str(upload.name)).name[:300]
     kept = _keep(upload)
-    with transaction.atomic():
-        report = ImportReport.objects.create(
-            owner=owner,
-            file_name=Path(str(upload.name)).name[:300],
-            format=format,
-            options=options | {"upload": kept.name},
-        )
-        transaction.on_commit(partial(async_task, "market.tasks.import_uploaded", report.pk))
+    try:
+        files.glance(kept, name)
+        with transaction.atomic():
+            report = ImportReport.objects.create(
+                owner=owner, file_name=name, format=format, options=options | {"upload": kept.name}
+            )
+            transaction.on_commit(partial(async_task, "market.tasks.import_uploaded", report.pk))
+    except BadInput as error:
+        kept.unlink(missing_ok=True)
+        raise BadInput(error.message, field="upload") from error
+    except BaseException:
+        kept.unlink(missing_ok=True)
+        raise
     return report
 
 
@@ -117,29 +125,55 @@ def download(
     owner: Any = None,
     replace: bool = False,
     now_ms: int | None = None,
+    tell: Callable[[int, int, int], None] = lambda done, wanted, known: None,
 ) -> ImportReport:
-    """Fetch closed candles that start in [from_ms, to_ms) into the archive, all or none.
+    """Fetch closed candles that start in [from_ms, to_ms) into the archive, stretch by stretch.
+
+    Each stretch is stored whole or not at all, and a stretch that is stored whole is not asked for again: a
+    download that broke off goes on where it stopped.
 
     :param base_url: another address that speaks the source's protocol.
+    :param replace: ask for everything again and let bars win that differ from archived ones.
     :param now_ms: the venue's clock; by default ours.
+    :param tell: called after each stretch with the bars done, the bars wanted, and how many of those done
+        were stored before.
     :raises BadInput: with the report already saved as failed.
     """
     options = _options("auto", pair, interval, None, replace)
     if from_ms >= to_ms:
         raise BadInput("the download must start before it ends", field="from")
     provider = registry.connect(source, base_url)
-    _close_abandoned()
+    close_abandoned()
     name = f"{source} {options['pair']} {interval}"
     report = ImportReport.objects.create(
         owner=owner, file_name=name, format=source, status=ImportStatus.RUNNING, options=options
     )
-    with _recording(report):
-        now = leases.now_ms() if now_ms is None else now_ms
-        candles = provider.candles(options["pair"], MS[interval], from_ms, to_ms, now_ms=now)
-        if len(candles) == 0:
+    now = leases.now_ms() if now_ms is None else now_ms
+    parts = downloads.stretches(from_ms, min(to_ms, max(now, from_ms + 1)), MS[interval])
+    with _recording(report, keeps=True) as lease:
+        series, made = _series(report, options["pair"], registry.label(source, base_url), MS[interval])
+        known = 0
+        try:
+            for part in parts:
+                lease.renew(ttl_s=IMPORT_LEASE_S)
+                if not replace and downloads.is_stored(series, part):
+                    report.rows_duplicate += part.bars
+                    known += part.bars
+                else:
+                    candles = provider.candles(
+                        options["pair"], MS[interval], part.from_ms, part.to_ms, now_ms=now
+                    )
+                    report.rows_read += len(candles)
+                    _add(report, series, candles)
+                tell(part.bars_before + part.bars, parts[-1].bars_before + parts[-1].bars, known)
+        finally:
+            if made:
+                Series.objects.filter(pk=series.pk, rows=0).delete()
+            if report.rows_new + report.rows_duplicate:
+                report.series = series
+        if report.series is None:
             raise BadInput(f"{source} has no closed {interval} candles of {options['pair']} in that time")
-        report.rows_read = len(candles)
-        _merge(report, candles, options["pair"], registry.label(source, base_url))
+        _imported(report, series)
     return report
 
 
@@ -221,14 +255,6 @@ def _options(
     return {"pair": checked, "interval": interval or None, "source": name or None, "replace": replace}
 
 
-def _close_abandoned() -> None:
-    """Say so in reports whose process is long dead; uploads are taken up again by `market.tasks`."""
-    running = ImportReport.objects.filter(status=ImportStatus.RUNNING, options__upload__isnull=True)
-    running.filter(created_at__lt=timezone.now() - ABANDONED).update(
-        status=ImportStatus.FAILED, error="the process that imported this ended; nothing was imported"
-    )
-
-
 def _keep(upload: UploadedFile) -> Path:
     uploads().mkdir(parents=True, exist_ok=True)
     path = uploads() / f"import-{secrets.token_hex(8)}"
@@ -261,61 +287,96 @@ def _import(report: ImportReport, path: Path) -> None:
 
 
 def _merge(report: ImportReport, candles: Candles, pair: str, source: str) -> Series:
-    series, made = Series.objects.get_or_create(
-        owner=report.owner, source=source, pair=pair, interval_ms=candles.interval_ms
-    )
+    series, made = _series(report, pair, source, candles.interval_ms)
     try:
-        merged = archive.merge(series, candles, replace=bool(report.options.get("replace")))
+        _add(report, series, candles)
     except BaseException:
         if made:
             Series.objects.filter(pk=series.pk, rows=0).delete()
         raise
-    archive.remove_orphans(series)
-    report.series = series
-    report.rows_new = merged.new + merged.replaced
-    report.rows_duplicate += merged.duplicate
-    if merged.replaced:
-        report.notes.append(f"{merged.replaced} archived bars were replaced by the new values")
-    record(report.owner, "series.import", series, report=report.pk, fingerprint=series.fingerprint)
-    logger.info(
-        "imported series=%s interval=%s new=%s", series.pk, interval_name(series.interval_ms), merged.new
-    )
+    _imported(report, series)
     return series
 
 
+def _series(report: ImportReport, pair: str, source: str, interval_ms: int) -> tuple[Series, bool]:
+    return Series.objects.get_or_create(owner=report.owner, source=source, pair=pair, interval_ms=interval_ms)
+
+
+def _add(report: ImportReport, series: Series, candles: Candles) -> None:
+    """Store bars, all or none, and count them in the report."""
+    merged = archive.merge(series, candles, replace=bool(report.options.get("replace")))
+    report.rows_new += merged.new + merged.replaced
+    report.rows_duplicate += merged.duplicate
+    if merged.replaced:
+        report.notes.append(f"{merged.replaced} archived bars were replaced by the new values")
+
+
+def _imported(report: ImportReport, series: Series) -> None:
+    archive.remove_orphans(series)
+    report.series = series
+    record(report.owner, "series.import", series, report=report.pk, fingerprint=series.fingerprint)
+    logger.info(
+        "imported series=%s interval=%s new=%s",
+        series.pk, interval_name(series.interval_ms), report.rows_new,
+    )  # fmt: skip
+
+
 @contextmanager
-def _recording(report: ImportReport) -> Iterator[None]:
-    """Leave the outcome in the report, whatever happens."""
+def _recording(report: ImportReport, *, keeps: bool = False) -> Iterator[leases.Held]:
+    """Leave the outcome in the report, whatever happens; give the lease that says somebody is at it.
+
+    :param keeps: what was stored before a failure stays, and the report says so.
+    """
     started = time.perf_counter()
+    fail = partial(_fail, report, started=started, keeps=keeps)
     try:
-        yield
+        with _held(report) as lease:
+            yield lease
     except Unusable as error:
         report.rows_read, report.rows_rejected = error.rows_read, error.rejected
         report.rejects = [list(reject) for reject in error.rejects]
-        _fail(report, error.message, started)
+        fail(error.message)
         raise
     except (BadInput, SourceUnavailable) as error:
-        _fail(report, error.message, started)
-        raise error if isinstance(error, BadInput) else BadInput(error.message, field="source") from error
+        fail(error.message)
+        if isinstance(error, BadInput) and report.error == error.message:
+            raise
+        raise BadInput(report.error, field=getattr(error, "field", "source")) from error
     except OSError as error:
-        _fail(report, _words(error), started)
-        raise BadInput(_words(error), field="file") from error
+        fail(_words(error))
+        raise BadInput(report.error, field="file") from error
     except BaseException as error:
-        _fail(report, f"the import broke off: {type(error).__name__}", started)
+        fail(f"the import broke off: {type(error).__name__}")
         raise
     report.status, report.error = ImportStatus.DONE, ""
     report.seconds = time.perf_counter() - started
     report.save()
 
 
-def _fail(report: ImportReport, message: str, started: float) -> None:
+@contextmanager
+def _held(report: ImportReport) -> Iterator[leases.Held]:
+    """Hold the report's lease, unless our caller does: a running report without one was abandoned."""
+    name = f"import:{report.pk}"
+    lease = leases.acquire(name, ttl_s=IMPORT_LEASE_S)
+    try:
+        yield lease or leases.Held(name, "", 0, 0)
+    finally:
+        if lease is not None:
+            with suppress(DatabaseError):
+                lease.release()
+
+
+def _fail(report: ImportReport, message: str, *, started: float, keeps: bool) -> None:
     report.status, report.error = ImportStatus.FAILED, message
-    report.rows_new = report.rows_duplicate = 0
-    report.series = None
+    if keeps and report.rows_new:
+        report.error += f"; {report.rows_new:,} new bars are stored: the same download goes on from there"
+    else:
+        report.rows_new = report.rows_duplicate = 0
+        report.series = None
     report.seconds = time.perf_counter() - started
     try:
         report.save()
-    except DatabaseError as error:  # a full disk stops the database too; the caller is told all the same
+    except DatabaseError as error:  # a full disk stops the database too; `close_abandoned` says it later
         logger.error("failed import not recorded report=%s at=%s: %s", report.pk, timezone.now(), error)
 
 

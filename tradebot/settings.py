@@ -256,6 +256,7 @@ else:
 LEASE_TTL_S = ENV.lease_ttl_s
 VENUE_TIMEOUT_S = ENV.lease_ttl_s / 3
 SLICE_S = ENV.slice_s
+IDEMPOTENCY_HOURS = ENV.idempotency_hours
 
 # Alerts (docs/alerts.md). Mail goes out with STARTTLS on port 587, with TLS from the start for smtps://.
 _mail = urlsplit(ENV.email_url)

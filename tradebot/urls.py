@@ -53,3 +53,4 @@ urlpatterns = [
     path("", include("agents.urls")),
     path("", include("market.urls")),
 ]
+handler500 = "market.web.problems.failed"

@@ -27,6 +27,7 @@ LOOK_S = 0.5
 JOBS_S = 5.0
 LONGEST_WAIT_S = 30.0
 HEALTHY_S = 60.0
+TIDY_S = 60.0
 ROOT = Path(__file__).resolve().parents[1]
 
 logger = logging.getLogger("tradebot.workers")
@@ -111,6 +112,7 @@ class Supervisor:
         self._lease: Any = None
         self._next_jobs_s = 0.0
         self._sender = Sender().start()  # with or without the lease: deliveries are claimed one by one
+        self._tidy_s = 0.0
         self._stalls = {"live": Stall(time.monotonic), "train": Stall(time.monotonic)}
 
     def look(self) -> list[str]:
@@ -144,7 +146,15 @@ class Supervisor:
         if time.monotonic() >= self._next_jobs_s:
             self._next_jobs_s = time.monotonic() + JOBS_S
             tell_failed_jobs()
+        self._tidy()
         return [name for name, stall in self._stalls.items() if stall.see(waiting[name])]
+
+    def _tidy(self) -> None:
+        from market import housekeeping
+
+        if time.monotonic() >= self._tidy_s:
+            self._tidy_s = time.monotonic() + TIDY_S
+            housekeeping.tidy()
 
     def release(self) -> None:
         from django.db import DatabaseError

@@ -146,16 +146,43 @@ class BarFeed:
             self._push(int(bars.open_ms[at]), values)
         return [int(open_ms) for open_ms in bars.open_ms]
 
+    def check(self, now_ms: int) -> None:
+        """Ask the source, before a session exists, for what its start will need; nothing is stored.
+
+        :raises TooFewBars: when the source's whole history is too short.
+        :raises BadInput: when it has no such pair, or no volume where features need it.
+        :raises SourceUnavailable: when it does not answer.
+        """
+        if self.source is None:
+            return  # bars are built from quotes while it waits
+        due_ms = self.newest_closed_ms(now_ms)
+        first_ms, end_ms = self._first_ms(due_ms), due_ms + self.interval_ms
+        found = self.source.candles(self.pair, self.interval_ms, first_ms, end_ms, now_ms=now_ms)
+        times = np.union1d(found.open_ms, self._stored(first_ms, due_ms).open_ms)
+        if len(times) + 1 < self.needed:  # the newest may still be missing: it is waited for
+            raise self._too_few(len(times))
+        if self.feature_set.needs_volume and not (found.volume > 0).any():
+            raise BadInput(
+                f"the features need volume and the candle source reports none of {self.pair}: choose a model "
+                "without volume features",
+                field="pair",
+            )
+
+    def _first_ms(self, due_ms: int) -> int:
+        # A fifth more than needed, so that a few gaps in the history do not matter.
+        return due_ms - self.interval_ms * (self.needed + self.needed // 5)
+
+    def _too_few(self, found: int) -> TooFewBars:
+        return TooFewBars(
+            f"warming up needs {self.needed} closed bars of {self.pair} and the candle source has only "
+            f"{found}: choose a model with a shorter memory, or start later"
+        )
+
     def _start(self, due_ms: int, now_ms: int) -> list[int]:
         """Warm up: one history, computed in one go."""
-        # A fifth more than needed, so that a few gaps in the history do not matter.
-        first_ms = due_ms - self.interval_ms * (self.needed + self.needed // 5)
-        bars = self._read(first_ms, due_ms, now_ms)
+        bars = self._read(self._first_ms(due_ms), due_ms, now_ms)
         if len(bars) < self.needed and self.source is not None:
-            raise TooFewBars(
-                f"warming up needs {self.needed} closed bars of {self.pair} and the candle source has only "
-                f"{len(bars)}: choose a model with a shorter memory, or start later"
-            )
+            raise self._too_few(len(bars))
         if len(bars) < self.needed:
             return []
         bars = bars[len(bars) - self.needed :]

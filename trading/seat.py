@@ -66,8 +66,14 @@ def take(
     :raises ExchangeError: when the venue's rules cannot be read now.
     """
     decider = decider or decider_of(session)
+    feed = feed_of(session, decider, source)
+    return Seat(session, Leased(exchange, lease), decider, feed, instrument_of(exchange, session.pair))
+
+
+def feed_of(session: LiveSession, decider: Decider, source: DataSource | None = None) -> BarFeed:
+    """Return the bars a session, stored or only wanted, decides on."""
     account = session.account
-    feed = BarFeed(
+    return BarFeed(
         market=account.market,
         pair=session.pair,
         interval_ms=session.interval_ms,
@@ -76,7 +82,6 @@ def take(
         window=decider.needs.window,
         closes=decider.closes_needed,
     )
-    return Seat(session, Leased(exchange, lease), decider, feed, instrument_of(exchange, session.pair))
 
 
 def instrument_of(exchange: Exchange, pair: str) -> Instrument:

@@ -2,12 +2,14 @@
 
 import json
 import logging
+import sys
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.core.signals import got_request_exception
 from django.db.models import ProtectedError
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
@@ -81,6 +83,22 @@ def unknown_address(request: HttpRequest, *args: Any, **kwargs: Any) -> JsonResp
     """Answer 404 as a problem document for addresses under /api/ that do not exist."""
     body = problem(404, "There is nothing at this address; see /api/docs/.", path=request.path)
     return JsonResponse(body, status=404, content_type=CONTENT_TYPE)
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """Answer what no view caught (handler500): a full disk or an absent database in one sentence, HTTP 503.
+
+    Draws with no database, session or user: any of them may be what failed.
+    """
+    sentence = outage(sys.exc_info()[1] or Exception())
+    if request.path.startswith("/api/"):
+        code = 503 if sentence else 500
+        detail = sentence or "an unexpected error was recorded in the server's log"
+        content_type, body = bare(code, detail, path=request.path)
+        return HttpResponse(body, status=code, content_type=content_type)
+    said = f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
+    page = render_to_string("500.html", {"sentence": said})
+    return HttpResponse(page, status=503 if sentence else 500)
 
 
 def _translated(error: Exception) -> Exception:

@@ -63,6 +63,6 @@ def _why_not(account: Account) -> str:
         return f"an order of {account} is under way: try again in a few seconds"
     return (
         f"it is not known yet what became of {order.side} {order.quantity.normalize():f} {order.pair} of "
-        f"{account}: the venue may still show it, so ask again in {settle.BOUND_MS // 1000} s; if it stays so, "
-        "the venue's balances are not what our books say: look at the account by hand"
+        f"{account}: ask again in {settle.BOUND_MS // 1000} s; if it stays so, the venue's balances are "
+        " not what our books say: look at the account by hand"
     )

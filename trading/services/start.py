@@ -6,19 +6,23 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from agents import councils
+from agents.decide import Decider
 from agents.models import Council, TrainedModel
 from agents.policies.port import Policy
 from market.candles import MS, interval_name
 from market.errors import BadInput, Conflict
 from market.models import AuditEvent
+from market.sources.port import SourceUnavailable
 from trading.accounts import failure
 from trading.agent import decision_settings, policy_of
+from trading.bars import BarFeed, TooFewBars
 from trading.books import coins
 from trading.exchanges.errors import ExchangeError
 from trading.exchanges.registry import connect
 from trading.execution import Execution
 from trading.models import Account, LiveSession, RiskProfile
 from trading.purse import CENT, capital_of
+from trading.seat import feed_of
 
 LONGEST_NAME = 120
 MAX_DURATION_S = 10 * 365 * 86_400
@@ -61,12 +65,12 @@ def start_session(
     policy = policy_of(model, baseline, settings, council)
     if council is not None:
         councils.require_quorum(council, policy)
-    decision_settings(profile, settings)
+    decider = Decider(policy, decision_settings(profile, settings))
     Execution.from_dict(settings)
     _check_long_only(policy)
     if not account.is_active:
         raise BadInput(f"the account {account} is switched off", field="account")
-    _check_features(policy, account)
+    _check_features(decider.policy, account)
     _check_not_driven(account, pair)
     wanted = LiveSession(
         owner=owner,
@@ -82,7 +86,7 @@ def start_session(
         capital=capital,
     )
     wanted.name = name or f"{wanted.policy_name} on {pair}"[:LONGEST_NAME]
-    _check_venue(wanted)
+    _check_history(feed_of(wanted, decider), _check_venue(wanted))
     return _write(wanted, by)
 
 
@@ -170,14 +174,31 @@ def _check_not_driven(account: Account, pair: str) -> None:
         raise Conflict(f"{other} is trading {pair} on {account} already; stop it first", field="pair")
 
 
-def _check_venue(wanted: LiveSession) -> None:
-    """Ask the venue whether the account works, the pair can be traded and the capital is there."""
+def _check_history(feed: BarFeed, now_ms: int) -> None:
+    """Ask the candle source whether it has what the first decision needs."""
+    try:
+        feed.check(now_ms)
+    except SourceUnavailable as error:
+        raise BadInput(
+            f"the candles to warm up on cannot be read: {error.message}; check the account's candle source",
+            field="account",
+        ) from error
+    except TooFewBars as error:
+        raise BadInput(str(error), field="model") from error
+
+
+def _check_venue(wanted: LiveSession) -> int:
+    """Ask the venue whether the account works, the pair can be traded and the capital is there.
+
+    :returns: the venue's clock.
+    """
     account, pair = wanted.account, wanted.pair
     exchange = connect(account)
     try:
         listed = exchange.instruments()
         tradable = exchange.tradable()
         balances = exchange.balances(allow_empty=True)
+        now_ms = exchange.now_ms()
     except ExchangeError as error:
         raise BadInput(failure(account, error), field="account") from error
     if pair not in listed:
@@ -191,3 +212,4 @@ def _check_venue(wanted: LiveSession) -> None:
     free = balances.get(coins(pair)[1])
     if free is not None:  # an empty wallet is unknown, not zero: the first turn asks again
         capital_of(wanted, free.free, listed[pair].min_notional)
+    return now_ms

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from agents import services
 from agents.commands import acting_user, add_series_arguments
 from agents.models import JobStatus, TrainingRun
-from agents.spec import ALGORITHMS, PRESETS, apply_overrides
+from agents.spec import ALGORITHMS, PRESETS, over_preset
 from market import leases
 from market.commands import ProductCommand
 from market.errors import BadInput
@@ -33,16 +33,11 @@ class Command(ProductCommand):
 
     def run(self, **options: Any) -> dict[str, Any]:
         owner = acting_user(options["user"])
-        if options["preset"] not in PRESETS:
-            raise BadInput(f"there is no preset {options['preset']!r}; choose one of {', '.join(PRESETS)}")
         chosen = {"algorithm": options["agent"]}
         for key in ("series", "source", "pair", "interval", "from", "to", "steps", "seed"):
             if options[key] is not None:
                 chosen[key] = options[key]
-        preset = PRESETS[options["preset"]]
-        if "series" in chosen:
-            preset = {key: value for key, value in preset.items() if key != "interval"}
-        spec = apply_overrides({**preset, **chosen}, options["set"])
+        spec = over_preset(options["preset"], chosen, options["set"])
         name = options["name"] or f"{options['agent']} {datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]
         run = services.start_training(owner=owner, name=name, spec=spec)
         self.say(f"run {run.pk}: {run.name} on {run.series}, {run.steps_total:,} steps")

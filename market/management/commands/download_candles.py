@@ -1,5 +1,7 @@
 """`manage.py download_candles`: candles from a venue's REST API into the archive."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -10,9 +12,14 @@ from market.commands import ProductCommand, user_named
 from market.moments import moment_ms
 from market.sources.registry import SOURCES
 
+SHOW_S = 2.0
+
 
 class Command(ProductCommand):
-    help = "Download closed candles. The bar that is still open is left out. All of it is stored, or nothing."
+    help = (
+        "Download closed candles. The bar that is still open is left out. "
+        "It is stored as it comes: the same command again goes on where a broken one stopped."
+    )
 
     def arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--source", default="binance", help=" | ".join(SOURCES))
@@ -40,9 +47,27 @@ class Command(ProductCommand):
             owner=user_named(options["user"]),
             replace=options["replace"],
             now_ms=now,
+            tell=self._progress(),
         )
         self.say(
             f"{report.rows_new} new and {report.rows_duplicate} known bars in {report.seconds:.2f} s "
             f"-> series {report.series_id} ({report.series})"
         )
         return services.summary(report)
+
+    def _progress(self) -> Callable[[int, int, int], None]:
+        """Return what tells how far the download is, a line every few seconds."""
+        began = shown = time.monotonic()
+
+        def tell(done: int, wanted: int, known: int) -> None:
+            nonlocal shown
+            now = time.monotonic()
+            if now - shown < SHOW_S or done == wanted:
+                return
+            shown = now
+            left_s = (now - began) * (wanted - done) / max(1, done - known)  # known bars took no time
+            self.say(
+                f"{done:,} of {wanted:,} bars ({done / wanted:.0%}), {now - began:.0f} s, ETA {left_s:.0f} s"
+            )
+
+        return tell

@@ -3,9 +3,11 @@
 import gzip
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 
@@ -56,7 +58,7 @@ def read(
     """
     if format not in FORMATS:
         raise BadInput(f"{format!r} is not a format; use one of {', '.join(FORMATS)}", field="format")
-    buffer, inner = contents(path)
+    buffer, inner = contents(path, name)
     rows = _parser(buffer)(buffer)
     if format not in ("auto", rows.format):
         raise BadInput(f"this is not a {format} file; it looks like {rows.format}", field="format")
@@ -79,37 +81,78 @@ def read(
     )  # fmt: skip
 
 
-def contents(path: Path) -> tuple[pa.Buffer, str]:
+def glance(path: Path, name: str) -> None:
+    """Refuse what its first bytes, or a Parquet file's footer, show to be no candle file; reads no rows.
+
+    What lies deeper (a row cut off, prices that are none) only `read` finds.
+
+    :param name: what people call the file.
+    :raises BadInput: in one sentence.
+    """
+    with _opened(path, name) as (packed, _inner):
+        head = packed.read(text.HEAD)
+    start = head.lstrip()[:1]
+    if head[:4] == b"PAR1":
+        if not _is_packed(path):
+            tables.check_parquet(path)
+    elif head[:6] != b"ARROW1" and head[:4] != b"FEA1" and start not in (b"[", b"{"):
+        text.check_head(head)
+
+
+def contents(path: Path, name: str = "") -> tuple[pa.Buffer, str]:
     """Return the bytes of a file, unpacked, and the name of the file inside an archive.
 
     :raises BadInput: when it is absent, empty, unreadable, or an archive of several files.
+    """
+    with _opened(path, name or path.name) as (packed, inner):
+        if not inner:
+            return pa.memory_map(str(path)).read_buffer(), ""
+        return _limited(packed.read(LARGEST + 1)), inner
+
+
+@contextmanager
+def _opened(path: Path, name: str) -> Iterator[tuple[IO[bytes] | gzip.GzipFile, str]]:
+    """Give the file's bytes, unpacked, and its name inside the archive, "" where there is none.
+
+    :raises BadInput: as `contents`, whenever the damage shows.
     """
     try:
         if not path.is_file():
             raise BadInput(f"there is no file {path}", field="file")
         if path.stat().st_size == 0:
-            raise BadInput(f"{path.name} is empty", field="file")
-        with path.open("rb") as file:
-            magic = file.read(4)
+            raise BadInput(f"{name} is empty", field="file")
+        magic = _magic(path)
         if magic[:2] == b"\x1f\x8b":
             with gzip.open(path) as packed:
-                return _limited(packed.read(LARGEST + 1)), path.stem
-        if magic == b"PK\x03\x04":
-            return _unzipped(path)
-        return pa.memory_map(str(path)).read_buffer(), ""
+                yield packed, path.stem
+        elif magic == b"PK\x03\x04":
+            with zipfile.ZipFile(path) as archive:
+                member = _only_member(archive, name)
+                with archive.open(member) as packed:
+                    yield packed, Path(member.filename).name
+        else:
+            with path.open("rb") as plain:
+                yield plain, ""
     except PermissionError as error:
-        raise BadInput(f"{path} may not be read", field="file") from error
+        raise BadInput(f"{name} may not be read", field="file") from error
     except (EOFError, zipfile.BadZipFile, zlib.error, gzip.BadGzipFile) as error:
-        raise BadInput(f"{path.name} is a damaged archive", field="file") from error
+        raise BadInput(f"{name} is a damaged archive", field="file") from error
 
 
-def _unzipped(path: Path) -> tuple[pa.Buffer, str]:
-    with zipfile.ZipFile(path) as archive:
-        members = [m for m in archive.infolist() if not m.is_dir()]
-        if len(members) != 1:
-            raise BadInput(f"{path.name} holds {len(members)} files; unpack it and import each", field="file")
-        with archive.open(members[0]) as packed:
-            return _limited(packed.read(LARGEST + 1)), Path(members[0].filename).name
+def _magic(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4)
+
+
+def _is_packed(path: Path) -> bool:
+    return _magic(path) != b"PAR1"
+
+
+def _only_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    members = [m for m in archive.infolist() if not m.is_dir()]
+    if len(members) != 1:
+        raise BadInput(f"{name} holds {len(members)} files; unpack it and import each", field="file")
+    return members[0]
 
 
 def _limited(data: bytes) -> pa.Buffer:

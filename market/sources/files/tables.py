@@ -1,5 +1,7 @@
 """Columnar files: Parquet, and the feather files of freqtrade."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +23,18 @@ def parquet(buffer: pa.Buffer) -> Rows:
             return _rows(file.read(columns=_wanted(names)), "parquet")
     except (pa.ArrowException, OSError) as error:
         raise BadInput("the Parquet file is damaged and cannot be read", field="file") from error
+
+
+def check_parquet(path: Path) -> None:
+    """Refuse a Parquet file whose footer is damaged or lacks a candle's columns; reads no rows.
+
+    :raises BadInput: as `parquet`.
+    """
+    try:
+        names = pa.parquet.read_schema(path).names
+    except (pa.ArrowException, OSError) as error:
+        raise BadInput("the Parquet file is damaged and cannot be read", field="file") from error
+    _wanted(names)
 
 
 def feather(buffer: pa.Buffer) -> Rows:

@@ -61,6 +61,17 @@ def text(buffer: pa.Buffer) -> Rows:
     return _as_the_format_says(rows, table, layout)
 
 
+def check_head(head: bytes) -> None:
+    """Refuse the first bytes of a file that is no table of candles.
+
+    :raises BadInput: naming what is missing.
+    """
+    layout = layout_of(head)
+    time_column(layout.names)
+    if format_of(layout) != "cryptodatadownload":
+        _volume(layout.names)
+
+
 def layout_of(head: bytes) -> Layout:
     """Find header, delimiter and first row in the first bytes of a file.
 

@@ -32,24 +32,28 @@ class Command(ProductCommand):
             "--poll", type=float, default=5.0, help="seconds between ticker reads (default: 5)"
         )
         parser.add_argument("--paper-usd", help="what a paper account starts with (50000)")
-        parser.add_argument("--check", action="store_true", help="test the connection as well; an account that fails the test is not added")
+        parser.add_argument(
+            "--check",
+            action="store_true",
+            help="test the connection as well; an account that fails the test is not added",
+        )
 
     def run(self, **options: Any) -> dict[str, Any]:
         owner = user_named(options["user"])
         assert owner is not None  # noqa: S101 - --user is required
         needs_secret = options["venue"] in VENUES and options["venue"] not in KEYLESS
-        asked: dict[str, Any] = dict(
-            owner=owner,
-            name=options["name"],
-            venue=options["venue"],
-            base_url=options["base_url"],
-            key=options["key"],
-            secret=_secret(options["secret_env"]) if needs_secret else "",
-            candles_url=options["candles_url"],
-            calls_per_minute=options["calls_per_minute"],
-            poll_s=options["poll"],
-            paper_usd=_amount(options["paper_usd"]),
-        )
+        asked: dict[str, Any] = {
+            "owner": owner,
+            "name": options["name"],
+            "venue": options["venue"],
+            "base_url": options["base_url"],
+            "key": options["key"],
+            "secret": _secret(options["secret_env"]) if needs_secret else "",
+            "candles_url": options["candles_url"],
+            "calls_per_minute": options["calls_per_minute"],
+            "poll_s": options["poll"],
+            "paper_usd": _amount(options["paper_usd"]),
+        }
         check = None
         if options["check"]:
             account, check = accounts.create_checked_account(**asked)
