@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from agents import artefacts
+from agents.models import TrainedModel
 from agents.policies.network import Network
 from agents.policies.port import ObservationNeeds
 from agents.policies.trained import NetworkPolicy
@@ -79,3 +81,23 @@ def network_policy(candles, features="price", window=2, action=None, seed=0, dec
         window * len(feature_set) + 5, len(action.names), seed, is_continuous=action.kind == "continuous"
     )
     return NetworkPolicy("random weights", made.hash, made, needs, action, decision_every)
+
+
+def stored_model(owner, policy, candles, name="tried"):
+    """Return a model whose files hold the policy, as a training run would leave it."""
+    needs = policy.observation
+    card = {
+        "feature_set": needs.feature_set.to_json(),
+        "scaler": needs.scaler.to_json(),
+        "window": needs.window,
+        "bars_scale": needs.bars_scale,
+        "action": policy.action_spec.to_dict(),
+        "decision_every": policy.decision_every,
+    }
+    file_hash = artefacts.write("models/9", card=card, network=policy.network, policy_zip=b"zip")
+    return TrainedModel.objects.create(
+        owner=owner, name=name, algorithm="ppo", spec={}, feature_set=card["feature_set"],
+        feature_set_hash=needs.feature_set.hash, scaler=card["scaler"], series=stored(candles, owner),
+        train_from_ms=0, train_to_ms=1, valid_to_ms=2, data_fingerprint="f", code_version="c",
+        path="models/9", file_hash=file_hash,
+    )  # fmt: skip

@@ -7,11 +7,10 @@ import pytest
 
 from agents import artefacts
 from agents.decide import Decider
-from agents.models import TrainedModel
 from agents.policies import load_model
 from agents.policies.network import Network
 from market.errors import BadInput
-from tests.agents.markets import network, network_policy, stored, walk
+from tests.agents.markets import network, network_policy, stored_model, walk
 
 pytestmark = pytest.mark.django_db
 
@@ -23,21 +22,7 @@ def policy():
 
 @pytest.fixture
 def model(user, policy):
-    card = {
-        "feature_set": policy.observation.feature_set.to_json(),
-        "scaler": policy.observation.scaler.to_json(),
-        "window": 2,
-        "bars_scale": 100.0,
-        "action": policy.action_spec.to_dict(),
-        "decision_every": 1,
-    }
-    file_hash = artefacts.write("models/9", card=card, network=policy.network, policy_zip=b"zip")
-    return TrainedModel.objects.create(
-        owner=user, name="tried", algorithm="ppo", spec={}, feature_set=card["feature_set"],
-        feature_set_hash=policy.observation.feature_set.hash, scaler=card["scaler"],
-        series=stored(walk(), user), train_from_ms=0, train_to_ms=1, valid_to_ms=2, data_fingerprint="f",
-        code_version="c", path="models/9", file_hash=file_hash,
-    )  # fmt: skip
+    return stored_model(user, policy, walk())
 
 
 def test_a_loaded_model_thinks_as_the_written_one_did(model, policy):

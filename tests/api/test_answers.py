@@ -5,6 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError
@@ -12,9 +13,14 @@ from django.utils import timezone
 from knox.models import AuthToken
 from rest_framework.test import APIClient
 
+from market.errors import Conflict
 from market.models import AuditEvent, IdempotencyKey, ImportReport
 from tests import factories
+from tests.agents.markets import stored, walk
 from tests.api.conftest import client_of
+from trading import accounts
+from trading.exchanges.registry import VENUES
+from trading.forms import AccountForm
 from trading.models import Account, ParentOrder, RiskProfile
 from trading.models.risk import RANGES, out_of_range
 
@@ -261,3 +267,45 @@ def test_a_session_says_how_it_trades_and_what_it_works_on(api, ada):
     shown = api.get(f"{SESSIONS}{session.pk}/").json()["execution"]
     assert (shown["style"], shown["deadline_s"], shown["contest_score"]) == ("limit", 90, None)
     assert shown["at_work"] == {"side": "BUY", "quantity": "0.5", "left": "0.5", "until_ms": 90_000}
+
+
+def test_a_spec_changes_only_what_it_names_of_a_preset(api, ada):
+    series = stored(walk(3000), ada)
+    spec = {"series": series.pk, "steps": 2000, "ppo": {"lr": 1e-5}, "trading.slippage": 0.002}
+    body = {"name": "one", "preset": "demo", "spec": spec}
+    made = api.post("/api/v1/training-runs/", body, format="json")
+    assert made.status_code == 201, made.content
+    ppo, trading = made.json()["spec"]["ppo"], made.json()["spec"]["trading"]
+    assert (ppo["lr"], ppo["epochs"], ppo["ent_coef"]) == (1e-5, 6, 0.01)
+    assert (trading["slippage"], trading["half_spread"]) == (0.002, 0.0001)
+
+
+def test_an_hourly_preset_yields_to_the_interval_of_a_series(api, ada):
+    series = stored(walk(9000), ada)
+    body = {"name": "one", "preset": "default-1h", "spec": {"series": series.pk, "steps": 2000}}
+    assert api.post("/api/v1/training-runs/", body, format="json").json()["spec"]["interval"] == "1m"
+
+
+def test_an_operator_tests_connections_but_adds_none(world, ada):
+    ada.groups.set([Group.objects.get(name="operator")])
+    operator = client_of(User.objects.get(pk=ada.pk))
+    checked = operator.post(f"/api/v1/accounts/{world['accounts'].pk}/check/")
+    assert (checked.status_code, checked.json()["ok"]) == (200, False)
+    assert operator.post("/api/v1/accounts/", ACCOUNT, format="json").status_code == 403
+
+
+def test_every_venue_can_be_chosen(api):
+    body = {"name": "paper", "venue": "paper-binance", "base_url": "https://api.binance.com"}
+    assert api.post("/api/v1/accounts/", body, format="json").status_code == 201
+    venue = AccountForm().fields["venue"]
+    assert [value for value, _ in venue.choices] == list(VENUES)
+
+
+def test_one_key_is_one_account_whatever_two_requests_do(ada, monkeypatch):
+    accounts.create_account(owner=ada, **ACCOUNT)
+    seen = iter([False, True])  # the other request has written between our look and our write
+    real = accounts._check_key_is_new
+    monkeypatch.setattr(accounts, "_check_key_is_new", lambda *key: next(seen) and real(*key))
+    with pytest.raises(Conflict, match="an account with this key exists already"):
+        accounts.create_account(owner=ada, **ACCOUNT | {"name": "second"})
+    assert Account.objects.count() == 1

@@ -7,13 +7,16 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import OperationalError
 from django.utils import timezone
 from django_q.brokers import get_broker
+from hypothesis import given
+from hypothesis import strategies as st
 
-from market import archive, leases, services, tasks
+from market import archive, downloads, housekeeping, leases, services, tasks
 from market.archive import files
 from market.errors import BadInput
-from market.models import AuditEvent, ImportReport, Series
+from market.models import AuditEvent, IdempotencyKey, ImportReport, Series
 from market.sources import registry
 from market.sources.port import SourceUnavailable
 
@@ -126,6 +129,45 @@ def test_a_report_whose_process_died_long_ago_is_closed(candle_file):
     assert ImportReport.objects.get(file_name="dead").error.startswith("the process that imported this ended")
 
 
+def test_a_report_that_a_full_database_could_not_close_is_closed_later(candle_file, monkeypatch):
+    real = ImportReport.save
+
+    def full(self, *args, **kwargs):
+        if self.pk is not None:
+            raise OperationalError("database or disk is full")
+        real(self, *args, **kwargs)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(ImportReport, "save", full)
+        with pytest.raises(BadInput, match="no candles"):
+            services.import_file(path=candle_file(["hello"]))
+    assert ImportReport.objects.get().status == "running"
+    assert housekeeping.close_abandoned() == 0  # it may just have begun
+    ImportReport.objects.update(created_at=timezone.now() - timedelta(minutes=2))
+    held = leases.acquire(f"import:{ImportReport.objects.get().pk}")
+    assert housekeeping.close_abandoned() == 0  # somebody is at it
+    held.release()
+    housekeeping.tidy()
+    assert ImportReport.objects.get().status == "failed"
+
+
+def test_an_upload_the_queue_still_holds_is_not_given_up(user):
+    report = queued(user)
+    ImportReport.objects.update(status="running", created_at=timezone.now() - timedelta(minutes=2))
+    assert housekeeping.close_abandoned() == 0
+    (services.uploads() / report.options["upload"]).unlink()
+    assert housekeeping.close_abandoned() == 1
+
+
+def test_old_idempotency_keys_are_forgotten(user, settings):
+    for key, hours in (("old", 49), ("new", 47)):
+        IdempotencyKey.objects.create(user=user, key=key, path="/", body_hash="0" * 64)
+        made = timezone.now() - timedelta(hours=hours)
+        IdempotencyKey.objects.filter(key=key).update(created_at=made)
+    housekeeping.tidy()
+    assert IdempotencyKey.objects.get().key == "new"
+
+
 @pytest.mark.parametrize(
     ("given", "field"),
     [({"pair": "??"}, "pair"), ({"interval": "9m"}, "interval"),
@@ -182,11 +224,11 @@ def test_an_upload_that_another_worker_holds_is_left_alone(user):
 
 
 def test_a_bad_upload_fails_in_its_report_only(user):
-    report = queued(user, upload=upload(["hello"]))
+    report = queued(user, upload=upload([LINES[0], *(f"{START + k * 60_000},0,0,0,0,0" for k in range(3))]))
     tasks.import_uploaded(report.pk)
     report.refresh_from_db()
     assert report.status == "failed"
-    assert "no candles" in report.error
+    assert "prices must be above zero" in report.error
 
 
 def test_an_upload_whose_file_is_gone_says_so(user):
@@ -251,6 +293,52 @@ def test_a_download_joins_the_venues_series(monkeypatch, ten_bars):
 def test_a_download_from_another_address_is_another_series(monkeypatch, ten_bars):
     report = fetch(monkeypatch, ten_bars, base_url="http://127.0.0.1:8081")
     assert report.series.source == "binance@127.0.0.1:8081"
+
+
+class Breaking(Source):
+    """A source whose line breaks after some stretches; remembers what it was asked for."""
+
+    def __init__(self, answer, good):
+        super().__init__(answer)
+        self.good, self.asked = good, []
+
+    def candles(self, pair, interval_ms, from_ms, to_ms, *, now_ms):
+        self.asked.append((from_ms, to_ms))
+        if len(self.asked) > self.good:
+            raise SourceUnavailable("the line broke")
+        return self.answer.between(from_ms, to_ms)
+
+
+def test_a_broken_download_goes_on_where_it_stopped(monkeypatch, ten_bars):
+    monkeypatch.setattr(downloads, "STRETCH_BARS", 4)
+    line, seen = Breaking(ten_bars, good=2), []
+    monkeypatch.setattr(registry, "connect", lambda source, url: line)
+    with pytest.raises(BadInput, match=r"the line broke; 8 new bars are stored: the same download goes on"):
+        fetch(monkeypatch, None)
+    broken = ImportReport.objects.get()
+    assert (broken.status, broken.rows_new, broken.series.rows) == ("failed", 8, 8)
+    line.good = 9
+    report = fetch(monkeypatch, None, tell=lambda *counts: seen.append(counts))
+    assert (report.status, report.rows_new, report.rows_duplicate, report.series.rows) == ("done", 2, 8, 10)
+    assert line.asked[3:] == [(START + 8 * 60_000, START + 10 * 60_000)]
+    assert seen == [(4, 10, 4), (8, 10, 8), (10, 10, 8)]
+
+
+@given(
+    first=st.integers(0, 300_000), length=st.integers(1, 900_000), size=st.integers(1, 9),
+)  # fmt: skip
+def test_stretches_cover_every_bar_once(first, length, size):
+    before = downloads.STRETCH_BARS
+    downloads.STRETCH_BARS = size
+    try:
+        found = downloads.stretches(first, first + length, 60_000)
+    finally:
+        downloads.STRETCH_BARS = before
+    wanted = [t for t in range(0, first + length, 60_000) if t >= first]
+    covered = [t for part in found for t in wanted if part.from_ms <= t < part.to_ms]
+    assert covered == wanted
+    assert sum(part.bars for part in found) == len(wanted)
+    assert [part.bars_before for part in found] == [sum(p.bars for p in found[:k]) for k in range(len(found))]
 
 
 @pytest.mark.parametrize("error", [SourceUnavailable("the venue is down"), BadInput("no such pair", "pair")])

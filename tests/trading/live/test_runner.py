@@ -6,7 +6,7 @@ from market import leases
 from market.models import Lease
 from tests.queue import queued
 from tests.trading.live.conftest import Live
-from trading import sessions
+from trading import services, sessions
 from trading.models import Alert, LiveSession, SessionStatus
 from trading.runner.loop import Runner
 from trading.runner.supervisor import Stall, enqueue_lost_sessions
@@ -172,3 +172,39 @@ def test_work_that_waits_too_long_means_a_stalled_queue():
     ]:
         seen.append(stall.see(waiting))
     assert seen == [False, False, False, False, False, True, False]
+
+
+def test_what_is_to_stop_does_not_wait_for_a_venue_that_is_down(live, give_back):
+    session = give_back("buy_and_hold")
+    Hand(live.venue, 6).drive()
+    services.stop_session(session=session, by=live.user)
+    hand = Hand(live.venue, 40)
+    hand.venue = Down(live.venue)
+    live.venue.stop()
+    hand.drive()
+    session.refresh_from_db()
+    assert (session.status, session.flatten_wanted) == (SessionStatus.STOPPED, False)
+    assert session.stopped_ms == session.price_ms > 0  # its books end at the last price it saw
+    assert not leases.is_held(session.lease_name)
+
+
+def test_what_is_still_to_be_sold_waits_for_its_venue(live, give_back):
+    session = give_back("buy_and_hold")
+    Hand(live.venue, 6).drive()
+    services.flatten_session(session=session, by=live.user)
+    live.venue.stop()
+    hand = Hand(live.venue, 10)
+    hand.venue = Down(live.venue)
+    hand.drive()
+    session.refresh_from_db()
+    assert (session.status, session.held > 0) == (SessionStatus.STOPPING, True)
+
+
+class Down:
+    """Time passes, but nobody is there to be told."""
+
+    def __init__(self, venue):
+        self.venue = venue
+
+    def advance(self, ms):
+        pass

@@ -6,9 +6,11 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
+from market import leases
+from market.errors import Conflict
 from tests.trading.live.conftest import Live
 from tests.trading.live.test_turns import Crash
-from trading import orders, settle
+from trading import orders, services, settle
 from trading.exchanges.port import Proposal
 from trading.models import Alert, LiveSession, Order, OrderStatus, Reconciliation, SessionStatus
 from trading.models import OrderStatus as S
@@ -240,3 +242,43 @@ def test_an_order_moves_once_even_when_two_try(live):
     one, two = Order.objects.get(pk=order.pk), Order.objects.get(pk=order.pk)
     assert orders.move(one, S.ABSENT)
     assert not orders.move(two, S.FILLED)
+
+
+def abandoned(live, fault):
+    """Leave an uncertain order behind that nobody drives any more."""
+    live.start("buy_and_hold")
+    live.venue.faults(**{fault: UNANSWERED})
+    live.turn()
+    live.die()
+    LiveSession.objects.update(status=SessionStatus.STOPPED)
+    assert live.session.orders.get().status == S.UNCERTAIN
+
+
+def test_reconcile_settles_what_nobody_drives_any_more(live):
+    abandoned(live, "drop_after")
+    done = services.reconcile_account(account=live.account, by=live.user)
+    live.session.refresh_from_db()
+    assert (done.equal, live.session.orders.get().status, live.session.fills.count()) == (True, S.FILLED, 1)
+    assert live.books() == live.ledger()
+    assert not leases.is_held(live.session.lease_name)
+
+
+def test_reconcile_says_how_long_an_abandoned_order_may_stay_unknown(live, patience):
+    abandoned(live, "drop_before")
+    with pytest.raises(
+        Conflict, match=r"not known yet what became of BUY .* BTC/USD of sandbox: ask"
+    ):
+        services.reconcile_account(account=live.account)
+    live.venue.advance(60_000)
+    patience()
+    assert services.reconcile_account(account=live.account).equal
+    assert live.session.orders.get().status == S.ABSENT
+
+
+def test_reconcile_leaves_an_order_to_the_session_that_is_driven(live):
+    live.start("buy_and_hold")
+    live.venue.faults(drop_after=UNANSWERED)
+    live.turn()
+    with pytest.raises(Conflict, match="is under way: try again in a few seconds"):
+        services.reconcile_account(account=live.account)
+    assert live.session.orders.get().status == S.UNCERTAIN

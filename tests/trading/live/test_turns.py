@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from market import leases
+from tests.trading.live.conftest import MINUTE
 from trading import orders, services, sessions
 from trading.guard import LeaseLost
 from trading.models import Alert, LedgerKind, LiveSession, OrderStatus, RiskState, SessionStatus
@@ -238,3 +239,26 @@ class Crash(BaseException):
 
 def crash(*args, **kwargs):
     raise Crash
+
+
+def test_polls_longer_than_a_bar_are_told_and_taken_back(live):
+    live.start("cash")
+    live.bar(3)
+    for _ in range(3):
+        live.venue.advance(5 * MINUTE)
+        live.turn()
+    alert = Alert.objects.get(key=f"pace:{live.session.pk}")
+    assert "prices are read 300 s of the venue's time apart, but its bars are 1m long" in alert.text
+    assert "seconds between prices to 0.0025 (now 0.05)" in alert.text
+    live.bar(1)
+    alert.refresh_from_db()
+    assert alert.closed_at is not None
+
+
+def test_one_long_step_is_an_outage_and_no_alert(live):
+    live.start("cash")
+    live.bar(2)
+    live.venue.advance(9 * MINUTE)
+    live.turn()
+    live.bar(3)
+    assert not Alert.objects.filter(key__startswith="pace:").exists()
