@@ -265,9 +265,7 @@ def test_reconcile_settles_what_nobody_drives_any_more(live):
 
 def test_reconcile_says_how_long_an_abandoned_order_may_stay_unknown(live, patience):
     abandoned(live, "drop_before")
-    with pytest.raises(
-        Conflict, match=r"not known yet what became of BUY .* BTC/USD of sandbox: ask"
-    ):
+    with pytest.raises(Conflict, match=r"not known yet what became of BUY .* BTC/USD of sandbox: ask"):
         services.reconcile_account(account=live.account)
     live.venue.advance(60_000)
     patience()
