@@ -145,7 +145,8 @@ def test_an_upload_is_queued_once_per_key(api):
         body = {"upload": SimpleUploadedFile("c.csv", content)}
         return api.post("/api/v1/imports/", body, format="multipart", headers={"Idempotency-Key": "u"})
 
-    assert [send(b"a,b").status_code, send(b"a,b").status_code, send(b"other").status_code] == [202, 202, 422]
+    one, other = b"time,open,high,low,close,volume\n", b"date,open,high,low,close,volume\n"
+    assert [send(content).status_code for content in (one, one, other)] == [202, 202, 422]
     assert ImportReport.objects.count() == 1
 
 
