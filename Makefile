@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 # On Linux the default torch wheel brings CUDA; TORCH_INDEX_URL picks another source, e.g. PyTorch's CPU index.
-TORCH_INDEX := $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL),)
+TORCH_INDEX_URL ?=
+export TORCH_INDEX_URL
 DATA ?=
 SPEED ?=
 WORKERS ?= 2
@@ -18,10 +19,7 @@ help:  ## Show this list
 $(VENV)/.installed: requirements/core.txt requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed; set PYTHON=...")'
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	@echo "[setup] torch (about 1 minute) ..."
-	@$(PY) -m pip install -q $(TORCH_INDEX) torch==2.13.0
-	@echo "[setup] the other pinned packages (about 1 minute) ..."
-	@$(PY) -m pip install -q -r requirements/core.txt -r requirements/dev.txt
+	@$(PY) requirements/install.py requirements/core.txt requirements/dev.txt
 	@touch $@
 
 setup: $(VENV)/.installed  ## Make .venv with pinned dependencies and a migrated database

@@ -17,5 +17,10 @@ def test_a_stage_tells_how_long_it_will_take(capsys, tmp_path):
     assert printed(capsys, tmp_path, "training", 7.4) == "[1/1] training  0 s, ETA 7 s  at work"
 
 
-def test_a_stage_that_takes_longer_than_ever_promises_nothing(capsys, tmp_path):
-    assert printed(capsys, tmp_path, "training", 0.0) == "[1/1] training  0 s  at work"
+def test_a_stage_that_takes_longer_than_ever_says_so_and_promises_nothing(capsys, tmp_path):
+    (tmp_path / "memory.json").write_text('{"training": 0}')
+    assert printed(capsys, tmp_path, "training") == "[1/1] training  0 s, longer than expected  at work"
+
+
+def test_a_job_that_expects_nothing_more_is_nearly_done(capsys, tmp_path):
+    assert printed(capsys, tmp_path, "training", 0.0) == "[1/1] training  0 s, nearly done  at work"

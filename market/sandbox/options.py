@@ -1,6 +1,7 @@
 """From what a person asks for to a sandbox ready to serve. Shared by `manage.py sandbox` and `python -m`."""
 
 import argparse
+import os
 import time
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -73,6 +74,11 @@ def add_arguments(parser: argparse.ArgumentParser, state: Path) -> None:
         dest="accounts",
         help="an account and what it starts with; repeatable",
     )
+    add(
+        "--accounts-env",
+        metavar="VAR",
+        help="environment variable with more such accounts, separated by spaces: no process list shows them",
+    )
     add("--state", type=Path, default=state, metavar="DIR", help="survives restarts (default: %(default)s)")
     add("--fresh", action="store_true", help="forget what the state folder holds")
     add("--spread-bps", type=float, default=0.0, help="spread of candle feeds; at least one tick")
@@ -108,7 +114,20 @@ def add_arguments(parser: argparse.ArgumentParser, state: Path) -> None:
 def options_of(parsed: dict[str, Any]) -> Options:
     """Return the options among parsed arguments."""
     chosen = {name: parsed[name] for name in Options.__dataclass_fields__}
-    return Options(**chosen | {"feeds": parsed["feeds"] or ["synthetic"]})
+    accounts = [*parsed["accounts"], *_accounts_of(parsed.get("accounts_env"))]
+    return Options(**chosen | {"feeds": parsed["feeds"] or ["synthetic"], "accounts": accounts})
+
+
+def _accounts_of(variable: str | None) -> list[str]:
+    """Return the accounts an environment variable holds.
+
+    :raises BadInput: when it is not set.
+    """
+    if variable is None:
+        return []
+    if not os.environ.get(variable):
+        raise BadInput(f"the environment variable {variable} is not set: put accounts there", "accounts_env")
+    return os.environ[variable].split()
 
 
 def build(options: Options, series: SeriesReader | None = None) -> Sandbox:

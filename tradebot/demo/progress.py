@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-EXPECTED_S = {"database": 3, "candles": 4, "sandbox": 3, "workers": 4, "training": 35, "web": 4}
+EXPECTED_S = {"database": 3, "candles": 4, "sandbox": 3, "workers": 4, "training": 35, "web": 4,
+              "session": 10}  # fmt: skip
 
 
 class Progress:
@@ -37,9 +38,10 @@ class Progress:
             return
         self.printed_at = now
         elapsed = now - self.started
-        left = self.expected.get(self.name, 10) - elapsed if eta_s is None else eta_s
-        eta = f", ETA {left:.0f} s" if left > 0 else ""  # longer than last time: nobody knows
-        self._write(f"{elapsed:.0f} s{eta}  {self.detail}", last=False)
+        left = self.expected[self.name] - elapsed if eta_s is None else eta_s
+        late = "longer than expected" if eta_s is None else "nearly done"  # then nobody knows how long
+        eta = f"ETA {left:.0f} s" if left > 0 else late
+        self._write(f"{elapsed:.0f} s, {eta}  {self.detail}", last=False)
 
     def _write(self, text: str, *, last: bool) -> None:
         line = f"[{self.stages.index(self.name) + 1}/{len(self.stages)}] {self.name:9} {text}"

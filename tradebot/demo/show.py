@@ -1,6 +1,7 @@
 """The demo's stages, in order; every one of them uses the same services as the pages do."""
 
 import argparse
+import os
 import secrets
 import sys
 import time
@@ -29,6 +30,7 @@ SYNTHETIC_BARS = 120_000
 TRAIN_SHARE = 0.8
 USER = "demo"
 READY_S = 60.0
+ACCOUNTS_VARIABLE = "SANDBOX_ACCOUNTS"
 
 
 class Show:
@@ -121,7 +123,8 @@ class Show:
         arguments = ["manage.py", "sandbox", "--port", str(self.sandbox_port), "--speed", str(self.speed)]
         arguments += ["--feed", f"series:{self.series.pk}", "--start", str(self.split_ms)]
         arguments += ["--state", str(self.var / "sandbox" / str(self.series.pk)), "--no-rate-limit"]
-        self._start("sandbox", [*arguments, "--account", credentials], ready="sandbox ready")
+        arguments += ["--accounts-env", ACCOUNTS_VARIABLE]  # argv is for everybody on this machine to read
+        self._start("sandbox", arguments, ready="sandbox ready", **{ACCOUNTS_VARIABLE: credentials})
         self.account = account
         self.progress.detail = f"Roostoo at {url}, {self.speed:g}x real time"
 
@@ -198,8 +201,9 @@ class Show:
             time.sleep(0.1)
         self.progress.detail = f"session {session.pk} has decided"
 
-    def _start(self, name: str, arguments: list[str], *, ready: str) -> None:
-        child = Child(name, arguments, log_dir=self.var / "logs", ready=ready)
+    def _start(self, name: str, arguments: list[str], *, ready: str, **variables: str) -> None:
+        environment = {**os.environ, **variables}
+        child = Child(name, arguments, log_dir=self.var / "logs", ready=ready, environment=environment)
         self.children.append(child)
         child.wait_ready(READY_S, self.progress.tick)
 

@@ -1,5 +1,6 @@
 """`manage.py sandbox` as a person meets it: one clear line on bad input, a clean end on SIGTERM."""
 
+import argparse
 import select
 import signal
 import socket
@@ -13,7 +14,7 @@ from django.core.management import CommandError, call_command
 from market import archive
 from market.management.commands.sandbox import archived
 from market.models import Series
-from market.sandbox.options import Options, build
+from market.sandbox.options import Options, add_arguments, build, options_of
 from market.synthetic import regime_market
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -123,3 +124,12 @@ def test_it_says_when_it_is_ready_and_ends_cleanly(tmp_path, stop):
         assert process.wait(20) == 0
         assert line.startswith("sandbox ready at http://127.0.0.1:")
         assert process.stderr.read() == b""
+
+
+def test_accounts_may_come_from_the_environment(monkeypatch, tmp_path):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser, tmp_path)
+    monkeypatch.setenv("SOME_ACCOUNTS", "a:b:1 c:d:2")
+    found = options_of(vars(parser.parse_args([ACCOUNT, "--accounts-env", "SOME_ACCOUNTS"])))
+    assert found.accounts == ["demo:very-secret:50000", "a:b:1", "c:d:2"]
+    assert "SOME_OTHERS is not set" in refusal(tmp_path, "--accounts-env=SOME_OTHERS")
