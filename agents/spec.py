@@ -152,6 +152,9 @@ class TrainingSpec(Part):
     action: Action = Action()
     reward: Reward = Reward()
     episode_bars: int = Field(default=1440, ge=0)
+    max_drawdown: Fraction = (
+        0.0  # fall from the peak at which an episode is lost, as a session halts; 0 is off
+    )
     decision_every: int = Field(default=1, ge=1, le=1440)
     bars_scale: float = Field(default=1440.0, gt=0, le=1e9)
     trading: Trading = Trading()
@@ -215,6 +218,7 @@ class TrainingSpec(Part):
             reward_scale=self.reward.scale,
             drawdown_penalty=self.reward.drawdown_penalty,
             episode_bars=self.episode_bars,
+            max_drawdown=self.max_drawdown,
             decision_every=self.decision_every,
             window=self.window,
             bars_scale=self.bars_scale,

@@ -249,6 +249,19 @@ class WaitingFactory(OrderFactory):
     expires_at = factory.LazyFunction(lambda: timezone.now() + timedelta(minutes=5))
 
 
+class PlanFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = trading.PortfolioPlan
+
+    owner = factory.SubFactory(UserFactory)
+    name = factory.Sequence(lambda n: f"plan {n}")
+    account = factory.SubFactory(AccountFactory, owner=factory.SelfAttribute("..owner"))
+    risk = factory.SubFactory(RiskFactory, owner=factory.SelfAttribute("..owner"))
+    weights = {"BTC/USD": 0.5, "ETH/USD": 0.3}
+    interval_ms = MINUTE
+    capital = Decimal(1000)
+
+
 class CapFactory(factory.django.DjangoModelFactory):
     class Meta:
         model = trading.ExposureCap

@@ -11,7 +11,7 @@ from rest_framework.routers import SimpleRouter
 from agents import api as agents_api
 from market import api as market_api
 from market.web.problems import unknown_address
-from trading.api import accounts, alerts, health, risk, sessions
+from trading.api import accounts, alerts, health, plans, risk, sessions
 
 router = SimpleRouter()
 router.register("series", market_api.SeriesViewSet, "series")
@@ -27,6 +27,7 @@ router.register("council-reviews", agents_api.ReviewViewSet, "council-reviews")
 router.register("accounts", accounts.AccountViewSet, "accounts")
 router.register("sessions", sessions.SessionViewSet, "sessions")
 router.register("risk-profiles", accounts.RiskViewSet, "risk-profiles")
+router.register("plans", plans.PlanViewSet, "plans")
 router.register("exposure-caps", risk.CapViewSet, "exposure-caps")
 router.register("approvals", risk.ApprovalViewSet, "approvals")
 router.register("alerts", alerts.AlertViewSet, "alerts")

@@ -36,6 +36,7 @@ from trading.models import (
     Order,
     PaperState,
     ParentOrder,
+    PortfolioPlan,
     Reconciliation,
     RiskProfile,
 )
@@ -216,6 +217,24 @@ class OfSession(OwnedAdmin):
 class DecisionAdmin(OfSession):
     list_display = ("session", "bar_ms", "action", "confidence", "gate_reason", "risk_reason", "latency_us")
     list_filter = ("session", "action")
+
+
+@admin.register(PortfolioPlan)
+class PlanAdmin(OwnedAdmin):
+    list_display = ("name", "account", "weights", "band", "every", "capital", "owner", "created_at")
+    list_select_related = ("account", "owner")
+    search_fields = ("name",)
+    actions = ("stop", "flatten")
+
+    @confirmed("Stop", "All sessions of these plans stop; what they hold stays.", done="stopping")
+    def stop(self, request: HttpRequest, plan: PortfolioPlan) -> None:
+        services.stop_plan(plan=plan, by=request.user)
+
+    @confirmed(
+        "Flatten and stop", "All sessions of these plans sell what they hold, then stop.", done="selling"
+    )
+    def flatten(self, request: HttpRequest, plan: PortfolioPlan) -> None:
+        services.stop_plan(plan=plan, flatten=True, by=request.user)
 
 
 class CapForm(ServiceForm):

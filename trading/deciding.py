@@ -1,19 +1,20 @@
 """At the close of a bar: the same observation and decision path as in training and backtests."""
 
 import time
+from dataclasses import replace
 from decimal import Decimal
 
 from django.db import transaction
 
 from market.kernel import portfolio
 from market.sources.port import SourceUnavailable
-from trading import caps, contest, entry, risk, states, waiting, working
+from trading import caps, contest, entry, plans, risk, states, waiting, working
 from trading.acting import carry_out
 from trading.exchanges.port import Quote
 from trading.health import Health
 from trading.models import Decision, LiveSession, RiskState, SessionStatus
 from trading.seat import Seat
-from trading.states import point, save_marks, unknown
+from trading.states import point, reload, save_marks, unknown
 
 
 def follow_bars(seat: Seat, quote: Quote, now_ms: int) -> bool:
@@ -39,10 +40,32 @@ def follow_bars(seat: Seat, quote: Quote, now_ms: int) -> bool:
     session.last_bar_ms = fresh[-1]
     is_newest = fresh[-1] == feed.newest_closed_ms(now_ms)
     if is_newest and feed.is_warm and wants_decision(seat, fresh[-1]):
+        _level(seat)
         decide(seat, quote, fresh[-1], now_ms)
     else:
         save_marks(session)
     return True
+
+
+def _level(seat: Seat) -> None:
+    """Share out the money of a portfolio plan before its session decides."""
+    session = seat.session
+    if session.plan_id is not None:
+        save_marks(session)
+        seat.plan_equity = plans.level(session)
+        reload(session)
+
+
+def _planned(seat: Seat, quote: Quote, now_ms: int) -> risk.Sized:
+    """Size what the portfolio plan asks of its session; the session's own rule only gives the rhythm."""
+    if seat.plan_equity is None:
+        return risk.nothing(quote, "the plan waits until all its sessions are at work")
+    target = plans.wish(seat.session, seat.plan_equity)
+    sized = _sized(seat, target, quote, now_ms)
+    if target is None:
+        return sized
+    asked = f"the plan asks for {target:.1%} of this session's equity"
+    return replace(sized, reason="; ".join(filter(None, (asked, sized.reason))))
 
 
 def close_bar(session: LiveSession, open_ms: int, close: Decimal) -> None:
@@ -67,9 +90,12 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
     row = portfolio_row(session, close, seat.decider.needs.bars_scale)
     decided = seat.decider.decide(feed.rows, feed.closes, row, row[0])
     room = working.make_room(seat, decided.target)
-    sized = (
-        _sized(seat, decided.target, quote, now_ms) if not room.refusal else risk.nothing(quote, room.refusal)
-    )
+    if room.refusal:
+        sized = risk.nothing(quote, room.refusal)
+    elif session.plan_id is not None:
+        sized = _planned(seat, quote, now_ms)
+    else:
+        sized = _sized(seat, decided.target, quote, now_ms)
     latency_us = (time.perf_counter_ns() - started) // 1000
     opinion, tally = decided.opinion, decided.opinion.tally
     seat.exchange.require()
@@ -122,6 +148,10 @@ def _sized(seat: Seat, target: float | None, quote: Quote, now_ms: int) -> risk.
 def capped(seat: Seat, sized: risk.Sized) -> risk.Sized:
     """Cut an order to what the caps over several sessions leave. Call inside the intent's transaction."""
     session, quantity = seat.session, sized.quantity
+    if session.plan_id and not LiveSession.objects.filter(pk=session.pk, capital=session.capital).exists():
+        return risk.Sized(
+            Decimal(0), sized.price, "money has moved in the plan: the next decision goes by it"
+        )
     if (
         quantity != 0
         and not waiting.is_exit(session, quantity)

@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from agents.decide import Decider
 from market.errors import BadInput
@@ -34,6 +35,7 @@ class Seat:
     long_steps: int = 0  # quotes in a row that came further apart than a bar; see `trading.pace`
     next_summary_ms: int = 0  # venue time from which another day may be over
     health: Health | None = None  # made at the first decision
+    plan_equity: Decimal | None = None  # of the session's portfolio plan, at its last look
     may_wait: bool = True  # orders that wait for a person may exist
     failures: deque[bool] = field(default_factory=lambda: deque(maxlen=LOOKED_AT))  # of the latest turns
 

@@ -48,10 +48,15 @@ def change_risk_state(session: LiveSession, state: str, note: str, **changes: ob
 
 
 def save_marks(session: LiveSession) -> None:
-    """Store prices, guards and peaks, unless a person has just resumed the session and reset them."""
+    """Store prices, guards and peaks, unless a person has just resumed the session and reset them,
+    or its plan has just levelled its money.
+    """
     session.turn_at = timezone.now()
     marks = {name: getattr(session, name) for name in MARKS}
-    LiveSession.objects.filter(pk=session.pk, risk_state=session.risk_state).update(**marks)
+    mine = LiveSession.objects.filter(pk=session.pk, risk_state=session.risk_state)
+    if session.plan_id is not None:  # the marks of before money was levelled would trip the wrong breakers
+        mine = mine.filter(capital=session.capital)
+    mine.update(**marks)
 
 
 def point(session: LiveSession, at_ms: int, price: Decimal) -> None:

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from trading.views import alerts, home, risk, sessions, settings
+from trading.views import alerts, home, plans, risk, sessions, settings
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -38,6 +38,8 @@ urlpatterns = [
     path("accounts/<int:pk>/", settings.account, name="account"),
     path("accounts/<int:pk>/check/", settings.account_check, name="account-check"),
     path("accounts/<int:pk>/switch/", settings.account_active, name="account-switch"),
+    path("plans/", plans.plans, name="plans"),
+    path("plans/<int:pk>/stop/", plans.plan_stop, name="plan-stop"),
     path("risk/overview/", risk.overview, name="risk-overview"),
     path("risk/caps/", risk.cap_set, name="cap-set"),
     path("risk/caps/<int:pk>/lift/", risk.cap_lift, name="cap-lift"),

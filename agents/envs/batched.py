@@ -184,5 +184,6 @@ def _task(market: PackedMarket, settings: EnvSettings) -> np.ndarray:
         episode_bars=settings.episode_bars,
         first_start=first,
         last_start=last,
+        max_drawdown=settings.max_drawdown,
     )
     return np.array(task, dtype=np.float64)

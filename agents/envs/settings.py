@@ -14,7 +14,16 @@ from market.kernel.step import Rules
 from market.plans import RANGES, PositionRules, contradiction, is_allowed, is_on, needs_atr, plan_of
 
 FLOAT_GUARD = 1e-9  # see market.kernel.instrument.floor_to_step
-FRACTIONS = ("fee_rate", "half_spread", "slippage", "stop_loss", "trailing", "ruin", "sharpe_decay")
+FRACTIONS = (
+    "fee_rate",
+    "half_spread",
+    "slippage",
+    "stop_loss",
+    "trailing",
+    "ruin",
+    "max_drawdown",
+    "sharpe_decay",
+)
 AMOUNTS = ("tick", "step", "min_notional", "fee_step", "take_profit", "drawdown_penalty")
 
 
@@ -40,6 +49,7 @@ class EnvSettings(PositionRules):
     trailing: float = 0.0  # of the best price since entry
     initial_cash: float = 10_000.0  # quote currency
     max_exposure: float = 1.0  # share of equity, long or short
+    max_drawdown: float = 0.0  # fall from the peak of equity at which the episode is lost, as live it halts
     ruin: float = 0.1  # share of the initial cash below which the episode is lost
     action: ActionSpec = field(default_factory=ActionSpec)
     reward: str = "log_return"  # or differential_sharpe

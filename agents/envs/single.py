@@ -13,6 +13,7 @@ from market.candles import Candles
 from market.kernel.plan import Track, open_track
 from market.kernel.portfolio import equity, exposure_of, portfolio_row
 from market.kernel.reward import DIFFERENTIAL_SHARPE, KINDS, deepening, differential_sharpe, log_return
+from market.kernel.risk import is_over
 from market.kernel.sizing import sized_order
 from market.kernel.step import Book, Fill, open_book, step_bar
 
@@ -31,8 +32,8 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
     Sharpe ratio of simple returns; less `drawdown_penalty` times the deepening of the drawdown; times
     `reward_scale`.
 
-    Ends: `terminated` when equity falls to `ruin` times the initial cash; `truncated` at the end of the
-    episode or of the data. Holdings are marked at the last close, not sold.
+    Ends: `terminated` when equity falls to `ruin` times the initial cash, or by `max_drawdown` from its peak;
+    `truncated` at the end of the episode or of the data. Holdings are marked at the last close, not sold.
 
     `reset(options={"start": row})` starts at a chosen row, else at a row drawn from the seeded `np_random`.
     `info` holds `row`, `equity`, `exposure`, `fees` (since the episode began) and `fills` (of this decision).
@@ -130,7 +131,8 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
 
     def _is_ruined(self) -> bool:
         worth = equity(self.book.cash, self.book.held, self._close())
-        return worth <= self.settings.ruin * self.settings.initial_cash
+        ruin = self.settings.ruin * self.settings.initial_cash
+        return is_over(worth, ruin, self.book.peak, self.settings.max_drawdown)
 
     def _observation(self) -> np.ndarray:
         book, window = self.book, self.features[self.row + 1 - self.settings.window : self.row + 1]

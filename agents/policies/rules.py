@@ -114,6 +114,22 @@ class BuyAndHold(Rule):
         return None if held > BAND else 1.0
 
 
+class TargetWeight(Rule):
+    name, about = "target_weight", "Holds a fixed share of equity and trades back to it outside a band"
+    params = {"share": Bound(0.5, 0.0, 1.0), "band": Bound(0.05, 0.0, 0.5), "every": Bound(1, 1, 10_000)}
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.decision_every = int(self.settings["every"])
+
+    @property
+    def exposure(self) -> float:
+        return float(self.settings["share"])
+
+    def wish(self, values: np.ndarray, held: float) -> float | None:
+        return None if abs(held - self.exposure) <= max(self.settings["band"], BAND) else self.exposure
+
+
 class Random(Rule):
     """Chance is a hash of seed and observation: a replay, or a session after a restart, draws alike."""
 
@@ -206,7 +222,7 @@ def _column(kind: str, period: Number) -> FeatureSpec:
 
 BASELINES: dict[str, type[Rule]] = {
     rule.name: rule
-    for rule in (Cash, BuyAndHold, Random, SmaCrossover, MeanReversion, Momentum, Conservative)
+    for rule in (Cash, BuyAndHold, TargetWeight, Random, SmaCrossover, MeanReversion, Momentum, Conservative)
 }
 
 

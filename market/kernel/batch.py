@@ -15,11 +15,23 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, register_jitable
 
-from market.kernel import costs, instrument, lowrider, plan, portfolio, rebalance, sizing, step, triggers
+from market.kernel import (
+    costs,
+    instrument,
+    lowrider,
+    plan,
+    portfolio,
+    rebalance,
+    risk,
+    sizing,
+    step,
+    triggers,
+)
 from market.kernel.plan import Plan, Track
 from market.kernel.portfolio import equity, exposure_of, portfolio_row
 from market.kernel.rebalance import is_kept
 from market.kernel.reward import DIFFERENTIAL_SHARPE, deepening, differential_sharpe, log_return
+from market.kernel.risk import is_over
 from market.kernel.sizing import sized_order
 from market.kernel.step import Book, Rules, open_book, step_bar
 
@@ -36,6 +48,7 @@ COMPILED: tuple[Callable[..., Any], ...] = (
     triggers.stop_price, triggers.take_price, triggers.best_price, triggers.bar_exit, triggers.tighter,
     triggers.nearer, triggers.stepped_best, triggers.break_even_stop, triggers._planned,
     triggers.levels, triggers.bar_leave,
+    risk.drawdown_breach, is_over,
     log_return, deepening, differential_sharpe,
     open_book, step.with_stop, step.with_levels, step.fill_price, step._ordered, step._exited, step.filled,
     step._marked, step_bar,
@@ -67,6 +80,7 @@ class Task(NamedTuple):
     episode_bars: int  # 0: to the last row
     first_start: int
     last_start: int
+    max_drawdown: float  # of the peak of equity; 0: off
 
 
 def pack(prices: np.ndarray, features: np.ndarray) -> np.ndarray:
@@ -198,7 +212,7 @@ def _task(v):
     """Redraw the task from a vector: unpacking one array costs a call less than fourteen attributes do."""
     return Task(
         v[0], v[1], v[2], v[3], np.int64(v[4]), v[5], v[6], v[7], np.int64(v[8]), np.int64(v[9]),
-        np.int64(v[10]), np.int64(v[11]), np.int64(v[12]), np.int64(v[13]),
+        np.int64(v[10]), np.int64(v[11]), np.int64(v[12]), np.int64(v[13]), v[14],
     )  # fmt: skip
 
 
@@ -313,7 +327,7 @@ def _compile_advance(digest: int, with_plan: bool) -> Callable[..., Any]:  # noq
                         plan_,
                     )  # fmt: skip
             for _ in range(task_.decision_every):
-                if row == last or after <= task_.ruin:
+                if row == last or is_over(after, task_.ruin, book.peak, task_.max_drawdown):
                     break
                 if with_plan:
                     atr = ranges[row]
@@ -339,7 +353,8 @@ def _compile_advance(digest: int, with_plan: bool) -> Callable[..., Any]:  # noq
             _store(i, row, book, books, counts)
             if with_plan:
                 _keep_track(i, tracks, track)
-            end = 1 if after <= task_.ruin else 2 if row == last else 0
+            is_lost = is_over(after, task_.ruin, book.peak, task_.max_drawdown)
+            end = 1 if is_lost else 2 if row == last else 0
             ends[i] = end
             if end:
                 ended += 1

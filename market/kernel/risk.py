@@ -62,3 +62,8 @@ def drawdown_breach(equity, peak_equity, max_drawdown):
 def daily_loss_breach(equity, day_start_equity, daily_loss):
     """Return DAILY_LOSS once equity has fallen by `daily_loss` or more since the UTC day began, else OK."""
     return DAILY_LOSS if daily_loss > 0 and equity <= day_start_equity * (1 - daily_loss) else OK
+
+
+def is_over(worth, ruin, peak, max_drawdown):
+    """Say whether a learner's account has come to its end: ruined, or as far below its peak as is allowed."""
+    return worth <= ruin or drawdown_breach(worth, peak, max_drawdown) != OK

@@ -32,6 +32,8 @@ DEFINITIONS = {
     "stop_distance": "How far the price may move against the position before the stop-loss sells.",
     "take_distance": "How far the price must move in favour before take-profit sells.",
     "day_loss_distance": "How much more the day may lose, as a share of its start, before entries stop.",
+    "plan_weight": "Share of the plan's equity that this pair should have.",
+    "plan_share": "Share of the plan's equity that this pair has, at the last good price.",
     "week_loss_distance": "How much more the week (from Monday, UTC) may lose before the position is left.",
     "safe_drawdown": "Fall from the highest equity since safe mode was last entered.",
     "loss_streak": "Closing trades with a loss, one after the other.",

@@ -27,6 +27,7 @@ GROUPS = {
         "Ledger": "trading_ledgerentry",
         "Reconciliations": "trading_reconciliation",
         "Risk profiles": "trading_riskprofile",
+        "Portfolio plans": "trading_portfolioplan",
         "Exposure caps": "trading_exposurecap",
         "Paper books": "trading_paperstate",
         "Call budgets": "trading_callbudget",

@@ -61,6 +61,7 @@ def world(ada):
         "alert-channels": rule.channel,
         "alert-rules": rule,
         "alert-deliveries": factories.DeliveryFactory(channel=rule.channel, alert=session.alerts.get()),
+        "plans": factories.PlanFactory(owner=ada),
         "exposure-caps": factories.CapFactory(owner=ada),
         "approvals": factories.WaitingFactory(session=session),
     }

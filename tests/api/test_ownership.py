@@ -9,7 +9,8 @@ from tests.api.conftest import client_of
 
 KINDS = ["sessions", "training-runs", "models", "backtests", "council", "council-reviews", "series",
          "imports", "accounts", "risk-profiles", "alerts", "alert-channels", "alert-rules",
-         "alert-deliveries", "exposure-caps", "approvals"]  # fmt: skip
+         "alert-deliveries", "exposure-caps", "approvals",
+         "plans"]  # fmt: skip
 PARTS = {
     "sessions": ["decisions", "orders", "fills", "days", "equity", "stream"],
     "training-runs": ["metrics"],
@@ -23,6 +24,7 @@ ACTS = {
     "alerts": ["acknowledge", "close"],
     "alert-channels": ["test"],
     "approvals": ["approve", "reject"],
+    "plans": ["stop"],
 }
 LISTS = [*KINDS, "ticks", "pairs", "audit"]
 READS = [(kind, part) for kind in KINDS for part in ["", *PARTS.get(kind, [])]]
@@ -85,6 +87,7 @@ def test_a_viewer_may_not_act(world, ada, kind, act):
         "alert-channels",
         "alert-rules",
         "exposure-caps",
+        "plans",
     ],
 )
 def test_a_viewer_may_not_start_anything(db, kind):

@@ -9,7 +9,7 @@ from tests import factories
 
 LISTS = ["home", "sessions", "session-start", "trades", "alerts", "models", "runs", "run-start", "backtests",
          "backtest-start", "councils", "council-create", "review-start", "markets", "settings", "risk",
-         "audit", "risk-overview", "channels", "deliveries",
+         "audit", "risk-overview", "plans", "plans", "channels", "deliveries",
          "rule"]  # fmt: skip
 DETAILS = {
     "session": "session", "session-chart": "session", "session-decisions": "session", "decision": "decision",

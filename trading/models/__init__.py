@@ -7,11 +7,12 @@ from trading.models.caps import ExposureCap
 from trading.models.channel import AlertChannel, AlertRule, ChannelKind, Delivery, DeliveryStatus
 from trading.models.order import Fill, Order, OrderStatus, OrderType, ParentOrder, ParentStatus, Side
 from trading.models.paper import PaperState
+from trading.models.plan import PortfolioPlan
 from trading.models.risk import RiskProfile
 from trading.models.session import DailySummary, Decision, EquityPoint, LiveSession, RiskState, SessionStatus
 
 __all__ = ["Account", "Alert", "AlertChannel", "AlertKind", "AlertLevel", "AlertRule", "CallBudget",
            "ChannelKind", "DailySummary", "Decision", "Delivery", "DeliveryStatus", "EquityPoint",
            "ExposureCap", "Fill", "Holding", "LedgerEntry", "LedgerKind", "LiveSession", "Order",
-           "OrderStatus", "OrderType", "PaperState", "ParentOrder", "ParentStatus", "Reconciliation",
-           "RiskProfile", "RiskState", "SessionStatus", "Side"]  # fmt: skip
+           "OrderStatus", "OrderType", "PaperState", "ParentOrder", "ParentStatus", "PortfolioPlan",
+           "Reconciliation", "RiskProfile", "RiskState", "SessionStatus", "Side"]  # fmt: skip

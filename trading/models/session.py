@@ -7,6 +7,7 @@ from agents.models import Council, TrainedModel
 from agents.models.council import one_policy
 from market.models import OwnedQuerySet
 from trading.models.account import MONEY, Account
+from trading.models.plan import PortfolioPlan
 from trading.models.risk import RiskProfile
 
 
@@ -47,6 +48,7 @@ class LiveSession(models.Model):
     pair = models.CharField(max_length=30)
     interval_ms = models.PositiveBigIntegerField()
     risk = models.ForeignKey(RiskProfile, models.PROTECT, related_name="sessions")
+    plan = models.ForeignKey(PortfolioPlan, models.PROTECT, null=True, blank=True, related_name="sessions")
     settings = models.JSONField(default=dict)  # seed and other policy settings
     duration_s = models.PositiveIntegerField(null=True, blank=True)  # venue clock; null = open-ended
     status = models.CharField(max_length=10, choices=SessionStatus, default=SessionStatus.PENDING)

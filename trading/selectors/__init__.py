@@ -3,6 +3,7 @@
 from trading.selectors.charts import chart, equity_series
 from trading.selectors.figures import Figures, figures_of
 from trading.selectors.home import home, open_alerts
+from trading.selectors.plans import plan_facts, plans_of
 from trading.selectors.risk import cap_facts, risk_overview, waiting_orders
 from trading.selectors.session import (
     decision_facts,
@@ -27,7 +28,7 @@ __all__ = [
     "home",
     "live_state",
     "open_alerts",
-    "risk_overview",
+    "plan_facts", "plans_of", "risk_overview",
     "session_facts",
     "session_figures",
     "sessions_of",

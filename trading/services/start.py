@@ -28,7 +28,7 @@ LONGEST_NAME = 120
 MAX_DURATION_S = 10 * 365 * 86_400
 
 
-def start_session(
+def prepared_session(
     *,
     owner: Any,
     account: Account,
@@ -42,17 +42,8 @@ def start_session(
     settings: dict[str, Any] | None = None,
     duration_s: int | None = None,
     capital: Decimal | None = None,
-    by: Any = None,
 ) -> LiveSession:
-    """Write down that a session is wanted; a runner takes it up within seconds.
-
-    :param interval: of the bars it decides on, "1m"; of a model it must be the one it learned on.
-    :param settings: sample, seed, confidence, min_move, move_bars, those of `trading.execution`, and a fixed
-        rule's own parameters.
-    :param duration_s: of the venue's clock; None is open-ended. When it is over the position is sold.
-    :param capital: quote currency; None takes what is free in the account at the first turn.
-    :raises BadInput: one sentence about the first thing that does not fit, nothing is written.
-    """
+    """Return a session that can be started, not yet written; see `start_session`."""
     settings, pair, name = dict(settings or {}), pair.strip().upper(), " ".join(name.split())
     if len(name) > LONGEST_NAME:
         raise BadInput(f"the name must have at most {LONGEST_NAME} characters", field="name")
@@ -87,7 +78,21 @@ def start_session(
     )
     wanted.name = name or f"{wanted.policy_name} on {pair}"[:LONGEST_NAME]
     _check_history(feed_of(wanted, decider), _check_venue(wanted))
-    return _write(wanted, by)
+    return wanted
+
+
+def start_session(*, by: Any = None, **wanted: Any) -> LiveSession:
+    """Write down that a session is wanted; a runner takes it up within seconds.
+
+    :param wanted: what `prepared_session` takes
+    :param interval: of the bars it decides on, "1m"; of a model it must be the one it learned on.
+    :param settings: sample, seed, confidence, min_move, move_bars, those of `trading.execution`, and a fixed
+        rule's own parameters.
+    :param duration_s: of the venue's clock; None is open-ended. When it is over the position is sold.
+    :param capital: quote currency; None takes what is free in the account at the first turn.
+    :raises BadInput: one sentence about the first thing that does not fit, nothing is written.
+    """
+    return write_session(prepared_session(**wanted), by)
 
 
 def default_profile(owner: Any) -> RiskProfile:
@@ -96,7 +101,8 @@ def default_profile(owner: Any) -> RiskProfile:
 
 
 @transaction.atomic
-def _write(session: LiveSession, by: Any) -> LiveSession:
+def write_session(session: LiveSession, by: Any) -> LiveSession:
+    """Store a prepared session, unless another one has taken its pair meanwhile."""
     Account.objects.select_for_update().get(pk=session.account_id)
     _check_not_driven(session.account, session.pair)
     try:

@@ -85,6 +85,7 @@ every_setting = st.builds(
     trailing=fractions,
     initial_cash=st.sampled_from([100.0, 10_000.0]),
     ruin=st.sampled_from([0.1, 0.95]),
+    max_drawdown=st.sampled_from([0.0, 0.0, 0.02]),
     action=actions,
     reward=st.sampled_from(["log_return", "differential_sharpe"]),
     reward_scale=st.sampled_from([1.0, 100.0]),

@@ -85,6 +85,12 @@ def test_the_episode_is_truncated_at_its_end_and_terminated_by_ruin():
     assert [env.step(BUY)[2:4] for _ in range(2)] == [(False, False), (True, False)]
 
 
+def test_a_fall_from_the_peak_ends_the_episode_as_it_halts_a_session():
+    env = TradingEnv(*fixed_market([100, 100, 150, 136, 134, 134]), with_(FREE, max_drawdown=0.1))
+    env.reset()
+    assert [env.step(BUY)[2] for _ in range(4)] == [False, False, False, True]
+
+
 def test_decisions_every_third_bar_sum_the_rewards_between_them():
     market = random_market(bars=61)
     slow, fast = (TradingEnv(*market, with_(FREE, decision_every=every)) for every in (3, 1))

@@ -1,0 +1,177 @@
+"""Portfolio plans: sessions that together hold target weights, through the ordinary path of orders."""
+
+from decimal import Decimal as D
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from market.errors import BadInput, Conflict
+from market.models import AuditEvent
+from tests.trading.live.conftest import Live
+from trading import plans, selectors, services
+from trading.models import LiveSession, OrderStatus, PortfolioPlan, RiskProfile, RiskState, SessionStatus
+
+WEIGHTS = {"BTC/USD": 0.5, "ETH/USD": 0.3}
+amounts = st.integers(0, 10**8).map(lambda cents: D(cents) / 100)
+books = st.dictionaries(st.integers(1, 9), st.tuples(amounts, amounts, st.integers(1, 100)), min_size=1)
+
+
+@given(books=books, busy=st.sets(st.integers(1, 9)))
+def test_levelling_makes_no_money_and_nobody_gives_what_it_has_not(books, busy):
+    money = {pk: (cash, cash + value) for pk, (cash, value, _) in books.items()}
+    weights = {pk: D(weight) for pk, (_, _, weight) in books.items()}
+    moves = plans.moves_between(money, weights, busy)
+    total, share = sum(equity for _, equity in money.values()), sum(weights.values())
+    assert sum(moves.values()) == 0
+    for pk, amount in moves.items():
+        cash, equity = money[pk]
+        wanted = total * weights[pk] / share
+        assert cash + amount >= 0
+        assert amount == 0 or pk not in busy
+        assert abs(equity + amount - wanted) <= abs(equity - wanted), "never further from its share"
+
+
+@pytest.fixture
+def profile(user):
+    off = dict.fromkeys(("stop_loss", "daily_loss", "weekly_loss", "max_drawdown"), 0.0)
+    return RiskProfile.objects.create(owner=user, name="plan", **off)
+
+
+def start(user, account, profile, **changes):
+    given = {"name": "core", "weights": WEIGHTS, "capital": D(40000), "interval": "1m", "band": 0.02}
+    return services.start_plan(owner=user, account=account, risk=profile, by=user, **(given | changes))
+
+
+class Driven:
+    """All sessions of a plan, driven by hand."""
+
+    def __init__(self, plan, user, venue, account):
+        self.plan, self.venue, self.members = plan, venue, []
+        for session in plan.sessions.order_by("pk"):
+            member = Live(user, venue, account)
+            member.session = session
+            self.members.append(member.take())
+
+    def bar(self, count=1):
+        for _ in range(count):
+            self.venue.advance(60_000)
+            for member in self.members:
+                member.turn()
+
+    def facts(self):
+        return selectors.plan_facts(PortfolioPlan.objects.get(pk=self.plan.pk))
+
+    def shares(self):
+        return {part["session"].pair: part["share"] for part in self.facts()["parts"]}
+
+
+@pytest.fixture
+def core(user, account, profile, venue):
+    return Driven(start(user, account, profile), user, venue, account)
+
+
+def test_a_plan_reaches_its_weights_and_keeps_the_rest_in_cash(core):
+    core.bar(3)
+    assert core.shares() == pytest.approx(WEIGHTS, abs=0.02)
+    assert core.members[0].books() == core.members[0].ledger()
+    assert float(core.facts()["equity"]) == pytest.approx(40000, rel=0.01)
+
+
+@pytest.mark.parametrize("weights", [WEIGHTS, {"BTC/USD": 0.6, "ETH/USD": 0.4}])
+def test_a_pair_that_has_grown_is_sold_and_the_other_bought(user, venue, account, profile, weights):
+    core = Driven(start(user, account, profile, weights=weights), user, venue, account)
+    core.bar(3)
+    big, small = (member.session for member in core.members)
+    extra = (big.held * D("0.3")).quantize(D("0.00001"))
+    LiveSession.objects.filter(pk=big.pk).update(held=big.held - extra)  # as if its price had fallen
+    before = sum(row.capital for row in LiveSession.objects.all())
+    core.bar(5)
+    big.refresh_from_db()
+    assert core.shares() == pytest.approx(weights, abs=0.03)
+    assert AuditEvent.objects.filter(action="plan.level").exists()
+    assert small.orders.filter(side="SELL", status=OrderStatus.FILLED).exists()
+    assert "the plan asks for" in " ".join(row.risk_reason for row in small.decisions.all())
+    assert sum(row.capital for row in LiveSession.objects.all()) == before
+    for row in LiveSession.objects.all():
+        spent = sum(fill.quantity * fill.price + fill.fee for fill in row.fills.all())
+        assert row.cash == row.capital - spent
+
+
+def test_within_the_band_nothing_is_traded(core):
+    core.bar(3)
+    count = sum(member.session.orders.count() for member in core.members)
+    core.bar(5)
+    assert sum(member.session.orders.count() for member in core.members) == count
+
+
+def test_a_halted_member_neither_gives_nor_gets_an_order(core):
+    core.bar(2)
+    halted = core.members[0].session
+    LiveSession.objects.filter(pk=halted.pk).update(risk_state=RiskState.HALTED, held=0)
+    before = halted.orders.count()
+    core.bar(2)
+    assert halted.orders.count() == before
+
+
+def test_money_that_moves_in_the_middle_of_a_turn_stops_its_order(core, monkeypatch):
+    from trading import deciding
+
+    member = core.members[0]
+    real = deciding.portfolio_row
+
+    def moved(session, *given):
+        LiveSession.objects.filter(pk=session.pk).update(capital=session.capital - 1, cash=session.cash - 1)
+        return real(session, *given)
+
+    monkeypatch.setattr(deciding, "portfolio_row", moved)
+    core.venue.advance(60_000)
+    member.turn()
+    assert member.session.orders.count() == 0
+    assert "money has moved" in member.session.decisions.get().risk_reason
+
+
+def test_a_plan_stops_with_all_its_sessions(core, user):
+    core.bar(2)
+    assert services.stop_plan(plan=core.plan, flatten=True, by=user) == 2
+    core.bar(2)
+    assert {member.session.status for member in core.members} == {SessionStatus.STOPPED}
+    assert {member.session.held for member in core.members} == {0}
+    assert all(
+        order.status == OrderStatus.FILLED for member in core.members for order in member.session.orders.all()
+    )
+    with pytest.raises(Conflict, match="stopped already"):
+        services.stop_plan(plan=core.plan)
+    assert [event.action for event in AuditEvent.objects.filter(object_type="portfolioplan").order_by("pk")][
+        ::2
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "field"),
+    [
+        ({"weights": {"BTC/USD": 0.7, "ETH/USD": 0.4}}, "add up to 1.1", "weights"),
+        ({"weights": {"BTC/USD": 0}}, "above 0 and at most 1", "weights"),
+        ({"weights": {}}, "1 to 30 different pairs", "weights"),
+        ({"weights": {"BTC/USD": 0.5, "NOPE/USD": 0.1}}, "has no pair 'NOPE/USD'", "pair"),
+        ({"capital": D(60000)}, "only 50000 USD of the account are free", "capital"),
+        ({"capital": D(1)}, "too small", "capital"),
+        ({"band": 0.7}, "band must be", "band"),
+        ({"name": " "}, "give the plan a name", "name"),
+        ({"interval": "7m"}, "no interval", "interval"),
+    ],
+)
+def test_what_does_not_fit_is_said_and_nothing_is_written(user, account, profile, changes, words, field):
+    with pytest.raises(BadInput) as refused:
+        start(user, account, profile, **changes)
+    assert words in refused.value.message
+    assert refused.value.field == field
+    assert not LiveSession.objects.exists()
+    assert not PortfolioPlan.objects.exists()
+
+
+def test_a_pair_that_is_traded_already_leaves_no_half_a_plan(live, user, account, profile):
+    live.start("cash", pair="ETH/USD", capital=D(100))
+    with pytest.raises(Conflict, match="already"):
+        start(user, account, profile)
+    assert LiveSession.objects.count() == 1
