@@ -1,9 +1,9 @@
 """Keep a plan's sessions at its weights: level their money, and say what each should hold.
 
 Each session owns the share of the plan's equity that its pair's weight is of all weights. What cash it has
-beyond that goes to sessions that have too little; one that has too much in its coin sells, so that its cash can
-go there at the next look. Money moves between our books of sessions on one account only: the venue knows nothing
-of it, and the sum stays the same to the cent.
+beyond that goes to sessions that have too little; one that has too much in its coin sells, so that its cash
+can go there at the next look. Money moves between our books of sessions on one account only: the venue knows
+nothing of it, and the sum stays the same to the cent.
 """
 
 from decimal import ROUND_FLOOR, Decimal
