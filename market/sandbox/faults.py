@@ -20,6 +20,7 @@ NAMES = (
     "missing_pair",  # value: pair or list of pairs; anything else: all
     "stale_ticker",  # quotes stand still from the moment it is set
     "clock_skew_ms",  # ServerTime and the check of timestamps are off by so much
+    "window_ms",  # timestamps may be off by so much, however fast the sandbox's clock runs
     "frozen_clock",  # the same two stand still from the moment it is set
     "is_running",  # value false: the exchange is closed
     "can_trade",  # value false, or a pair or list of pairs that are closed
@@ -28,7 +29,7 @@ NAMES = (
 ALIASES = {"429": "http_429", "5xx_before": "http_5xx_before", "5xx_after": "http_5xx_after"}
 CLOSED_BY_FALSE = ("is_running", "can_trade")  # here false sets the fault and true clears it
 MOST_MS = 10 * 365 * 86_400_000
-MILLISECONDS = ("latency_ms", "latency_before_ms", "clock_skew_ms")
+MILLISECONDS = ("latency_ms", "latency_before_ms", "clock_skew_ms", "window_ms")
 
 
 @dataclass(slots=True)

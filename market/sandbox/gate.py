@@ -78,7 +78,8 @@ class Gate:
         if "http_429" in struck or (counts and not self.limiter.allows(key, now_ms)):
             return refusal(texts.TOO_MANY, 429)
         shown_ms = int(struck.get("frozen_clock", now_ms) + struck.get("clock_skew_ms", 0))
-        is_timely = auth.is_timely(parameters.get("timestamp"), shown_ms, self.window_ms)
+        window_ms = struck.get("window_ms", self.window_ms)
+        is_timely = auth.is_timely(parameters.get("timestamp"), shown_ms, window_ms)
         if not (is_timely or endpoint.level is Level.OPEN):
             return refusal(texts.TIMESTAMP)
         account = self.api.engine.accounts.get(key, NOBODY)

@@ -1,0 +1,172 @@
+"""The auditor: the venue's journal against our rows. Every sentence it returns is a broken promise."""
+
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+
+from market.models import AuditEvent
+from tests.chaos.acts import HAND
+from trading.models import Account, LedgerEntry, LedgerKind, LiveSession, Order, OrderStatus, SessionStatus
+
+ENDED = [SessionStatus.STOPPED]
+DOUBT = [OrderStatus.PLANNED, OrderStatus.SENDING, OrderStatus.UNCERTAIN, OrderStatus.OPEN]
+Venue = dict[str, Any]
+
+
+def audit(account: Account, theirs: Venue, pairs: tuple[str, ...]) -> list[str]:
+    """Return what is wrong; an empty list is the proof."""
+    return [
+        *orders(account, theirs),
+        *ledger(account, theirs),
+        *sessions(account, pairs),
+        *drivers(account),
+        *decisions(account),
+    ]
+
+
+def counts(account: Account, theirs: Venue) -> dict[str, int]:
+    """Return lost, doubled and invented orders, and how many there were."""
+    placed, by_hand = _placed(theirs)
+    known = Counter(account.orders.exclude(venue_order_id="").values_list("venue_order_id", flat=True))
+    ours = placed - by_hand
+    return {
+        "orders": sum(ours.values()),
+        "by_hand": sum(by_hand.values()),
+        "lost": sum((ours - known).values()),
+        "invented": sum((known - placed).values()),
+        "doubled": sum(_doubled(account, theirs).values()),
+        "uncertain_settled": account.orders.filter(
+            answer__in=["proven not to be on the venue", "the process ended while it was being sent"]
+        ).count(),
+        "absent": account.orders.filter(status=OrderStatus.ABSENT).count(),
+    }
+
+
+def _placed(theirs: Venue) -> tuple[Counter, Counter]:
+    """Return the venue's orders, and those among them that a person placed by hand."""
+    placed = Counter(str(order["order_id"]) for order in theirs["orders"])
+    by_hand = Counter(
+        str(order["order_id"]) for order in theirs["orders"] if Decimal(str(order["quantity"])) in HAND
+    )
+    return placed, by_hand
+
+
+def _doubled(account: Account, theirs: Venue) -> Counter:
+    """Return the figures that the venue has more orders of than we have intents."""
+    look = Counter(_look(o["pair"], o["side"], o["quantity"]) for o in theirs["orders"])
+    intents = Counter(_look(o.pair, o.side, o.quantity) for o in account.orders.all())
+    return Counter(
+        {
+            figure: n - intents[figure]
+            for figure, n in look.items()
+            if figure in intents and n > intents[figure]
+        }
+    )
+
+
+def _look(pair: str, side: str, quantity: Any) -> tuple[str, str, Decimal]:
+    return pair, side, Decimal(str(quantity)).normalize()
+
+
+def orders(account: Account, theirs: Venue) -> list[str]:
+    wrong = []
+    found = counts(account, theirs)
+    wrong += [f"{found[kind]} order(s) {kind}" for kind in ("lost", "invented", "doubled") if found[kind]]
+    shown = {str(order["order_id"]): order for order in theirs["orders"]}
+    for order in account.orders.prefetch_related("fills"):
+        wrong += order_against(order, shown.get(order.venue_order_id))
+    return wrong
+
+
+def order_against(order: Order, row: dict[str, Any] | None) -> list[str]:
+    """Compare one of our orders with the venue's row of that id."""
+    fills = list(order.fills.all())
+    if order.status in DOUBT:
+        return [f"{order.client_ref} is still {order.status}"]
+    if order.status != OrderStatus.FILLED:
+        return [f"{order.client_ref} is {order.status} and has a fill"] if fills else []
+    if row is None or len(fills) != 1:
+        return [f"{order.client_ref} is filled with {len(fills)} fill(s), the venue shows {row}"]
+    signed = fills[0].quantity if order.side == "BUY" else -fills[0].quantity
+    if signed != order.quantity or _look(order.pair, order.side, signed) != _look(
+        row["pair"], row["side"], row["quantity"]
+    ):
+        return [f"{order.client_ref} booked {fills[0].quantity}, the venue says {row}"]
+    return []
+
+
+def ledger(account: Account, theirs: Venue) -> list[str]:
+    """Every coin is equal to the last digit, is the sum of its entries, and was moved by known orders only."""
+    wrong = []
+    amounts = {coin: sum(map(Decimal, purse.values())) for coin, purse in theirs["purses"].items()}
+    ours = {row.coin: row.quantity for row in account.holdings.all()}
+    for coin in sorted(set(ours) | set(amounts)):
+        mine, venue = ours.get(coin, Decimal(0)), amounts.get(coin, Decimal(0))
+        if mine != venue:
+            wrong.append(f"{coin}: our books say {mine}, the venue {venue}")
+        entered = sum((one.amount for one in account.ledger.filter(coin=coin)), Decimal(0))
+        if entered != mine:
+            wrong.append(f"{coin}: the ledger adds up to {entered}, the holding is {mine}")
+    _, by_hand = _placed(theirs)
+    allowed = {f"foreign order {order_id}" for order_id in by_hand}
+    adjusted = LedgerEntry.objects.filter(account=account, kind=LedgerKind.ADJUSTMENT)
+    notes = set(adjusted.values_list("note", flat=True))
+    wrong += [f"an adjustment that no order by hand explains: {note}" for note in sorted(notes - allowed)]
+    wrong += [f"{note} was not adopted" for note in sorted(allowed - notes)]
+    return wrong
+
+
+def sessions(account: Account, pairs: tuple[str, ...]) -> list[str]:
+    """Each session ended by itself, with books that are its capital and its fills, never below zero."""
+    wrong = []
+    rows = list(LiveSession.objects.filter(account=account))
+    driven_pairs = Counter(row.pair for row in rows)
+    started = AuditEvent.objects.filter(action="session.start", object_id__in=[str(row.pk) for row in rows])
+    if len(rows) != len(pairs) or set(driven_pairs) != set(pairs):
+        wrong.append(f"{len(rows)} sessions were started, {len(pairs)} were asked for")
+    if started.count() != len(rows):
+        wrong.append(f"{started.count()} starts are on record for {len(rows)} sessions")
+    for row in rows:
+        if row.status not in ENDED:
+            wrong.append(f"session {row.pk} is {row.status}: {row.note}")
+        wrong += books_of(row)
+    return wrong
+
+
+def books_of(session: LiveSession) -> list[str]:
+    cash, held = session.capital or Decimal(0), Decimal(0)
+    wrong = []
+    for fill in session.fills.order_by("id"):
+        cash -= fill.quantity * fill.price + fill.fee
+        held += fill.quantity
+        if cash < 0 or held < 0:
+            wrong.append(f"session {session.pk} has cash {cash} and holds {held} after {fill}")
+    if (cash, held) != (session.cash, session.held):
+        wrong.append(
+            f"session {session.pk} has cash {session.cash} and {session.held}, its fills say {cash} and {held}"
+        )
+    return wrong
+
+
+def drivers(account: Account) -> list[str]:
+    """The fences of a session's orders never fall: a driver that was replaced sent nothing."""
+    wrong = []
+    for session in LiveSession.objects.filter(account=account):
+        sent = session.orders.exclude(venue_order_id="")
+        fences = [order.fence for order in sorted(sent, key=lambda one: int(one.venue_order_id))]
+        if fences != sorted(fences):
+            wrong.append(f"session {session.pk}: a replaced driver sent an order: fences {fences}")
+    return wrong
+
+
+def decisions(account: Account) -> list[str]:
+    """A decision has one order at most, and no bar was decided on twice."""
+    wrong = []
+    for session in LiveSession.objects.filter(account=account):
+        ordered = Counter(session.orders.exclude(decision=None).values_list("decision", flat=True))
+        bars = Counter(session.decisions.values_list("bar_ms", flat=True))
+        wrong += [f"decision {pk} has {n} orders" for pk, n in ordered.items() if n > 1]
+        wrong += [
+            f"session {session.pk}: bar {bar} was decided on {n} times" for bar, n in bars.items() if n > 1
+        ]
+    return wrong
