@@ -138,6 +138,7 @@ class Supervisor:
 
     def _look(self) -> list[str]:
         from agents.services import requeue_lost_runs
+        from trading.runner.idle import enqueue_checks
         from trading.runner.supervisor import enqueue_lost_sessions
         from trading.watch.jobs import tell_failed_jobs
 
@@ -146,6 +147,7 @@ class Supervisor:
         if time.monotonic() >= self._next_jobs_s:
             self._next_jobs_s = time.monotonic() + JOBS_S
             tell_failed_jobs()
+            enqueue_checks()
         self._tidy()
         return [name for name, stall in self._stalls.items() if stall.see(waiting[name])]
 

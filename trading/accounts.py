@@ -24,7 +24,7 @@ from trading.exchanges.errors import (
 from trading.exchanges.paper import OPENING_USD, open_books
 from trading.exchanges.port import Balance, Exchange
 from trading.exchanges.registry import KEYLESS, connect, factory_of
-from trading.models import Account
+from trading.models import Account, ForeignOrders
 from trading.secrets import seal, unseal
 
 MAX_CALLS_PER_MINUTE = 100_000
@@ -54,11 +54,13 @@ def create_account(
     candles_url: str = "",
     calls_per_minute: int = 28,
     poll_s: float = 5.0,
+    foreign_orders: str = ForeignOrders.ADOPT,
     paper_usd: Decimal | None = None,
     by: User | None = None,
 ) -> Account:
     """Add an account. Nothing is asked of the venue: see `check_account`.
 
+    :param foreign_orders: what sessions make of orders placed by hand, "adopt" or "ignore".
     :param paper_usd: what a paper account starts with; 50,000 unless given.
     :raises BadInput: with the field that is wrong.
     """
@@ -76,11 +78,13 @@ def create_account(
         _check_credentials(key, secret)
         _check_key_is_new(venue, base_url, key)
     _check_pace(calls_per_minute, poll_s)
+    _check_policy(foreign_orders)
     try:
         with transaction.atomic():
             account = Account.objects.create(
                 owner=owner, name=name, venue=venue, base_url=base_url, candles_url=candles_url, api_key=key,
                 secret=seal(secret) if secret else b"", calls_per_minute=calls_per_minute, poll_s=poll_s,
+                foreign_orders=foreign_orders,
             )  # fmt: skip
     except IntegrityError:
         if key:
@@ -271,6 +275,14 @@ def _check_key_is_new(venue: str, base_url: str, key: str) -> None:
 
 def _key_is_known() -> Conflict:
     return Conflict("an account with this key exists already; use that one", field="key")
+
+
+def _check_policy(foreign_orders: str) -> None:
+    if foreign_orders not in ForeignOrders.values:
+        raise BadInput(
+            f"orders placed by hand: choose adopt or ignore, not {str(foreign_orders)[:20]!r}",
+            field="foreign_orders",
+        )
 
 
 def _check_pace(calls_per_minute: int, poll_s: float) -> None:

@@ -30,6 +30,7 @@ from trading.models import (
     EquityPoint,
     ExposureCap,
     Fill,
+    ForeignOrders,
     Holding,
     LedgerEntry,
     LiveSession,
@@ -149,6 +150,9 @@ class AccountForm(ServiceForm):
     )
     calls_per_minute = forms.IntegerField(initial=28, min_value=1, widget=NUMBER)
     poll_s = forms.FloatField(initial=5, min_value=0.05, label="Seconds between prices", widget=NUMBER)
+    foreign_orders = forms.ChoiceField(
+        choices=ForeignOrders.choices, label="Orders placed by hand", widget=SELECT
+    )
 
     class Meta:
         model = Account

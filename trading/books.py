@@ -77,8 +77,14 @@ def book(order: Order, report: OrderReport) -> Fill | None:
         if not orders.move(order, status, venue_order_id=report.venue_order_id, settled_ms=finished_ms):
             return None
     part = unbooked(order, report)
-    if part is None:
-        return None
+    return None if part is None else book_part(session, order, part, report)
+
+
+def book_part(session: LiveSession, order: Order, part: Part, report: OrderReport) -> Fill:
+    """Book what has traded of an order: fill, ledger, session. Call inside a transaction.
+
+    :param session: the order's, locked, with its account.
+    """
     quantity = part.quantity if order.side == Side.BUY else -part.quantity
     before = session.held
     fill = Fill.objects.create(
@@ -89,7 +95,7 @@ def book(order: Order, report: OrderReport) -> Fill | None:
         fee=part.fee,
         role=report.role,
         realised=realised(session.entry_price, before, quantity, part.price),
-        filled_ms=finished_ms,
+        filled_ms=report.finished_ms or report.created_ms,
     )
     base, quote = coins(order.pair)
     note = f"order {report.venue_order_id}"

@@ -9,7 +9,16 @@ from market.web.fields import interval_field
 from market.web.ownership import visible
 from trading.exchanges.registry import LABELS
 from trading.execution import KEYS, STYLES
-from trading.models import Account, AlertChannel, AlertKind, AlertLevel, AlertRule, ChannelKind, RiskProfile
+from trading.models import (
+    Account,
+    AlertChannel,
+    AlertKind,
+    AlertLevel,
+    AlertRule,
+    ChannelKind,
+    ForeignOrders,
+    RiskProfile,
+)
 
 DURATIONS = [("", "until stopped"), ("86400", "24 hours"), ("604800", "7 days")]
 
@@ -122,6 +131,16 @@ class AccountForm(forms.Form):
         label="Seconds between prices",
         help_text="Well below the length of a bar; on a replay at 60x a minute lasts one second.",
     )
+    foreign_orders = forms.ChoiceField(
+        choices=ForeignOrders.choices,
+        initial=ForeignOrders.ADOPT,
+        required=False,
+        label="Orders placed by hand",
+        help_text="What sessions make of orders on this account that they did not send.",
+    )
+
+    def clean_foreign_orders(self) -> str:
+        return self.cleaned_data["foreign_orders"] or ForeignOrders.ADOPT
 
 
 class SecretForm(forms.Form):

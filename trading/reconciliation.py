@@ -12,19 +12,17 @@ from decimal import Decimal
 from django.db import transaction
 from django.utils import timezone
 
-from trading import alerts, books
-from trading.exchanges.port import FILLED, OPEN, Balance, Exchange, OrderReport
+from trading import alerts, books, foreign
+from trading.exchanges.port import OPEN, Balance, Exchange, OrderReport
 from trading.guard import Leased
 from trading.models import (
     Account,
     AlertKind,
+    ForeignOrders,
     Holding,
     LedgerEntry,
     LedgerKind,
-    Order,
-    OrderStatus,
     Reconciliation,
-    Side,
 )
 from trading.models.order import RESTING
 
@@ -33,6 +31,8 @@ logger = logging.getLogger(__name__)
 CENT = Decimal("0.01")
 NOISE = Decimal("0.000001")  # 15 significant digits of a large balance
 COIN_NOISE = Decimal("0.0000000001")
+DUST = Decimal("0.000001")  # of a coin: below the finest step of any pair
+ZERO = Decimal(0)
 QUOTES = frozenset({"USD", "USDT", "USDC", "EUR"})
 
 
@@ -48,6 +48,11 @@ class Difference:
     def missing(self) -> Decimal:
         """Return what must be added to our books."""
         return self.theirs - self.ours
+
+    @property
+    def is_dust(self) -> bool:
+        """Say whether it is too little to be traded: it is taken over and nobody is told."""
+        return self.coin not in QUOTES and abs(self.missing) < DUST
 
 
 def compare(ours: Mapping[str, Decimal], theirs: Mapping[str, Decimal]) -> list[Difference]:
@@ -137,99 +142,43 @@ def _record(
     theirs: Mapping[str, Decimal],
     orders: list[OrderReport],
 ) -> Reconciliation:
-    done = []
-    if differences:
-        done += adopt_unknown(account, orders)
-        for left in compare(holdings(account), theirs):
-            books.enter(account, left.coin, left.missing, LedgerKind.ADJUSTMENT, note="the venue's figure")
-            done.append(f"{left.coin} corrected by {left.missing:f}")
+    done = foreign.take_over(account, orders) if differences else []
+    for left in compare(holdings(account), theirs):
+        books.enter(account, left.coin, left.missing, LedgerKind.ADJUSTMENT, note="the venue's figure")
+        done.append(f"{left.coin} corrected by {left.missing:f}")
+    if not all(one.is_dust for one in differences):
         _tell(account, differences, done)
-    account.proven_equal_at = timezone.now()
-    account.save(update_fields=["proven_equal_at"])
+    return _write_down(account, differences, done)
+
+
+def _write_down(account: Account, differences: list[Difference], done: list[str]) -> Reconciliation:
+    """Record a comparison. What had to be corrected is not proven: the next comparison proves it."""
+    is_equal = all(one.is_dust for one in differences)
+    if is_equal:
+        account.proven_equal_at = timezone.now()
+        account.save(update_fields=["proven_equal_at"])
+        alerts.close_alert(account.owner, _key(account))
     rows = [{**{k: str(v) for k, v in asdict(one).items()}, "done": "; ".join(done)} for one in differences]
-    return Reconciliation.objects.create(account=account, equal=not differences, differences=rows)
-
-
-def adopt_unknown(account: Account, reports: list[OrderReport]) -> list[str]:
-    """Book filled orders of the venue that our books do not know, and say what was done.
-
-    One that matches an intent we had proven absent corrects that intent; any other is somebody else's act.
-    """
-    done = late_fills(account, reports)
-    for report in foreign(account, reports):
-        late = _proven_absent(account, report)
-        if late is not None:
-            books.book(late, report)
-            done.append(f"order {late.client_ref} had reached the venue after all")
-            continue
-        for coin, amount in effect_of([report]).items():
-            books.enter(account, coin, amount, LedgerKind.ADJUSTMENT, note=_note(report))
-        done.append(f"{_note(report)} ({report.side} {report.filled:f} {report.pair}) adopted")
-    return done
-
-
-def late_fills(account: Account, reports: list[OrderReport]) -> list[str]:
-    """Book what orders that we hold for cancelled have traded after all, and say so."""
-    cancelled = account.orders.filter(status=OrderStatus.CANCELLED).exclude(venue_order_id="")
-    found = {one.venue_order_id: one for one in reports if one.status == FILLED}
-    late = cancelled.filter(venue_order_id__in=list(found))
-    return [
-        f"order {order.client_ref} was filled although it had been cancelled"
-        for order in late
-        if books.book(order, found[order.venue_order_id]) is not None
-    ]
-
-
-def foreign(account: Account, reports: list[OrderReport]) -> list[OrderReport]:
-    """Return the filled orders since the books were opened that are in none of them, oldest first."""
-    known = set(account.orders.exclude(venue_order_id="").values_list("venue_order_id", flat=True))
-    kind = LedgerKind.ADJUSTMENT
-    notes = set(LedgerEntry.objects.filter(account=account, kind=kind).values_list("note", flat=True))
-    return [
-        report
-        for report in reversed(reports)
-        if report.status == FILLED
-        and report.side in Side.values
-        and report.created_ms >= account.opened_ms
-        and report.venue_order_id not in known
-        and _note(report) not in notes
-    ]
-
-
-def effect_of(reports: list[OrderReport]) -> dict[str, Decimal]:
-    """Return by how much filled orders changed each coin."""
-    total: dict[str, Decimal] = {}
-    for report in reports:
-        base, quote = books.coins(report.pair)
-        signed = report.filled if report.side == Side.BUY else -report.filled
-        total[base] = total.get(base, Decimal(0)) + signed
-        total[quote] = total.get(quote, Decimal(0)) - signed * report.average_price - report.fee
-    return total
+    return Reconciliation.objects.create(account=account, equal=is_equal, differences=rows)
 
 
 def adopt_if_explained(
     account: Account, names: tuple[str, ...], theirs: Mapping[str, Decimal], reports: list[OrderReport]
 ) -> bool:
     """Adopt foreign orders if they explain the whole difference of the named coins; False changes nothing."""
-    effect = effect_of(foreign(account, reports))
+    effect = foreign.effect_of(foreign.unknown(account, reports))
     ours = holdings(account)
-    for coin in names:
-        expected = ours.get(coin, Decimal(0)) + effect.get(coin, Decimal(0))
-        if not is_equal(coin, expected, theirs.get(coin, Decimal(0))):
+    found = [Difference(coin, ours.get(coin, ZERO), theirs.get(coin, ZERO)) for coin in names]
+    for one in found:
+        if not is_equal(one.coin, one.ours + effect.get(one.coin, ZERO), one.theirs):
             return False
     with transaction.atomic():
-        done = adopt_unknown(account, reports)
-        _tell(account, [], done)
+        Account.objects.select_for_update().get(pk=account.pk)
+        done = foreign.take_over(account, reports)
+        differences = [one for one in found if not is_equal(one.coin, one.ours, one.theirs)]
+        _tell(account, differences, done)
+        _write_down(account, differences, done)
     return True
-
-
-def _note(report: OrderReport) -> str:
-    return f"foreign order {report.venue_order_id}"
-
-
-def _proven_absent(account: Account, report: OrderReport) -> Order | None:
-    absent = account.orders.filter(status=OrderStatus.ABSENT, pair=report.pair, side=report.side)
-    return absent.filter(quantity=report.quantity, sent_ms__lte=report.created_ms).first()
 
 
 def _tell(account: Account, differences: list[Difference], done: list[str]) -> None:
@@ -238,7 +187,13 @@ def _tell(account: Account, differences: list[Difference], done: list[str]) -> N
         f"The books of {account} were not the venue's{': ' + figures if figures else ''}. {'; '.join(done)}."
     )
     logger.warning(text)
+    if account.foreign_orders == ForeignOrders.IGNORE and done and foreign.is_all(done):
+        return
     kind = AlertKind.BOOKS
     alerts.raise_alert(
-        account.owner, kind.level, f"books:{account.pk}", text, kind=kind, url=f"/accounts/{account.pk}/"
+        account.owner, kind.level, _key(account), text, kind=kind, url=f"/accounts/{account.pk}/"
     )
+
+
+def _key(account: Account) -> str:
+    return f"books:{account.pk}"

@@ -101,6 +101,7 @@ def _take_turn(seat: Seat, quote: Quote | None, now_ms: int) -> None:
         return
     if not seat.is_checked:  # the last driver may have died in the middle
         seat.is_checked = reconciliation.reconcile(session.account, seat.exchange) is not None
+        reload(session)  # a position that was sold by hand is gone
     if session.started_ms == 0 and not begin(seat, quote.at_ms if quote else now_ms):
         return
     if session.status == SessionStatus.PENDING:

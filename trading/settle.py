@@ -36,7 +36,24 @@ def settle(session: LiveSession, exchange: Leased) -> bool:
 
     :raises ExchangeError: when a read fails: everything stands as it is, nothing may be planned.
     """
-    for order in concerning(session).select_related("account", "session__owner").order_by("id"):
+    _find_out(concerning(session), exchange, session.pk)
+    mine = Q(session=session) | Q(pair=session.pair)
+    return not concerning(session).filter(mine).exists()
+
+
+def settle_orphans(account: Account, exchange: Leased) -> bool:
+    """Find out what became of the unsettled orders of an account nobody trades on; True when none is left.
+
+    :raises ExchangeError: see `settle`.
+    """
+    orphans = account.orders.unsettled().exclude(session__status__in=DRIVEN)
+    _find_out(orphans, exchange, None)
+    return not orphans.all().exists()
+
+
+def _find_out(orders: OrderQuerySet, exchange: Leased, mine: int | None) -> None:
+    """:param mine: the session whose open orders are followed; those of others are withdrawn."""
+    for order in orders.select_related("account", "session__owner").order_by("id"):
         if order.status == OrderStatus.PLANNED:
             move(order, OrderStatus.REFUSED, answer="never sent", settled_ms=exchange.now_ms())
         elif order.status == OrderStatus.SENDING:
@@ -44,9 +61,7 @@ def settle(session: LiveSession, exchange: Leased) -> bool:
         if order.status == OrderStatus.UNCERTAIN:
             resolve(order, exchange)
         elif order.status == OrderStatus.OPEN:
-            (withdraw if order.session_id != session.pk else follow)(order, exchange)
-    mine = Q(session=session) | Q(pair=session.pair)
-    return not concerning(session).filter(mine).exists()
+            (follow if order.session_id == mine else withdraw)(order, exchange)
 
 
 def concerning(session: LiveSession) -> OrderQuerySet:
@@ -101,7 +116,7 @@ def resolve(order: Order, exchange: Leased) -> None:
         logger.info("order %s found on the venue as %s", order.client_ref, found.venue_order_id)
         accept(order, found)
         alerts.close_alert(order.session.owner, _key(order))
-    elif is_over(order, asked_ms) and covers(order, reports) and _balances_agree(order, exchange, reports):
+    elif is_over(order, asked_ms) and covers(order, reports) and _balances_agree(order, exchange):
         move(order, OrderStatus.ABSENT, answer="proven not to be on the venue", settled_ms=asked_ms)
         logger.info("order %s is proven absent", order.client_ref)
         alerts.close_alert(order.session.owner, _key(order))
@@ -148,7 +163,7 @@ def is_over(order: Order, asked_ms: int) -> bool:
     return asked_ms > order.sent_ms + BOUND_MS and timezone.now() - order.changed_at > bound
 
 
-def _balances_agree(order: Order, exchange: Leased, reports: list[OrderReport]) -> bool:
+def _balances_agree(order: Order, exchange: Leased) -> bool:
     """Say whether the wallet is what our books say without this order.
 
     A difference that somebody else's finished orders explain is adopted first. Two sessions may trade one
@@ -168,7 +183,8 @@ def _balances_agree(order: Order, exchange: Leased, reports: list[OrderReport]) 
     ]
     if wrong:
         logger.warning("order %s: %s differ from our books", order.client_ref, ", ".join(wrong))
-        return reconciliation.adopt_if_explained(account, names, theirs, reports)
+        # Of every pair: whoever bought something else by hand paid with the same dollars.
+        return reconciliation.adopt_if_explained(account, names, theirs, exchange.reports(None))
     return True
 
 

@@ -158,7 +158,8 @@ def live_through(given: argparse.Namespace, seed: int, runs: int, summary: Summa
         whole = environment(folder, url)
         log = stack.enter_context((folder / "world.log").open("ab"))
         process = stack.enter_context(subprocess.Popen(
-            [*command, "--folder", str(folder)], cwd=ROOT, env=whole, stdout=subprocess.PIPE, stderr=log, text=True,
+            [*command, "--folder", str(folder)], cwd=ROOT, env=whole, stdout=subprocess.PIPE, stderr=log,
+            text=True,
         ))  # fmt: skip
         wrong = 0
         for line in process.stdout or ():

@@ -96,7 +96,7 @@ def order_against(order: Order, row: dict[str, Any] | None) -> list[str]:
 
 
 def ledger(account: Account, theirs: Venue) -> list[str]:
-    """Every coin is equal to the last digit, is the sum of its entries, and was moved by known orders only."""
+    """Every coin is equal to the last digit, is the sum of its entries, and moved by known orders only."""
     wrong = []
     amounts = {coin: sum(map(Decimal, purse.values())) for coin, purse in theirs["purses"].items()}
     ours = {row.coin: row.quantity for row in account.holdings.all()}
@@ -143,7 +143,7 @@ def books_of(session: LiveSession) -> list[str]:
             wrong.append(f"session {session.pk} has cash {cash} and holds {held} after {fill}")
     if (cash, held) != (session.cash, session.held):
         wrong.append(
-            f"session {session.pk} has cash {session.cash} and {session.held}, its fills say {cash} and {held}"
+            f"session {session.pk} has {session.cash} and {session.held}, its fills say {cash} and {held}"
         )
     return wrong
 

@@ -11,6 +11,8 @@ import psycopg
 from django.core.management import call_command
 from django.db import connection, connections
 
+CUT = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 ROOM = 4096  # bytes any file may have while the disk is "full": no write-ahead log is that short
 
 
@@ -82,6 +84,5 @@ def cut_connections(seconds: float) -> None:
     until_s = time.monotonic() + seconds
     while time.monotonic() < until_s:
         with connection.cursor() as cursor:
-            others = "datname = current_database() AND pid <> pg_backend_pid()"
-            cursor.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+            cursor.execute(CUT)
         time.sleep(0.1)

@@ -41,7 +41,7 @@ class Person:
         return self.twice(f"sessions/{session}/{action}/", body).status_code
 
     def twice(self, path: str, body: dict[str, Any]) -> requests.Response:
-        """POST the same request with the same key from two threads, and once more for what went unanswered."""
+        """POST the same request with the same key from two threads, and again if neither was answered."""
         key = uuid.uuid4().hex
         answers: list[requests.Response] = []
         both = [threading.Thread(target=self._send, args=(path, body, key, answers)) for _ in range(2)]

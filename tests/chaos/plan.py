@@ -83,7 +83,7 @@ class Episode:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that follows from the seed. The moments are intended ones: processes run as the machine lets them."""
+    """All that follows from the seed. The moments are wished for: processes run as the machine lets them."""
 
     seed: int
     sessions: tuple[Session, ...]
@@ -118,7 +118,7 @@ def plan_of(seed: int) -> Plan:
 
 
 def request_for(act: str, random: Random) -> str:
-    """Return what a person asks for meanwhile; a point in the web process needs the request that passes it."""
+    """Return what a person asks for meanwhile; a point in the web process needs a request that passes it."""
     if act.partition(" at web-")[2] in ("key-claimed", "before-row", "after-row"):
         return "start again"
     if " at web-" in act:

@@ -55,7 +55,8 @@ class Run:
         user = get_user_model().objects.create_user(f"user{number}", is_superuser=True)
         account = accounts.create_account(
             owner=user, name=f"run {self.plan.seed}", venue="roostoo", base_url=self.world.venue.url,
-            candles_url=self.world.venue.url, key=self.key, secret=SECRET, calls_per_minute=100_000, poll_s=0.1,
+            candles_url=self.world.venue.url, key=self.key, secret=SECRET, calls_per_minute=100_000,
+            poll_s=0.1,
         )  # fmt: skip
         RiskProfile.objects.create(owner=user, name="chaos", **LIMITS)
         return account, Person(self.world.url, tokens.create(user=user)[1])

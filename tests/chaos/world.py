@@ -84,7 +84,7 @@ class Service:
 
 
 class World:
-    """One sandbox, one set of workers, one web server and one database; runs use accounts of their own in it."""
+    """One sandbox, one set of workers, one web server, one database; its runs have accounts of their own."""
 
     def __init__(self, folder: Path, accounts: int) -> None:
         self.folder, self.points = folder, folder / "points"

@@ -18,7 +18,7 @@ from market.web.roles import Role, person
 from market.web.schema import example
 from trading import accounts
 from trading.exchanges.registry import LABELS
-from trading.models import Account, Holding, RiskProfile
+from trading.models import Account, ForeignOrders, Holding, RiskProfile
 from trading.models.risk import out_of_range
 
 
@@ -37,7 +37,7 @@ class AccountSerializer(serializers.ModelSerializer):
     class Meta:
         model = Account
         fields = ("id", "name", "venue", "base_url", "candles_url", "key", "calls_per_minute", "poll_s",
-                  "is_active", "opened_at", "proven_equal_at", "last_error",
+                  "foreign_orders", "is_active", "opened_at", "proven_equal_at", "last_error",
                   "holdings", "created_at")  # fmt: skip
 
     def get_key(self, account: Account) -> str:
@@ -53,6 +53,9 @@ class AccountRequest(serializers.Serializer):
     secret = serializers.CharField(max_length=400, required=False, allow_blank=True, write_only=True)
     calls_per_minute = serializers.IntegerField(required=False, min_value=1, max_value=100_000)
     poll_s = serializers.FloatField(required=False, min_value=0.05, max_value=3600)
+    foreign_orders = serializers.ChoiceField(
+        required=False, choices=ForeignOrders.choices, help_text="What sessions make of orders placed by hand"
+    )
 
 
 class CheckSerializer(serializers.Serializer):

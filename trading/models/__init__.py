@@ -1,6 +1,6 @@
 """Rows about acting on a venue: accounts, sessions, decisions, orders, books, alerts."""
 
-from trading.models.account import Account, Holding, LedgerEntry, LedgerKind, Reconciliation
+from trading.models.account import Account, ForeignOrders, Holding, LedgerEntry, LedgerKind, Reconciliation
 from trading.models.alert import Alert, AlertKind, AlertLevel
 from trading.models.budget import CallBudget
 from trading.models.caps import ExposureCap
@@ -13,6 +13,6 @@ from trading.models.session import DailySummary, Decision, EquityPoint, LiveSess
 
 __all__ = ["Account", "Alert", "AlertChannel", "AlertKind", "AlertLevel", "AlertRule", "CallBudget",
            "ChannelKind", "DailySummary", "Decision", "Delivery", "DeliveryStatus", "EquityPoint",
-           "ExposureCap", "Fill", "Holding", "LedgerEntry", "LedgerKind", "LiveSession", "Order",
-           "OrderStatus", "OrderType", "PaperState", "ParentOrder", "ParentStatus", "PortfolioPlan",
-           "Reconciliation", "RiskProfile", "RiskState", "SessionStatus", "Side"]  # fmt: skip
+           "ExposureCap", "Fill", "ForeignOrders", "Holding", "LedgerEntry", "LedgerKind", "LiveSession",
+           "Order", "OrderStatus", "OrderType", "PaperState", "ParentOrder", "ParentStatus",
+           "PortfolioPlan", "Reconciliation", "RiskProfile", "RiskState", "SessionStatus", "Side"]  # fmt: skip

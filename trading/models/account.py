@@ -10,6 +10,13 @@ from market.models import OwnedQuerySet
 MONEY: dict[str, Any] = {"max_digits": 28, "decimal_places": 12}
 
 
+class ForeignOrders(models.TextChoices):
+    """What sessions make of orders on their account that we did not send."""
+
+    ADOPT = "adopt", "adopt: a position sold by hand is closed in its session, and you are told"
+    IGNORE = "ignore", "ignore: the account's books follow, sessions keep theirs, nobody is told"
+
+
 class Account(models.Model):
     """One key at one venue. The secret is a Fernet token; only `trading.accounts` ever opens it."""
 
@@ -24,6 +31,7 @@ class Account(models.Model):
     secret = models.BinaryField(default=b"", editable=False)
     calls_per_minute = models.PositiveIntegerField(default=28)  # the venue allows 30; a sandbox more
     poll_s = models.FloatField(default=5.0)  # wall seconds between ticker reads
+    foreign_orders = models.CharField(max_length=6, choices=ForeignOrders, default=ForeignOrders.ADOPT)
     is_active = models.BooleanField(default=True)
     opened_at = models.DateTimeField(null=True)  # when its balances were first read into our books
     opened_ms = models.BigIntegerField(default=0)  # the same instant on the venue's clock

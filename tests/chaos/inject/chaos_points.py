@@ -1,7 +1,7 @@
 """Labelled points at which a process of a chaos run is killed or suspended.
 
-The product knows nothing of this: `sitecustomize` beside this file is put on the path of a run's processes and
-wraps the named functions as their modules are imported. A point acts when the harness has put a file
+The product knows nothing of this: `sitecustomize` beside this file is put on the path of a run's processes
+and wraps the named functions as their modules are imported. A point acts when the harness has put a file
 `LABEL.N` into `CHAOS_POINTS`: on the Nth passage from then on, whichever process makes it.
 """
 

@@ -168,6 +168,36 @@ def test_somebody_elses_order_does_not_stop_the_proof_of_absence(live, patience)
     assert live.books() == live.ledger()
 
 
+def test_somebody_elses_order_on_another_pair_does_not_stop_the_proof_of_absence(live, patience):
+    """Found by chaos seed 1077: the dollars were gone, and only this pair's orders were asked for."""
+    live.start("buy_and_hold", capital=Decimal(20000))
+    live.venue.faults(drop_before=UNANSWERED)
+    live.turn()
+    live.exchange.place(Proposal("ETH/USD", "BUY", "MARKET", Decimal("0.5")))
+    patience()
+    live.bar(2)
+    assert live.session.orders.order_by("id").first().status == S.ABSENT
+    assert live.books() == live.ledger()
+
+
+def test_an_order_of_ours_in_flight_is_never_taken_for_somebody_elses(live, user, account, patience):
+    one = live.start("buy_and_hold", capital=Decimal(20000))
+    two = Live(user, live.venue, account).start("buy_and_hold", pair="ETH/USD", capital=Decimal(20000))
+    live.venue.faults(drop_before=UNANSWERED)
+    one.turn()
+    live.venue.faults(drop_after=UNANSWERED)
+    two.turn()  # on the venue, and not known to us yet
+    live.exchange.place(Proposal("BTC/USD", "BUY", "MARKET", Decimal("0.01")))
+    patience()
+    for _ in range(2):
+        one.bar()
+        two.turn()
+    assert [o.status for o in Order.objects.order_by("session", "id")] == [S.ABSENT, S.FILLED, S.FILLED]
+    notes = account.ledger.filter(kind="adjustment").values_list("note", flat=True)
+    assert len(set(notes)) == 1
+    assert live.books() == live.ledger()
+
+
 def test_two_uncertain_orders_of_one_account_do_not_wait_for_each_other(live, user, account, patience):
     one = live.start("buy_and_hold", capital=Decimal(20000))
     two = Live(user, live.venue, account).start("buy_and_hold", pair="ETH/USD", capital=Decimal(20000))

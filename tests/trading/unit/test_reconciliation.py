@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading.exchanges.port import FILLED, OrderReport
-from trading.reconciliation import compare, effect_of, is_equal
+from trading.foreign import effect_of
+from trading.reconciliation import compare, is_equal
 
 amounts = st.integers(0, 10**13).map(lambda n: D(n) / 10**8)
 

@@ -31,6 +31,11 @@ class Command(ProductCommand):
         parser.add_argument(
             "--poll", type=float, default=5.0, help="seconds between ticker reads (default: 5)"
         )
+        parser.add_argument(
+            "--foreign-orders",
+            default="adopt",
+            help="what sessions make of orders placed by hand: adopt or ignore (default: adopt)",
+        )
         parser.add_argument("--paper-usd", help="what a paper account starts with (50000)")
         parser.add_argument(
             "--check",
@@ -52,6 +57,7 @@ class Command(ProductCommand):
             "candles_url": options["candles_url"],
             "calls_per_minute": options["calls_per_minute"],
             "poll_s": options["poll"],
+            "foreign_orders": options["foreign_orders"],
             "paper_usd": _amount(options["paper_usd"]),
         }
         check = None
