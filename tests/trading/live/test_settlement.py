@@ -192,7 +192,11 @@ def test_an_order_of_ours_in_flight_is_never_taken_for_somebody_elses(live, user
     for _ in range(2):
         one.bar()
         two.turn()
-    assert [o.status for o in Order.objects.order_by("session", "id")] == [S.ABSENT, S.FILLED, S.FILLED]
+    assert [o.status for o in Order.objects.order_by("session_id", "id")] == [
+        S.ABSENT,
+        S.FILLED,
+        S.FILLED,
+    ]
     notes = account.ledger.filter(kind="adjustment").values_list("note", flat=True)
     assert len(set(notes)) == 1
     assert live.books() == live.ledger()
