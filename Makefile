@@ -8,6 +8,9 @@ export TORCH_INDEX_URL
 DATA ?=
 SPEED ?=
 WORKERS ?= 2
+RUNS ?= 20
+SEED ?= 1
+WORLDS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help setup demo smoke test lint types check services-test browser-test chaos clean
@@ -48,6 +51,9 @@ services-test: setup  ## The suite on PostgreSQL and Redis (installed by apt whe
 
 browser-test: setup  ## The tests that drive headless Chromium
 	$(PY) -m pytest -m browser
+
+chaos: setup  ## Chaos runs: RUNS=20 SEED=1 WORLDS=2; the last line is a summary (docs/reliability.md)
+	$(PY) -m tests.chaos --runs $(RUNS) --seed $(SEED) --worlds $(WORLDS)
 
 clean:  ## Remove all state (database, candles, models)
 	rm -rf var

@@ -1,5 +1,7 @@
 """A venue seen through a lease: no call leaves this process unless the lease is ours and long enough."""
 
+from dataclasses import replace
+
 from django.conf import settings
 
 from market.leases import Held
@@ -62,9 +64,11 @@ class Leased:
         return self.exchange.cancel(venue_order_id)
 
     def place(self, order: Proposal) -> OrderReport:
-        """Send; the caller has renewed before it committed the intent, so only the time is checked here."""
-        self.require_time()
-        return self.exchange.place(order)
+        """Send; the caller has renewed before it committed the intent, so only the time is checked.
+
+        It is checked where the order leaves the adapter: a process may be suspended anywhere before that.
+        """
+        return self.exchange.place(replace(order, before_send=self.require_time))
 
 
 LISTED = 100  # rows asked for in one order query

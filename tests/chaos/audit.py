@@ -6,7 +6,17 @@ from typing import Any
 
 from market.models import AuditEvent
 from tests.chaos.acts import HAND
-from trading.models import Account, LedgerEntry, LedgerKind, LiveSession, Order, OrderStatus, SessionStatus
+from trading.models import (
+    Account,
+    Fill,
+    LedgerEntry,
+    LedgerKind,
+    LiveSession,
+    Order,
+    OrderStatus,
+    SessionStatus,
+)
+from trading.risk import HEADROOM
 
 ENDED = [SessionStatus.STOPPED]
 DOUBT = [OrderStatus.PLANNED, OrderStatus.SENDING, OrderStatus.UNCERTAIN, OrderStatus.OPEN]
@@ -134,18 +144,25 @@ def sessions(account: Account, pairs: tuple[str, ...]) -> list[str]:
 
 
 def books_of(session: LiveSession) -> list[str]:
-    cash, held = session.capital or Decimal(0), Decimal(0)
+    """Capital and fills are the books; below zero only by what the price ran away while an order was out."""
+    cash, held = session.capital if session.started_ms else Decimal(0), Decimal(0)
     wrong = []
-    for fill in session.fills.order_by("id"):
+    for fill in session.fills.select_related("order").order_by("id"):
         cash -= fill.quantity * fill.price + fill.fee
         held += fill.quantity
-        if cash < 0 or held < 0:
+        if cash < min(-slipped(fill), 0) or held < 0:
             wrong.append(f"session {session.pk} has cash {cash} and holds {held} after {fill}")
     if (cash, held) != (session.cash, session.held):
         wrong.append(
             f"session {session.pk} has {session.cash} and {session.held}, its fills say {cash} and {held}"
         )
     return wrong
+
+
+def slipped(fill: Fill) -> Decimal:
+    """Return what a purchase cost more than its touch and the headroom it was sized with."""
+    sized_for = fill.order.expected_price * (1 + HEADROOM)
+    return fill.quantity * (fill.price - sized_for) * (1 + HEADROOM)
 
 
 def drivers(account: Account) -> list[str]:

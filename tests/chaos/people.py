@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-TRIES, WAIT_S, TIMEOUT_S = 60, 0.5, 25.0
+TRIES, WAIT_S, TIMEOUT_S = 240, 0.5, 25.0
 
 
 class Person:

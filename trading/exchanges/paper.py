@@ -74,6 +74,7 @@ class Paper:
     def place(self, order: Proposal) -> OrderReport:
         rules, quote = self._market(order.pair)
         now_ms = self.now_ms()
+        order.before_send()
         return self._change(lambda book: book.place(order, rules, quote, now_ms), moves_money=True)
 
     def cancel(self, venue_order_id: str) -> bool:

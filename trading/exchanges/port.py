@@ -1,6 +1,6 @@
 """The port every venue is reached through: our own values, in Decimal and epoch milliseconds."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
@@ -28,15 +28,24 @@ class Quote:
         return (self.bid + self.ask) / 2
 
 
+def always() -> None:
+    """Let an order go."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An order somebody wants to send."""
+    """An order somebody wants to send.
+
+    An adapter calls `before_send` at the last moment before the order leaves: its sender may have been
+    suspended since it was allowed to send.
+    """
 
     pair: str
     side: str  # BUY or SELL
     type: str  # MARKET or LIMIT
     quantity: Decimal  # base units, > 0
     price: Decimal | None = None  # limit price; None for MARKET
+    before_send: Callable[[], None] = field(default=always, repr=False, compare=False)  # raises to stop it
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,9 @@ class Roostoo:
         }
         if order.type == "LIMIT":
             sent["price"] = plain(_positive(order.price, "price"))
-        answer = self._wire.signed(Call("POST", "/v3/place_order", sent, moves_money=True))
+        answer = self._wire.signed(
+            Call("POST", "/v3/place_order", sent, moves_money=True, before_send=order.before_send)
+        )
         return _understood(lambda: answers.order_report(answer.get("OrderDetail")))
 
     def cancel(self, venue_order_id: str) -> bool:

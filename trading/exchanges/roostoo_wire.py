@@ -19,6 +19,7 @@ from trading.exchanges.errors import (
     VenueClosed,
 )
 from trading.exchanges.http import THROTTLED_WAIT_S, WORDS_SHOWN, JsonHttp, Refused
+from trading.exchanges.port import always
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Call:
     path: str
     parameters: Mapping[str, str] = field(default_factory=dict)
     moves_money: bool = False
+    before_send: Callable[[], None] = always  # raises where it must not leave any more
     empty_words: str = ""  # the refusal that means "nothing there": answered, not raised
 
     @property
@@ -147,13 +149,10 @@ class RoostooWire:
             "RST-API-KEY": self._credentials.key,
             "MSG-SIGNATURE": signature(self._credentials.secret, sent),
         }
+        within_s = self._time_left(deadline_s)
+        call.before_send()
         answer = self._exchange(
-            call.method,
-            call.path,
-            sent,
-            headers,
-            moves_money=call.moves_money,
-            within_s=self._time_left(deadline_s),
+            call.method, call.path, sent, headers, moves_money=call.moves_money, within_s=within_s
         )
         if call.empty_words and answer.get("Success") is False and call.empty_words in _words(answer).lower():
             return answer

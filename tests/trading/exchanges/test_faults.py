@@ -1,6 +1,7 @@
 """What each thing that goes wrong is called, because the name says the next move."""
 
 import socket
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -210,3 +211,17 @@ def test_only_an_unknown_outcome_may_have_had_an_effect():
     kinds = ExchangeError.__subclasses__()
     assert [kind for kind in kinds if not kind.had_no_effect] == [OutcomeUnknown]
     assert all(kind.next_move for kind in kinds)
+
+
+def test_an_order_whose_sender_may_no_longer_send_does_not_leave(venue, sandbox):
+    """The last question before the wire: whoever was suspended until then has lost its lease."""
+
+    class Lost(Exception):
+        pass
+
+    def refuse():
+        raise Lost
+
+    with pytest.raises(Lost):
+        venue.place(replace(BUY, before_send=refuse))
+    assert sandbox.account()["orders"] == []
