@@ -105,7 +105,7 @@ def late_fills(account: Account, reports: list[OrderReport]) -> list[str]:
     ]
 
 
-_DONE = {ForeignOrders.ADOPT: "adopted", ForeignOrders.IGNORE: "ignored by the sessions"}
+_DONE: dict[str, str] = {ForeignOrders.ADOPT: "adopted", ForeignOrders.IGNORE: "ignored by the sessions"}
 
 
 def is_all(done: list[str]) -> bool:
