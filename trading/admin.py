@@ -151,7 +151,11 @@ class AccountForm(ServiceForm):
     calls_per_minute = forms.IntegerField(initial=28, min_value=1, widget=NUMBER)
     poll_s = forms.FloatField(initial=5, min_value=0.05, label="Seconds between prices", widget=NUMBER)
     foreign_orders = forms.ChoiceField(
-        choices=ForeignOrders.choices, label="Orders placed by hand", widget=SELECT
+        choices=ForeignOrders.choices,
+        initial=ForeignOrders.ADOPT,
+        required=False,
+        label="Orders placed by hand",
+        widget=SELECT,
     )
 
     class Meta:
@@ -159,6 +163,7 @@ class AccountForm(ServiceForm):
         fields = ("name",)
 
     def act(self, user: Any, given: dict[str, Any]) -> Account:
+        given["foreign_orders"] = given.get("foreign_orders") or ForeignOrders.ADOPT
         return accounts.create_account(owner=user, by=user, secret=given.pop("api_secret"), **given)
 
 
