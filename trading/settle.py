@@ -36,24 +36,7 @@ def settle(session: LiveSession, exchange: Leased) -> bool:
 
     :raises ExchangeError: when a read fails: everything stands as it is, nothing may be planned.
     """
-    _find_out(concerning(session), exchange, session.pk)
-    mine = Q(session=session) | Q(pair=session.pair)
-    return not concerning(session).filter(mine).exists()
-
-
-def settle_orphans(account: Account, exchange: Leased) -> bool:
-    """Find out what became of the unsettled orders of an account nobody trades on; True when none is left.
-
-    :raises ExchangeError: see `settle`.
-    """
-    orphans = account.orders.unsettled().exclude(session__status__in=DRIVEN)
-    _find_out(orphans, exchange, None)
-    return not orphans.all().exists()
-
-
-def _find_out(orders: OrderQuerySet, exchange: Leased, mine: int | None) -> None:
-    """:param mine: the session whose open orders are followed; those of others are withdrawn."""
-    for order in orders.select_related("account", "session__owner").order_by("id"):
+    for order in concerning(session).select_related("account", "session__owner").order_by("id"):
         if order.status == OrderStatus.PLANNED:
             move(order, OrderStatus.REFUSED, answer="never sent", settled_ms=exchange.now_ms())
         elif order.status == OrderStatus.SENDING:
@@ -61,7 +44,9 @@ def _find_out(orders: OrderQuerySet, exchange: Leased, mine: int | None) -> None
         if order.status == OrderStatus.UNCERTAIN:
             resolve(order, exchange)
         elif order.status == OrderStatus.OPEN:
-            (follow if order.session_id == mine else withdraw)(order, exchange)
+            (withdraw if order.session_id != session.pk else follow)(order, exchange)
+    mine = Q(session=session) | Q(pair=session.pair)
+    return not concerning(session).filter(mine).exists()
 
 
 def concerning(session: LiveSession) -> OrderQuerySet:

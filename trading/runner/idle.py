@@ -14,11 +14,12 @@ from django_q.tasks import async_task
 from market import leases
 from market.errors import BadInput
 from market.models import Lease
-from trading import reconciliation, settle
+from trading import reconciliation
 from trading.exchanges.errors import ExchangeError
 from trading.exchanges.registry import connect
 from trading.guard import Leased, LeaseLost
 from trading.models import Account, LiveSession, Order, Reconciliation
+from trading.services.reconcile import settle_abandoned
 
 logger = logging.getLogger(__name__)
 
@@ -62,10 +63,9 @@ def check(account_id: int) -> bool:
         account = Account.objects.select_related("owner").get(pk=account_id)
         if account.sessions.driven().exists():
             return False  # its runner does it
-        exchange = Leased(connect(account), lease)
-        if not settle.settle_orphans(account, exchange):
-            return False
-        return reconciliation.reconcile(account, exchange) is not None
+        exchange = connect(account)
+        settle_abandoned(account, exchange)
+        return reconciliation.reconcile(account, Leased(exchange, lease)) is not None
     except (ExchangeError, LeaseLost, BadInput) as error:
         logger.warning("account %s: its books could not be compared: %s", account_id, error)
         return False
