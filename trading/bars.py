@@ -15,6 +15,7 @@ from market.candles import COLUMNS, Candles
 from market.errors import BadInput
 from market.features import FeatureSet, Stream, compute
 from market.models import LiveBar
+from market.plans import MOST_ATR_BARS, average_true_range
 from market.sources.binance import Binance
 from market.sources.port import DataSource, SourceUnavailable
 from trading.models import Account
@@ -98,6 +99,7 @@ class BarFeed:
         self._stream: Stream | None = None
         self._rows: deque[np.ndarray] = deque(maxlen=window)
         self._closes: deque[float] = deque(maxlen=self.keep)
+        self._ranges: deque[tuple[float, float, float]] = deque(maxlen=MOST_ATR_BARS + 1)  # high, low, close
 
     @property
     def needed(self) -> int:
@@ -124,6 +126,13 @@ class BarFeed:
     @property
     def closes(self) -> np.ndarray:
         return np.array(self._closes)
+
+    def average_range(self, bars: int) -> float:
+        """Return the average true range at the newest close, see `market.plans`; 0 while bars are missing."""
+        if len(self._ranges) <= bars:
+            return 0.0
+        newest = np.array(self._ranges)[-(bars + 1) :]  # (n, 3)
+        return float(average_true_range(newest[:, 0], newest[:, 1], newest[:, 2], bars)[-1])
 
     def newest_closed_ms(self, now_ms: int) -> int:
         """Return the start of the newest bar that is closed at `now_ms`."""
@@ -191,6 +200,8 @@ class BarFeed:
         self._stream, self.warm_from_ms = stream, int(bars.open_ms[0])
         self._rows.extend(compute(bars, self.feature_set)[-self.window :])
         self._closes.extend(bars.close[-self.keep :].tolist())
+        columns = (bars.high, bars.low, bars.close)
+        self._ranges.extend(zip(*(column.tolist() for column in columns), strict=True))
         return [int(bars.open_ms[-1])]
 
     def _push(self, open_ms: int, values: list[float]) -> None:
@@ -198,6 +209,7 @@ class BarFeed:
             return
         self._rows.append(self._stream.push(open_ms, *values))
         self._closes.append(values[3])
+        self._ranges.append((values[1], values[2], values[3]))
 
     def _read(self, first_ms: int, due_ms: int, now_ms: int) -> Candles:
         """Return the bars in [first_ms, due_ms], as stored; what is not stored yet is fetched and stored."""

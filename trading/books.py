@@ -7,9 +7,10 @@ from typing import Any
 
 from django.db import transaction
 
-from market.kernel.portfolio import average_entry, realised, settle
+from market.kernel.plan import followed
+from market.kernel.portfolio import average_entry, equity, realised, settle
 from market.kernel.triggers import EXIT_REASONS
-from trading import orders
+from trading import orders, positions
 from trading.alerts import announce
 from trading.exchanges.port import FILLED, OPEN, OrderReport
 from trading.models import (
@@ -145,16 +146,21 @@ def unbooked(order: Order, report: OrderReport) -> Part | None:
 
 
 def _book_session(session: LiveSession, fill: Fill) -> None:
-    before = session.held
+    before, worth = session.held, equity(session.cash, session.held, fill.price)
     entry = average_entry(session.entry_price, before, fill.quantity, fill.price)
     session.cash, session.held = settle(session.cash, before, fill.quantity, fill.price, fill.fee)
     session.entry_price = AVERAGES.plus(entry)
     session.fees += fill.fee
     session.realised += fill.realised
-    changed: dict[str, Any] = {}
+    after = equity(session.cash, session.held, fill.price)
+    track = followed(
+        positions.track_of(session), before, session.held, worth, after, fill.price,
+        positions.plan_of(session.risk),
+    )  # fmt: skip
+    changed: dict[str, Any] = {name: getattr(session, name) for name in positions.remember(session, track)}
     if session.held == 0 or before * session.held <= 0:  # closed, opened or turned: guards start anew
-        changed = {"bars_held": 0, "high_water": fill.price if session.held else Decimal(0)}
-        changed |= {"stop_price": Decimal(0), "take_price": Decimal(0)}
+        changed |= {"bars_held": 0, "high_water": fill.price if session.held else Decimal(0)}
+        changed |= {"stop_price": Decimal(0), "take_price": Decimal(0), "take_kind": 0, "levels": {}}
     if before * fill.quantity < 0:  # what cool-downs and the losing streak look at
         is_loss = fill.realised < fill.fee
         changed |= {"last_exit_ms": fill.filled_ms, "loss_streak": session.loss_streak + 1 if is_loss else 0}

@@ -3,6 +3,7 @@
 A contest counts days with a trade and screens by 0.4 Sortino + 0.3 Sharpe + 0.3 Calmar. Days are UTC.
 """
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -40,7 +41,7 @@ def within_budget(seat: Seat, sized: risk.Sized, now_ms: int) -> risk.Sized:
     allowed, _ = rules.reduce_only(sized.quantity, seat.session.held, step, Decimal(0))
     if allowed == sized.quantity:
         return sized
-    return risk.Sized(allowed, sized.price, "; ".join(filter(None, (sized.reason, why))))
+    return replace(sized, quantity=allowed, reason="; ".join(filter(None, (sized.reason, why))))
 
 
 def spent(session: LiveSession, now_ms: int) -> str:
@@ -134,7 +135,7 @@ def _small(seat: Seat, leaning: float, quote: Quote) -> risk.Sized:
         target = 0.0  # a small trade closes a small position, it does not turn it
     target = min(max(target, -1.0 if working.may_short(session) else 0.0), 1.0)
     trades = working.trades_today(session, quote.at_ms)
-    return risk.size(session, target, quote, seat.instrument, trades_today=trades)
+    return risk.size(session, target, quote, seat.instrument, trades_today=trades, is_sized=True)
 
 
 def _tell_idle(session: LiveSession, why: str) -> None:

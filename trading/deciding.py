@@ -8,7 +8,7 @@ from django.db import transaction
 
 from market.kernel import portfolio
 from market.sources.port import SourceUnavailable
-from trading import caps, contest, entry, plans, risk, states, waiting, working
+from trading import caps, contest, entry, plans, positions, risk, states, waiting, working
 from trading.acting import carry_out
 from trading.exchanges.port import Quote
 from trading.health import Health
@@ -38,6 +38,8 @@ def follow_bars(seat: Seat, quote: Quote, now_ms: int) -> bool:
     for open_ms, close in zip(fresh, feed.closes[-len(fresh) :], strict=False):
         close_bar(session, open_ms, Decimal(repr(float(close))))
     session.last_bar_ms = fresh[-1]
+    if positions.needs_atr(session.risk):
+        session.atr = Decimal(repr(feed.average_range(session.risk.atr_bars)))
     is_newest = fresh[-1] == feed.newest_closed_ms(now_ms)
     if is_newest and feed.is_warm and wants_decision(seat, fresh[-1]):
         _level(seat)
@@ -95,7 +97,8 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
     elif session.plan_id is not None:
         sized = _planned(seat, quote, now_ms)
     else:
-        sized = _sized(seat, decided.target, quote, now_ms)
+        conviction = seat.decider.conviction(decided.opinion)
+        sized = _sized(seat, decided.target, quote, now_ms, conviction)
     latency_us = (time.perf_counter_ns() - started) // 1000
     opinion, tally = decided.opinion, decided.opinion.tally
     seat.exchange.require()
@@ -114,6 +117,9 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
             confidence=opinion.confidence,
             gate_reason=(decided.gate_reason or (tally.note if tally else ""))[:200],
             risk_reason=sized.reason[:200],
+            sized=None if sized.target is None else float(sized.target),
+            atr=float(session.atr) if positions.needs_atr(session.risk) else None,
+            atr_bars=session.risk.atr_bars,
             features=feed.newest_row.tolist(),
             portfolio=list(decided.portfolio),
             votes=tally.to_dict() if tally else {},
@@ -131,7 +137,13 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
         states.tell_left_out(seat, tally.failures)
 
 
-def _sized(seat: Seat, target: float | None, quote: Quote, now_ms: int) -> risk.Sized:
+def _sized(
+    seat: Seat, target: float | None, quote: Quote, now_ms: int, conviction: float | None = None
+) -> risk.Sized:
+    """Size a wish.
+
+    :param conviction: the policy's probability of buying; None says that the target is a size already
+    """
     session = seat.session
     if target is None:
         return risk.nothing(quote, "")
@@ -141,7 +153,10 @@ def _sized(seat: Seat, target: float | None, quote: Quote, now_ms: int) -> risk.
     seen = entry.entry_of(
         session, quote, now_ms=now_ms, trades_today=trades, reference=last_close(seat), rate=seat.clock_rate
     )
-    sized = risk.size(session, target, quote, seat.instrument, trades_today=trades, entry=seen)
+    sized = risk.size(
+        session, target, quote, seat.instrument, trades_today=trades, entry=seen,
+        conviction=conviction or 0.0, band=seat.decider.band, is_sized=conviction is None,
+    )  # fmt: skip
     return contest.within_budget(seat, sized, now_ms)
 
 
@@ -163,7 +178,7 @@ def capped(seat: Seat, sized: risk.Sized) -> risk.Sized:
     reason = "; ".join(words for words in (sized.reason, why) if words)
     if quantity != 0 and not risk.can_be_sent(quantity, sized.price, seat.instrument):
         quantity = Decimal(0)
-    return risk.Sized(quantity, sized.price, reason)
+    return replace(sized, quantity=quantity, reason=reason)
 
 
 def _see_health(seat: Seat, decision: Decision) -> None:

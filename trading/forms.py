@@ -19,6 +19,7 @@ from trading.models import (
     ForeignOrders,
     RiskProfile,
 )
+from trading.position_words import POSITION_WORDS
 
 DURATIONS = [("", "until stopped"), ("86400", "24 hours"), ("604800", "7 days")]
 
@@ -256,6 +257,7 @@ class RiskForm(forms.ModelForm):
             "max_turnover",
             "approval_above",
             "approval_s",
+            *POSITION_WORDS,
         )
         labels = {
             "max_stale_s": "Max stale (seconds)",
@@ -275,6 +277,7 @@ class RiskForm(forms.ModelForm):
             "max_turnover": "Safe mode above turnover",
             "approval_above": "Approval by a person above",
             "approval_s": "Approval within (seconds)",
+            **{name: label for name, (label, _) in POSITION_WORDS.items()},
         }
         help_texts = {
             "max_exposure": "Share of equity that may be invested, 0.5 = half.",
@@ -308,6 +311,7 @@ class RiskForm(forms.ModelForm):
             "max_turnover": "Multiple of the validation backtest's turnover per day; 0 is off.",
             "approval_above": "Entries above this value, in quote currency, wait for a person; 0 is off.",
             "approval_s": "An order nobody approves in this time is dropped.",
+            **{name: text for name, (_, text) in POSITION_WORDS.items()},
         }
 
 

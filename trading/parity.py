@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from agents.decide import Decided, Decider
+from market.candles import Candles
 from market.features import compute
+from market.plans import average_true_range
 from trading.agent import decider_of
 from trading.bars import stored_bars
 from trading.models import Decision, LiveSession
@@ -67,6 +69,7 @@ def _replayed(
         row = tuple(float(value) for value in decision.portfolio)
         decided = decider.decide(rows[at + 1 - window : at + 1], bars.close[: at + 1][-closes:], row, row[0])
         what = _difference(decision, decider, decided, rows[at])
+        what = what or _range_difference(decision, bars[: at + 1])
         if what:
             yield Mismatch(decision.bar_ms, what)
 
@@ -94,6 +97,16 @@ def _first_vote(live: dict[str, Any], again: dict[str, Any]) -> str:
             said, now = one["vote"] or "none", other["vote"] or "none"
             return f"the vote of {one['member']}: {said} live, {now} replayed"
     return "the votes of the council"
+
+
+def _range_difference(decision: Decision, bars: Candles) -> str:
+    """Return how the average true range it was sized with differs from that of the bars closed by then."""
+    count, live = decision.atr_bars, decision.atr
+    if not live or len(bars) <= count:
+        return ""
+    newest = bars[len(bars) - count - 1 :]
+    again = float(average_true_range(newest.high, newest.low, newest.close, count)[-1])
+    return "" if again == live else f"the average true range ({live!r} live, {again!r} replayed)"
 
 
 def _first_wrong(decision: Decision, decider: Decider, row: np.ndarray) -> str:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-from market.kernel import breakers, portfolio, rebalance, risk, triggers
+from market.kernel import breakers, portfolio, rebalance, risk
 from market.kernel.guards import Entry
 from market.kernel.instrument import Instrument
 from trading import entry as entries
+from trading import positions
 from trading.breakers import state_of
 from trading.exchanges.port import Quote
 from trading.models import LiveSession, RiskProfile, RiskState
@@ -28,6 +29,7 @@ class Sized:
     quantity: Decimal
     price: Decimal
     reason: str
+    target: Decimal | None = None  # exposure the rules on size left of the wish; None: no order is due
 
 
 def nothing(quote: Quote, reason: str) -> Sized:
@@ -68,23 +70,6 @@ def is_flat(session: LiveSession, instrument: Instrument, price: Decimal) -> boo
     return not can_be_sent(closing, price, instrument)
 
 
-def follow_price(session: LiveSession, quote: Quote) -> str:
-    """Move the guards along with the price; return why the position must be left now, or an empty string."""
-    if session.held == 0 or session.entry_price == 0:
-        return ""
-    profile, price = session.risk, exit_price(session.held, quote)
-    side = 1 if session.held > 0 else -1
-    stop = triggers.stop_price(session.held, session.entry_price, exact(profile.stop_loss))
-    take = triggers.take_price(session.held, session.entry_price, exact(profile.take_profit))
-    trail = triggers.trail_stop(Decimal(0), session.high_water, exact(profile.trailing_stop), side)
-    _, reason = triggers.bar_exit(session.held, session.entry_price, price, price, price, stop, take, trail)
-    session.high_water = triggers.best_price(session.high_water, price, price, side)
-    set_levels = [level for level in (stop, trail) if level > 0]
-    session.stop_price = (max if side > 0 else min)(set_levels, default=Decimal(0))
-    session.take_price = take
-    return triggers.EXIT_REASONS[reason]
-
-
 def day_of(now_ms: int) -> date:
     """Return the UTC day of an instant."""
     return datetime.fromtimestamp(now_ms / 1000, UTC).date()
@@ -98,15 +83,26 @@ def size(
     *,
     trades_today: int,
     entry: Entry | None = None,
+    conviction: float = 1.0,
+    band: float = 0.0,
+    is_sized: bool = False,
 ) -> Sized:
     """Return the order that moves the session towards a target exposure, within its limits.
 
     :param entry: what the entry guards look at; without it the quote counts as fresh
+    :param conviction: the policy's probability of buying; scales the lots of an averaging cycle
+    :param is_sized: leave the rules on size out; a contest's smallest trade has its size already
+    :param band: change of exposure that the policy holds to be worth its costs
     """
     profile = session.risk
     notes: list[str] = []
     wanted, code = risk.cap_exposure(exact(target), exact(profile.max_exposure))
     _note(notes, risk.REASONS[code])
+    if not is_sized:
+        is_order, wanted, reasons = positions.sized(session, wanted, quote.mid, instrument, conviction, band)
+        notes += reasons
+        if not is_order:
+            return Sized(Decimal(0), quote.mid, "; ".join(notes))
     equity = portfolio.equity(session.cash, session.held, quote.mid)
     buys = wanted * equity > session.held * quote.mid
     price = quote.ask if buys else quote.bid
@@ -122,7 +118,7 @@ def size(
     )
     if quantity == 0 or (quantity > 0) != buys:
         _note(notes, "nothing to trade: the target is reached already")
-        return Sized(Decimal(0), price, "; ".join(notes))
+        return Sized(Decimal(0), price, "; ".join(notes), wanted)
     entry = entry or entries.entry_of(session, quote, now_ms=quote.at_ms, trades_today=trades_today)
     why = _only_exits(session) or entries.refusal(entry, profile)
     allowed, code = breakers.limited_order(
@@ -135,7 +131,7 @@ def size(
     if quantity != 0 and risk.too_small(quantity, price, instrument.min_notional):
         _note(notes, risk.REASONS[risk.MIN_NOTIONAL])
         quantity = Decimal(0)
-    return Sized(quantity, price, "; ".join(notes))
+    return Sized(quantity, price, "; ".join(notes), wanted)
 
 
 def caps_of(profile: RiskProfile) -> breakers.OrderCaps:

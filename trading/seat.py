@@ -9,6 +9,7 @@ from market.errors import BadInput
 from market.kernel.instrument import Instrument
 from market.leases import Held
 from market.sources.port import DataSource
+from trading import positions
 from trading.agent import decider_of
 from trading.bars import BarFeed, candle_source
 from trading.exchanges.port import Exchange
@@ -82,8 +83,13 @@ def feed_of(session: LiveSession, decider: Decider, source: DataSource | None = 
         source=source or candle_source(account),
         feature_set=decider.needs.feature_set,
         window=decider.needs.window,
-        closes=decider.closes_needed,
+        closes=max(decider.closes_needed, _range_bars(session)),
     )
+
+
+def _range_bars(session: LiveSession) -> int:
+    """Return how many closed bars the average true range takes, with the close before the first of them."""
+    return session.risk.atr_bars + 1 if positions.needs_atr(session.risk) else 0
 
 
 def instrument_of(exchange: Exchange, pair: str) -> Instrument:

@@ -17,6 +17,7 @@ from trading import (
     breakers,
     contest,
     pace,
+    positions,
     reconciliation,
     risk,
     settle,
@@ -182,8 +183,12 @@ def _guard(seat: Seat, quote: Quote, now_ms: int) -> bool:
         logger.info("session %s: its time is over", session.pk)
     price = risk.exit_price(session.held, quote)
     is_flat = risk.is_flat(session, seat.instrument, price)
-    reason = risk.follow_price(session, quote)
     is_out = is_flat and working.working(session) is None  # what rests may still open a position
+    reason = ""
+    if is_out:
+        positions.rest(session, price)
+    elif not is_flat:
+        reason = positions.follow_price(session, price, seat.instrument)
     _move_risk_state(seat, portfolio.equity(session.cash, session.held, price), is_out, now_ms)
     reason = _must_leave(session) or reason
     if reason or session.status != SessionStatus.RUNNING or session.risk_state != RiskState.ACTIVE:

@@ -16,7 +16,7 @@ DRIVEN = [SessionStatus.PENDING, SessionStatus.RUNNING, SessionStatus.PAUSED, Se
 MARKS = [
     "price", "bid", "ask", "price_ms", "start_price", "stop_price", "take_price", "high_water", "peak_equity",
     "bars_held", "day", "day_equity", "last_bar_ms", "turn_at", "week_equity", "caution_peak",
-    "safe_until_ms", "health",
+    "safe_until_ms", "health", "stop_kind", "take_kind", "bracket_price", "levels", "atr",
 ]  # fmt: skip
 WITH_RELATED = LiveSession.objects.select_related("owner", "account__owner", "risk", "council")
 

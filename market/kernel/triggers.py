@@ -37,27 +37,12 @@ def take_price(held, entry, fraction):
     return entry * (1 + fraction) if held > 0 else entry * (1 - fraction)
 
 
-def trail_stop(stop, water, fraction, side=1):
-    """Return the stop once the best price since entry is `water`; it only moves in the position's favour.
-
-    :param stop: the present stop price, 0 if there is none
-    :param water: highest price since entry for a long (`side` 1), lowest for a short (`side` -1)
-    :param fraction: distance from `water`; 0 leaves the stop where it is
-    """
-    if fraction <= 0:
-        return stop
-    trailed = water * (1 - side * fraction)
-    if stop == 0 or side * (trailed - stop) > 0:
-        return trailed
-    return stop
-
-
 def best_price(water, high, low, side):
     """Return the best price since entry once a bar (or a tick, high = low) has passed."""
     return max(water, high) if side > 0 else min(water, low)
 
 
-def bar_exit(held, entry, open, high, low, stop, take, trail=0):
+def bar_exit(held, entry, open, high, low, stop, take):
     """Return (price, reason) of the exit a bar forces; reason NONE and price 0 if it forces none.
 
     A gap through a level fills at the open, not at the level. A bar that opens beyond the target has reached
@@ -66,21 +51,18 @@ def bar_exit(held, entry, open, high, low, stop, take, trail=0):
 
     :param held: signed position; nothing is forced when flat
     :param entry: average entry price; a position without one (0) is left alone, its levels are unknown
-    :param trail: trailing stop price; the tighter of `stop` and `trail` acts
     """
     nothing = open - open
     if held == 0 or entry == 0:
         return nothing, NONE
     if held > 0:
-        reason, level = (TRAILING, trail) if trail > stop else (STOP, stop)
-        if low <= level and not (take > 0 and open >= take):
-            return min(open, level), reason
+        if low <= stop and not (take > 0 and open >= take):
+            return min(open, stop), STOP
         if take > 0 and high >= take:
             return max(open, take), TAKE
         return nothing, NONE
-    reason, level = (TRAILING, trail) if trail > 0 and (trail < stop or stop <= 0) else (STOP, stop)
-    if level > 0 and high >= level and not (take > 0 and open <= take):
-        return max(open, level), reason
+    if stop > 0 and high >= stop and not (take > 0 and open <= take):
+        return max(open, stop), STOP
     if take > 0 and low <= take:
         return min(open, take), TAKE
     return nothing, NONE
@@ -90,7 +72,7 @@ def levels(book, track, atr, rules, plan):
     """Return (stop, its rule, take, its rule, bracket) of an open position; prices of 0 are none.
 
     :param book: with the stop so far, in `track.kind` the rule that set it
-    :param atr: average true range of closed bars, quote currency
+    :param atr: average true range of closed bars, quote currency; 0, not known, moves no level
     :return: the tightest stop, the nearest target, and the bracket's target, which is set at entry once
     """
     side = 1 if book.held > 0 else -1
@@ -109,9 +91,9 @@ def levels(book, track, atr, rules, plan):
 def _planned(book, track, atr, rules, plan, side, stop, kind, take):
     """Return what `levels` does, with the rules of the plan laid over the plain ones."""
     entry, goal, bracket = book.entry, TAKE, track.take
-    if plan.stop_atr > 0 and book.bars_held == 0:
+    if plan.stop_atr > 0 and atr > 0 and book.bars_held == 0:
         stop, kind = tighter(stop, kind, entry - side * plan.stop_atr * atr, ATR_STOP, side)
-    if plan.trailing_atr > 0:
+    if plan.trailing_atr > 0 and atr > 0:
         stop, kind = tighter(stop, kind, book.water - side * plan.trailing_atr * atr, ATR_TRAILING, side)
     even = break_even_stop(entry, book.water, plan.break_even, rules.fee_rate, side)
     stop, kind = tighter(stop, kind, even, BREAK_EVEN, side)

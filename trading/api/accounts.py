@@ -113,7 +113,8 @@ class RiskSerializer(serializers.ModelSerializer):
         exclude = ("owner",)
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
-        if wrong := out_of_range(given):
+        known = vars(self.instance) if self.instance is not None else vars(RiskProfile())
+        if wrong := out_of_range({**known, **given}):
             raise serializers.ValidationError(wrong)
         return given
 

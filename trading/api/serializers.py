@@ -58,6 +58,14 @@ class LimitSerializer(serializers.Serializer):
     used = serializers.FloatField(allow_null=True)
 
 
+class LevelSerializer(serializers.Serializer):
+    """One exit in force."""
+
+    rule = serializers.CharField()
+    level = serializers.CharField(help_text="Price in quote currency, or the bars left of a time stop")
+    is_acting = serializers.BooleanField(help_text="The nearest stop, or the nearest target")
+
+
 class SessionDetailSerializer(SessionSerializer):
     pnl_today = serializers.SerializerMethodField(allow_null=True)
     pnl_total = serializers.SerializerMethodField(allow_null=True)
@@ -66,10 +74,19 @@ class SessionDetailSerializer(SessionSerializer):
     is_stale = serializers.SerializerMethodField(help_text="No runner has reported lately, or prices are old")
     limits = serializers.SerializerMethodField()
     execution = serializers.SerializerMethodField(help_text="Style, order at work, contest figures")
+    levels = serializers.SerializerMethodField()
+    atr = AmountField(help_text="Average true range of closed bars; 0 where no rule needs it")
+    open_equity = AmountField(help_text="Equity before the position was opened; 0 when flat")
+    lot_price = AmountField()
+    win_share = AmountField(help_text="Rolling, of closed positions")
+    mean_gain = AmountField()
+    mean_loss = AmountField()
 
     class Meta(SessionSerializer.Meta):
         fields = (*SessionSerializer.Meta.fields, "pnl_today", "pnl_total", "exposure", "drawdown",
-                  "is_stale", "limits", "execution")  # type: ignore[assignment]  # fmt: skip
+                  "is_stale", "limits", "execution", "levels", "atr", "open_equity", "lots", "lot_price",
+                  "trades_closed", "win_share", "mean_gain", "mean_loss",
+                  "losses_open")  # type: ignore[assignment]  # fmt: skip
 
     def to_representation(self, session: LiveSession) -> dict[str, Any]:
         self.figures = selectors.session_figures(session)
@@ -103,6 +120,9 @@ class SessionDetailSerializer(SessionSerializer):
 
     def get_limits(self, session: LiveSession) -> list[dict[str, Any]]:
         return list(LimitSerializer(selectors.distances(self.figures), many=True).data)
+
+    def get_levels(self, session: LiveSession) -> list[dict[str, Any]]:
+        return list(LevelSerializer(selectors.levels(session), many=True).data)
 
 
 class SessionRequest(serializers.Serializer):
@@ -142,9 +162,9 @@ class DecisionSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Decision
-        fields = ("id", "bar_ms", "decided_ms", "price", "action", "target", "probabilities", "value",
-                  "confidence", "gate_reason", "risk_reason", "portfolio", "votes", "observation_hash",
-                  "model_hash", "latency_us")  # fmt: skip
+        fields = ("id", "bar_ms", "decided_ms", "price", "action", "target", "sized", "atr", "probabilities",
+                  "value", "confidence", "gate_reason", "risk_reason", "portfolio", "votes",
+                  "observation_hash", "model_hash", "latency_us")  # fmt: skip
 
 
 class OrderSerializer(serializers.ModelSerializer):

@@ -1,5 +1,7 @@
 """Risk profiles: the limits a session trades under."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -7,10 +9,12 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
+from market import plans
 from market.models import OwnedQuerySet
+from trading.models.positions import PositionFields, positions_in_range
 
 SHARE = "between 0 and 1 (0.02 is 2 %)"
-RANGES = {  # field: (is allowed, what is allowed)
+RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {  # field: (is allowed, what is allowed)
     "max_exposure": (lambda x: 0 < x <= 1, "above 0 and at most 1 (1 is all of the equity)"),
     "max_order_share": (lambda x: 0 < x <= 1, "above 0 and at most 1 (1 is all of the equity)"),
     "stop_loss": (lambda x: 0 <= x < 1, SHARE),
@@ -42,19 +46,22 @@ RANGES = {  # field: (is allowed, what is allowed)
     "max_turnover": (lambda x: 0 <= x <= 1000, "from 0 (off) to 1000 (3 is three times the validated one)"),
     "approval_above": (lambda x: 0 <= x <= 1e12, "from 0 (off) to 10^12 of the quote currency"),
     "approval_s": (lambda x: 1 <= x <= 604_800, "from 1 second to a week (604,800)"),
+    **{name: (partial(plans.is_allowed, name), allowed.words) for name, allowed in plans.RANGES.items()},
 }
 
 
 def out_of_range(values: dict[str, Any]) -> dict[str, str]:
-    """Return {field: sentence} for every limit that is not within its range."""
-    return {
+    """Return {field: sentence} for every limit that is not within its range, or contradicts another one."""
+    wrong = {
         name: f"This must be {allowed}; it is {values[name]}."
         for name, (is_allowed, allowed) in RANGES.items()
         if values.get(name) is not None and not is_allowed(values[name])
     }
+    found = None if wrong else plans.contradiction({**values, "trailing": values.get("trailing_stop")})
+    return {found[0]: f"{found[1][:1].upper()}{found[1][1:]}."} if found else wrong
 
 
-class RiskProfile(models.Model):
+class RiskProfile(PositionFields):
     """Limits and sizes as fractions (0.02 = 2 %). 0 switches a stop or a limit off."""
 
     owner = models.ForeignKey(
@@ -120,6 +127,7 @@ class RiskProfile(models.Model):
                 & Q(daily_loss__gte=0, daily_loss__lte=1, max_drawdown__gte=0, max_drawdown__lte=1)
                 & Q(max_stale_s__gt=0, max_spread__gte=0),
             ),
+            models.CheckConstraint(name="risk_profile_positions", condition=positions_in_range()),
             models.CheckConstraint(
                 name="risk_profile_guards",
                 condition=Q(entry_stale_s__gt=0, exit_cooldown_s__gte=0, loss_cooldown_s__gte=0)

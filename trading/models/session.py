@@ -78,6 +78,20 @@ class LiveSession(models.Model):
     stop_price = models.DecimalField(**MONEY, default=0)  # 0 = none
     take_price = models.DecimalField(**MONEY, default=0)
     high_water = models.DecimalField(**MONEY, default=0)  # for the trailing stop
+    # Memory of the rules on sizing and exits: market.kernel.plan.Track. Written with the fill.
+    stop_kind = models.PositiveSmallIntegerField(default=0)  # market.kernel.triggers.EXIT_REASONS
+    take_kind = models.PositiveSmallIntegerField(default=0)
+    levels = models.JSONField(default=dict)  # rule -> price of every exit in force, for people
+    atr = models.DecimalField(**MONEY, default=0)  # average true range of closed bars, quote currency
+    bracket_price = models.DecimalField(**MONEY, default=0)
+    open_equity = models.DecimalField(**MONEY, default=0)  # before the position was opened; 0 when flat
+    lots = models.PositiveIntegerField(default=0)  # fills that opened or enlarged the position
+    lot_price = models.DecimalField(**MONEY, default=0)  # of the newest of them
+    trades_closed = models.PositiveIntegerField(default=0)
+    win_share = models.DecimalField(**MONEY, default=0)  # rolling, 0..1
+    mean_gain = models.DecimalField(**MONEY, default=0)  # rolling, share of equity
+    mean_loss = models.DecimalField(**MONEY, default=0)
+    losses_open = models.PositiveIntegerField(default=0)  # not yet recovered
     week_equity = models.DecimalField(**MONEY, default=0)  # at the start of the UTC week of `day`
     caution_peak = models.DecimalField(**MONEY, default=0)  # highest equity since safe mode was entered
     safe_until_ms = models.BigIntegerField(default=0)  # venue clock; end of safe mode's cool-down
@@ -127,6 +141,9 @@ class Decision(models.Model):
         max_length=200, blank=True
     )  # why the wish was not followed; empty = followed
     risk_reason = models.CharField(max_length=200, blank=True)
+    sized = models.FloatField(null=True)  # exposure the rules on size left of the wish; null = no order
+    atr = models.FloatField(null=True)  # average true range it was sized with; null = no rule needs it
+    atr_bars = models.PositiveIntegerField(default=0)
     features = models.JSONField(default=list)  # raw feature row of the bar, in the order of the model's set
     portfolio = models.JSONField(default=list)  # the portfolio part of the observation
     votes = models.JSONField(default=dict)  # of a council: every member's vote, and why it held; else empty

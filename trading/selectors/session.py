@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from agents.observation import PORTFOLIO
 from agents.spaces import ActionSpec
+from market.kernel.triggers import EXIT_REASONS
 from market.web.numbers import plain
 from market.web.ownership import visible
 from trading.execution import Execution
@@ -57,6 +58,7 @@ def live_state(session: LiveSession) -> dict[str, Any]:
         "figures": figures,
         "equity": plain(figures.equity),
         "distances": distances(figures),
+        "levels": levels(figures.session),
         "decisions": decisions,
         "names": action_names(figures.session),
         "orders": session.orders.select_related("decision")[:SHOWN],
@@ -88,8 +90,8 @@ def distances(figures: Figures) -> list[dict[str, Any]]:
     """Return how far every limit is: `left` and `limit` as fractions, `used` 0..1 for a meter."""
     session, risk = figures.session, figures.session.risk
     rows = [
-        _distance("Stop-loss", "stop_distance", _gap(session, session.stop_price), risk.stop_loss),
-        _distance("Take-profit", "take_distance", _gap(session, session.take_price), risk.take_profit),
+        _exit("Stop-loss", "stop_distance", session, session.stop_price, risk.stop_loss),
+        _exit("Take-profit", "take_distance", session, session.take_price, risk.take_profit),
     ]
     lost_today = None
     if figures.pnl_today is not None:
@@ -125,6 +127,24 @@ def breaker_rows(figures: Figures) -> list[dict[str, Any]]:
 def _lost_this_week(figures: Figures) -> Decimal | None:
     start = figures.session.week_equity
     return max(Decimal(0), 1 - figures.equity / start) if figures.equity is not None and start else None
+
+
+def _exit(label: str, name: str, session: LiveSession, level: Decimal, limit: float) -> dict[str, Any]:
+    """Return the distance to the acting level, named after the rule that set it."""
+    left = _gap(session, level)
+    rule = EXIT_REASONS.get(session.stop_kind if name == "stop_distance" else session.take_kind, "")
+    if left is None or not rule or not session.entry_price:
+        return _distance(label, name, left, limit)
+    whole = abs(session.entry_price - level) / session.entry_price
+    return {**_distance(rule[:1].upper() + rule[1:], name, left, float(whole)), "is_on": True}
+
+
+def levels(session: LiveSession) -> list[dict[str, Any]]:
+    """Return every exit in force: its rule, its price or what is left of its time, whether it acts first."""
+    acting = {EXIT_REASONS.get(kind) for kind in (session.stop_kind, session.take_kind)}
+    return [
+        {"rule": rule, "level": level, "is_acting": rule in acting} for rule, level in session.levels.items()
+    ]
 
 
 def _gap(session: LiveSession, trigger: Decimal) -> Decimal | None:

@@ -21,17 +21,16 @@ from market.kernel.triggers import (
     levels,
     stop_price,
     take_price,
-    trail_stop,
 )
 from tests.market.kernel.instruments import NO_PLAN, as_floats
 
 
-def long(open, high, low, stop=95, take=110, trail=0):
-    return bar_exit(1, 100, open, high, low, stop, take, trail)
+def long(open, high, low, stop=95, take=110):
+    return bar_exit(1, 100, open, high, low, stop, take)
 
 
-def short(open, high, low, stop=105, take=90, trail=0):
-    return bar_exit(-1, 100, open, high, low, stop, take, trail)
+def short(open, high, low, stop=105, take=90):
+    return bar_exit(-1, 100, open, high, low, stop, take)
 
 
 def test_a_quiet_bar_forces_nothing():
@@ -70,10 +69,18 @@ def test_levels_of_zero_are_off():
 
 
 def test_the_tighter_stop_acts_and_is_named():
-    assert long(100, 101, 90, stop=95, trail=97) == (97, TRAILING)
-    assert long(100, 101, 90, stop=97, trail=95) == (97, STOP)
-    assert short(100, 110, 99, stop=105, trail=103) == (103, TRAILING)
-    assert short(100, 110, 99, stop=0, trail=103) == (103, TRAILING)
+    assert levels_of(book_at(100), stop_loss=0.05, trailing=0.03)[:2] == (pytest.approx(97), TRAILING)
+    assert levels_of(book_at(100), stop_loss=0.03, trailing=0.05)[:2] == (pytest.approx(97), STOP)
+    assert levels_of(book_at(100, side=-1), stop_loss=0.05, trailing=0.03)[:2] == (
+        pytest.approx(103),
+        TRAILING,
+    )
+    assert levels_of(book_at(100), stop_loss=0.03, trailing=0.03)[1] == STOP
+
+
+def test_a_range_that_is_not_known_moves_no_level():
+    found = levels_of(book_at(100, bars=0), atr=0.0, plan={"stop_atr": 2.0, "trailing_atr": 2.0})
+    assert found[:2] == (0.0, NONE)
 
 
 def test_flat_or_without_a_known_entry_nothing_is_forced():
@@ -85,21 +92,6 @@ def test_flat_or_without_a_known_entry_nothing_is_forced():
 def test_fractions_become_prices_on_the_right_side_of_the_entry(held, stop, take):
     assert stop_price(held, 100.0, 0.02) == pytest.approx(stop)
     assert take_price(held, 100.0, 0.03) == pytest.approx(take)
-
-
-@given(st.lists(st.floats(50, 200), min_size=1, max_size=20), st.sampled_from([1, -1]))
-def test_a_trailed_stop_only_moves_in_the_positions_favour(prices, side):
-    stop, water = 0.0, prices[0]
-    for price in prices:
-        water = best_price(water, price, price, side)
-        moved = trail_stop(stop, water, 0.1, side)
-        assert stop == 0.0 or side * (moved - stop) >= 0
-        assert side * (water - moved) > 0
-        stop = moved
-
-
-def test_trailing_by_nothing_leaves_the_stop():
-    assert trail_stop(95, 200, 0) == 95
 
 
 def book_at(water, stop=0.0, bars=3, side=1, entry=100.0):

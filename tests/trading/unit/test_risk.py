@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market.kernel.instrument import Instrument
-from trading import breakers, risk
+from trading import breakers, positions, risk
 from trading.exchanges.port import Quote
 from trading.models import LiveSession, RiskProfile, RiskState
 
@@ -108,7 +108,7 @@ def test_a_trailing_stop_never_moves_away_from_the_price(ticks):
     stops = []
     for tick in ticks:
         price = D(tick) / 100
-        if risk.follow_price(session, Quote("BTC/USD", price, price, price, 0)):
+        if positions.follow_price(session, price, RULES):
             break
         stops.append(session.stop_price)
     assert stops == sorted(stops)
