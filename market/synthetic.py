@@ -6,19 +6,27 @@ there is nothing to predict but volatility. Measured against eleven months of re
 `tests/market/test_synthetic.py`): daily volatility 1.7 to 5.6 %, kurtosis of returns 9 to 440, and
 autocorrelation of absolute returns 0.28 to 0.45 after one minute, 0.10 to 0.26 after an hour.
 
+`planted_market`: constant volatility and a drift that can be predicted, with a known optimum, to see whether
+an algorithm learns at all (market/planted.py, market/optimum.py).
+
 The same seed gives the same arrays on every machine: every stream of random numbers has its own PCG64,
 and whatever passed through a transcendental function is rounded to a grid far coarser than the last bit
 in which processors may differ. More bars with the same seed begin with the same bars.
 """
+
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.random import PCG64, Generator, SeedSequence
 
 from market.candles import Candles
 from market.errors import BadInput
+from market.planted import PLANTED, SIGMA, Planted
 
 START_MS = 1_704_067_200_000  # 2024-01-01T00:00Z
 MINUTE_MS = 60_000
+DAY_MS = 86_400_000
 MOST_BARS = 20_000_000
 SCALES_MIN = (7.0, 25.0, 90.0, 330.0, 1_200.0, 4_400.0, 16_000.0, 60_000.0)  # mean life of a regime, minutes
 CALM = 0.5  # variance multiplier of a calm regime; a wild one has 2 - CALM
@@ -46,23 +54,75 @@ def regime_market(
     :raises BadInput: when a number is out of its range.
     """
     _check(bars, seed, interval_ms, start_ms, start_price)
-    streams = [Generator(PCG64(child)) for child in SeedSequence(seed).spawn(6 + 2 * len(SCALES_MIN))]
+    streams = _streams(seed, 6 + 2 * len(SCALES_MIN))
     minutes = interval_ms / MINUTE_MS
     level = _volatility(streams[6:], bars, minutes)
     sigma = DAY_VOLATILITY * np.sqrt(interval_ms / 86_400_000) * level
     returns = sigma * streams[0].standard_normal(bars) + _jumps(streams[1:3], bars, minutes)
+    return _candles(returns, sigma, level, streams[3:6], interval_ms, start_ms, start_price)
+
+
+def planted_market(
+    planted: Planted,
+    bars: int,
+    seed: int,
+    interval_ms: int = MINUTE_MS,
+    start_ms: int = START_MS,
+    start_price: float = 40_000.0,
+) -> Candles:
+    """Return `bars` gapless one-minute candles of a market with a known edge (market/planted.py).
+
+    :param start_ms: midnight UTC, where the market's first day begins
+    :raises BadInput: when a number is out of its range
+    """
+    _check(bars, seed, interval_ms, start_ms, start_price)
+    if interval_ms != MINUTE_MS:
+        raise BadInput(
+            f"the edge of {planted.name!r} is known for one-minute bars: choose interval 1m", "interval"
+        )
+    if start_ms % DAY_MS:
+        raise BadInput(f"{planted.name!r} must start at midnight UTC", "start")
+    streams = _streams(seed, 5)
+    returns = np.expm1(planted.returns(bars, streams[:2]))
+    return _candles(
+        returns, np.full(bars, SIGMA), np.ones(bars), streams[2:], interval_ms, start_ms, start_price
+    )
+
+
+def log_returns(candles: Candles) -> np.ndarray:
+    """Return the log return of each bar from its open to its close, (n,): what a planted filter reads."""
+    return np.log(candles.close / candles.open)
+
+
+def _streams(seed: int, count: int) -> list[Generator]:
+    return [Generator(PCG64(child)) for child in SeedSequence(seed).spawn(count)]
+
+
+def _candles(
+    returns: np.ndarray,
+    sigma: np.ndarray,
+    level: np.ndarray,
+    streams: list[Generator],
+    interval_ms: int,
+    start_ms: int,
+    start_price: float,
+) -> Candles:
+    """Return candles that make these simple returns, with ranges and volumes drawn from three streams."""
     returns = _on_grid(np.clip(returns, -LARGEST_RETURN, LARGEST_RETURN), GRID)
     close = _prices(returns, start_price)
     opens = np.concatenate([_on_grid(np.array([start_price]), TICK), close[:-1]])
-    above, below = (_excursion(stream, sigma, returns) for stream in streams[3:5])
+    above, below = (_excursion(stream, sigma, returns) for stream in streams[:2])
     high = np.maximum(_on_grid(np.maximum(opens, close) * (1 + above), TICK), np.maximum(opens, close))
     low = np.minimum(_on_grid(np.minimum(opens, close) * (1 - below), TICK), np.minimum(opens, close))
-    volume = _volume(streams[5], level, sigma, returns, minutes)
-    times = start_ms + np.arange(bars, dtype=np.int64) * interval_ms
+    volume = _volume(streams[2], level, sigma, returns, interval_ms / MINUTE_MS)
+    times = start_ms + np.arange(len(returns), dtype=np.int64) * interval_ms
     return Candles(interval_ms, times, opens, high, np.maximum(low, 1 / TICK), close, volume)
 
 
-MARKETS = {"regime": regime_market}
+MARKETS: dict[str, Callable[..., Candles]] = {
+    "regime": regime_market,
+    **{name: partial(planted_market, planted) for name, planted in PLANTED.items()},
+}
 
 
 def _check(bars: int, seed: int, interval_ms: int, start_ms: int, start_price: float) -> None:
