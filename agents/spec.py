@@ -164,6 +164,8 @@ class TrainingSpec(Part):
     ppo: Ppo = Ppo()
     checkpoint_every: int | None = Field(default=None, ge=1)
     validate_every: int | None = Field(default=None, ge=1)
+    averaging: Fraction = 0.0  # decay per update of the mean of weights that is judged and kept; 0: no mean
+    keep: Literal["best", "last"] = "best"  # which judged weights become the model
 
     @field_validator("interval")
     @classmethod
@@ -367,11 +369,13 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default-1m": {
         "interval": "1m",
         "steps": 3_000_000,
-        "features": "core",
-        "episode_bars": 1440,
+        "features": "swing",
+        "scaler": "standard",
+        "episode_bars": 4320,
         "decision_every": 15,
         "reward": {"scale": 1000.0},
-        "ppo": {"n_envs": 64, "n_steps": 256, "batch_size": 1024, "epochs": 10, "gamma": 0.99},
+        "averaging": 0.98,
+        "ppo": {"n_envs": 64, "n_steps": 256, "batch_size": 1024, "epochs": 10, "gamma": 0.995},
     },
     "default-1h": {
         "interval": "1h",

@@ -44,17 +44,31 @@ def prepare(series: Series, spec: TrainingSpec) -> Prepared:
     """
     candles = archive.load(series, spec.from_ms, spec.to_ms)
     feature_set = spec.feature_set()
-    parts = split(
-        len(candles),
-        warmup=feature_set.warmup,
+    parts = split_for(len(candles), spec)
+    require_volume(candles, feature_set, series)
+    rows = features.cached(series.fingerprint, candles, feature_set)
+    return prepared(candles, rows, parts, spec)
+
+
+def split_for(bars: int, spec: TrainingSpec) -> Split:
+    """Return which of a number of bars teach and which judge. :raises BadInput: when they are too few"""
+    return split(
+        bars,
+        warmup=spec.feature_set().warmup,
         window=spec.window,
         episode_bars=spec.episode_bars,
         share=spec.validation_share,
         embargo=spec.completed().embargo_bars or 0,
     )
-    require_volume(candles, feature_set, series)
-    rows = features.cached(series.fingerprint, candles, feature_set)
-    require_values(rows, feature_set, candles)
+
+
+def prepared(candles: Candles, rows: np.ndarray, parts: Split, spec: TrainingSpec) -> Prepared:
+    """Put candles and their features together with a scaler that has seen the teaching part only.
+
+    :param rows: raw features of every candle, float64 (n, F)
+    :raises BadInput: for a feature without value
+    """
+    require_values(rows, spec.feature_set(), candles)
     scaler = Scaler.fit(rows[parts.train_from : parts.train_to], spec.scaler)
     return Prepared(candles, rows, parts, scaler, archive.fingerprint(candles))
 

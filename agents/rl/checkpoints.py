@@ -14,7 +14,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from agents.rl.vec_env import TradingVecEnv
 
-FORMAT = 1
+FORMAT = 2
 ARRAY = "__array__"
 
 

@@ -20,6 +20,7 @@ from agents.evaluation.score import SHOWN, validate
 from agents.policies.network import Network
 from agents.rl import checkpoints
 from agents.rl.algorithms import BUILDERS
+from agents.rl.averaging import RunningMean
 from agents.rl.networks import network_of, require_equal
 from agents.rl.vec_env import TradingVecEnv
 from agents.spec import TrainingSpec
@@ -127,6 +128,7 @@ class _Run:
         self.card = card_part(spec, prepared)
         self.identity = {"spec": spec.completed().model_dump_json(), "data": prepared.fingerprint}
         self.judged = Judged(next_step=_every(spec.validate_every, spec))
+        self.mean, self.averaged_step = RunningMean(spec.averaging), 0
         self.next_checkpoint = _every(spec.checkpoint_every, spec)
         self.next_metric = 0
         self.snapshot: dict[str, Any] | None = None
@@ -146,8 +148,9 @@ class _Run:
             )
         checkpoints.restore(self.model, self.env, state)
         self.judged = Judged(**state["judged"])
+        self.mean.set_state(state["mean"])
         self.next_checkpoint, self.next_metric = state["next_checkpoint"], state["next_metric"]
-        self.latest = state["latest"]
+        self.averaged_step, self.latest = state["averaged_step"], state["latest"]
         self.began_step = self.model.num_timesteps
         return True
 
@@ -156,6 +159,7 @@ class _Run:
         step = self.model.num_timesteps
         if step:
             self._read_logger()
+            self._average(step)
             if step >= self.judged.next_step:
                 self._judge()
                 self.judged.next_step = step + _every(self.spec.validate_every, self.spec)
@@ -193,6 +197,7 @@ class _Run:
     def finish(self) -> Outcome:
         """Judge the final weights, take the best ones, and prove that numpy thinks as torch does."""
         self._read_logger()
+        self._average(self.model.num_timesteps)
         if self.judged.last.get("step") != self.model.num_timesteps:
             self._judge()
         self.listener.metric(self.model.num_timesteps, dict(self.latest))
@@ -216,16 +221,23 @@ class _Run:
             last_score,
         )
 
+    def _average(self, step: int) -> None:
+        """Take the weights of an update into the mean, once: a resumed run comes by here again."""
+        if self.spec.averaging and step > self.averaged_step:
+            self.averaged_step = step
+            self.mean.see(self.model.policy.state_dict())
+
     def _judge(self) -> None:
-        network = network_of(self.model.policy)
+        with self.mean.worn_by(self.model.policy):
+            network = network_of(self.model.policy)
+            weights = checkpoints.copied(self.model.policy.state_dict())
         policy = policy_of(self.card, network, name="checkpoint", policy_hash=network.hash)
         figures = validate(policy, self.prepared, self.spec)
         judged, step = self.judged, self.model.num_timesteps
         judged.count += 1
         judged.last = {"step": step, "score": figures["score"]}
-        if not judged.weights or figures["score"] >= judged.best["score"]:
-            judged.best, judged.best_step = figures, step
-            judged.weights = checkpoints.copied(self.model.policy.state_dict())
+        if self.spec.keep == "last" or not judged.weights or figures["score"] >= judged.best["score"]:
+            judged.best, judged.best_step, judged.weights = figures, step, weights
         shown = {name: figures[name] for name in SHOWN if figures[name] is not None}
         self.latest = {k: v for k, v in self.latest.items() if not k.startswith("valid_")}
         self.latest |= {"valid_score": figures["score"], **{f"valid_{k}": float(v) for k, v in shown.items()}}
@@ -250,6 +262,8 @@ class _Run:
             "judged": {name: getattr(judged, name) for name in Judged.__slots__},  # weights are never changed
             "next_checkpoint": self.next_checkpoint,
             "next_metric": self.next_metric,
+            "mean": self.mean.state(),
+            "averaged_step": self.averaged_step,
             "latest": dict(self.latest),
         }
 

@@ -11,6 +11,7 @@ from market.features.indicators import Call
 
 Number = float | int
 Finish = Callable[..., Any]  # (bar, maths, *outputs of the calls) -> the value; on arrays and on floats alike
+DAYS = 2880  # longest window of what has a finite memory, in bars: two days of minutes
 UNSEEN = 1e-8  # share of a recursive value that bars before the memory may still carry
 
 

@@ -49,7 +49,16 @@ FULL = _set(
     **{name: (name, {}) for name in CATALOGUE if name != "log_return"},
 )
 
-PRESETS: dict[str, FeatureSet] = {"price": PRICE, "core": CORE, "full": FULL}
+# Where the price stands against the last half hour to day, and the time of day: what edges of hours to a day
+# need. Few columns on purpose: a year holds few independent days to learn from.
+SWING = _set(
+    **_columns("sma", 30, 120, 240, 480, 960, 1440),
+    **_columns("log_return", 60, 240, 720, 1440),
+    day_sin=("day_sin", {}),
+    day_cos=("day_cos", {}),
+)
+
+PRESETS: dict[str, FeatureSet] = {"price": PRICE, "core": CORE, "swing": SWING, "full": FULL}
 
 
 def preset(name: str) -> FeatureSet:

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from market.features.indicators import call
-from market.features.kinds import Number, Param, Plan, ema, fade, kind, period, wilder
+from market.features.kinds import DAYS, Number, Param, Plan, ema, fade, kind, period, wilder
 
 # Recursions whose weights depend on the prices have no closed form. Their fade was measured: of 6,000 windows
 # of real minute and hour bars none was off an infinite history's value by more than 1e-6 of the spread.
@@ -21,7 +21,7 @@ def _of_close(function: str, forgets: int = 0, **args: Number) -> Plan:
     return Plan((call(function, "close", **args),), distance, forgets)
 
 
-@kind("Distance of the close from its simple moving average", period=period(20))
+@kind("Distance of the close from its simple moving average", period=period(20, high=DAYS))
 def sma(period: int) -> Plan:
     return _of_close("SMA", timeperiod=period)
 

@@ -1,10 +1,10 @@
 """Returns and the shape of the last bar."""
 
 from market.features.indicators import call
-from market.features.kinds import Plan, kind, period
+from market.features.kinds import DAYS, Plan, kind, period
 
 
-@kind("Log return of the close over a number of bars", period=period(1, low=1))
+@kind("Log return of the close over a number of bars", period=period(1, low=1, high=DAYS))
 def log_return(period: int) -> Plan:
     return Plan((call("ROCR", "close", timeperiod=period),), lambda b, m, x: m.log(x))
 

@@ -1,0 +1,96 @@
+"""Whether the shipped presets learn: their share of the known optimum of planted markets, over seeds."""
+
+import multiprocessing
+import os
+import statistics
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from market.planted import PLANTED
+
+YEAR = 525_600
+PRESET = "default-1m"
+
+
+class Quiet:
+    """Hears a training run and says nothing."""
+
+    def progress(self, **figures: Any) -> None: ...
+    def metric(self, step: int, values: dict[str, float]) -> None: ...
+    def checkpointed(self, step: int) -> None: ...
+    def is_stop_wanted(self) -> bool:
+        return False
+
+
+def run(
+    seeds: int | str = 5, steps: int | str = 3_000_000, bars: int | str = YEAR, test_bars: int | str = YEAR,
+    processes: int | str = 2, half: int | str = 1,
+) -> dict[str, Any]:  # fmt: skip
+    """Return one row per market and seed, and the median and worst share per market.
+
+    Another seed is another path to learn from and other random numbers of the learner; all are scored on one
+    fresh path. Every row is the preset `default-1m` with fast PPO.
+
+    :param steps: decisions of a run
+    :param bars: one-minute bars to learn from, the preset's own validation part included
+    :param half: 0 leaves the weaker markets out
+    """
+    markets = [name for name in PLANTED if int(half) or not name.endswith("-half")]
+    jobs = [
+        (name, seed, int(steps), int(bars), int(test_bars)) for name in markets for seed in range(int(seeds))
+    ]
+    context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads in the middle
+    with ProcessPoolExecutor(int(processes), mp_context=context) as pool:
+        rows = list(pool.map(_learned, jobs))
+    return {"rows": rows, "summary": [_summary(name, rows) for name in markets]}
+
+
+def _summary(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    mine = [row for row in rows if row["market"] == name]
+    shares = [row["share_of_optimum"] for row in mine if row["share_of_optimum"] is not None]
+    return {
+        "market": name,
+        "median": statistics.median(shares) if shares else None,
+        "worst": min(shares, default=None),
+        "fills_per_day": statistics.median(row["fills_per_day"] for row in mine),
+        "bp_per_day": statistics.median(row["bp_per_day"] for row in mine),
+    }
+
+
+def _learned(job: tuple[str, int, int, int, int]) -> dict[str, Any]:
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    import django
+
+    django.setup()
+    from agents.artefacts import policy_of
+    from agents.evaluation import planted
+    from agents.evaluation.data import prepared, split_for
+    from agents.rl.training import card_part, learn
+    from agents.spec import PRESETS, TrainingSpec
+    from market.features import compute
+    from market.synthetic import MARKETS
+
+    name, seed, steps, bars, test_bars = job
+    spec = TrainingSpec.parse({**PRESETS[PRESET], "algorithm": "fast_ppo", "steps": steps, "seed": seed})
+    candles = MARKETS[name](bars, 1 + seed)
+    ready = prepared(candles, compute(candles, spec.feature_set()), split_for(bars, spec), spec)
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = learn(spec, ready, Path(folder), Quiet())
+    seconds = time.perf_counter() - began
+    policy = policy_of(card_part(spec, ready), outcome.network, name=name, policy_hash="")
+    found = planted.score(policy, PLANTED[name], spec.env_settings(), bars=test_bars)
+    return {
+        "market": name,
+        "algorithm": f"fast_ppo {PRESET}",
+        "seed": seed,
+        "share_of_optimum": found.share_of_optimum,
+        "bp_per_day": found.bp_per_day,
+        "fills_per_day": found.fills_per_day,
+        "seconds": seconds,
+        "steps": outcome.steps,
+        "best_step": outcome.best_step,
+    }
