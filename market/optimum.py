@@ -11,8 +11,10 @@ realised ones are mostly noise.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +26,7 @@ POINTS = 301  # of the grid over the filter's state
 REACH, ODDS = 5.0, 9.0  # how far the grid goes: standard deviations, log odds
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
+Node = tuple[np.ndarray, Any]  # next values by state, and their chance: one number or one by state
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ def optimum(planted: Planted) -> Optimum:
 
 def _states(planted: Planted) -> tuple[np.ndarray, np.ndarray]:
     """Return the expected return of each state and the chances (n, n) to go from one to another."""
+    nodes: list[Node]
     if planted.kind == "reversion":
         grid = np.linspace(-REACH, REACH, POINTS)
         push = math.sqrt(1 - PHI * PHI)
@@ -81,7 +85,7 @@ def _states(planted: Planted) -> tuple[np.ndarray, np.ndarray]:
     return drift * np.tanh(grid / 2), _moves(grid, nodes)
 
 
-def _moves(grid: np.ndarray, nodes: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+def _moves(grid: np.ndarray, nodes: Sequence[Node]) -> np.ndarray:
     """Spread each state's next values over the two grid points around them."""
     moves, each = np.zeros((len(grid), len(grid))), np.arange(len(grid))
     for values, weight in nodes:
