@@ -116,7 +116,7 @@ def test_a_checkpoint_of_other_settings_is_refused(ready, tmp_path):
 
 def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, monkeypatch):
     path = tmp_path / "checkpoint.pt"
-    checkpoints.save(path, {"format": 1, "steps": 1})
+    checkpoints.save(path, {"format": checkpoints.FORMAT, "steps": 1})
 
     def full(state, file):
         file.write(b"half")
@@ -124,7 +124,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, monkeypatch):
 
     monkeypatch.setattr(checkpoints.torch, "save", full)
     with pytest.raises(OSError, match="No space"):
-        checkpoints.save(path, {"format": 1, "steps": 2})
+        checkpoints.save(path, {"format": checkpoints.FORMAT, "steps": 2})
     monkeypatch.undo()
     assert checkpoints.load(path)["steps"] == 1
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["checkpoint.pt"]
