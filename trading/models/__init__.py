@@ -15,4 +15,5 @@ __all__ = ["Account", "Alert", "AlertChannel", "AlertKind", "AlertLevel", "Alert
            "ChannelKind", "DailySummary", "Decision", "Delivery", "DeliveryStatus", "EquityPoint",
            "ExposureCap", "Fill", "ForeignOrders", "Holding", "LedgerEntry", "LedgerKind", "LiveSession",
            "Order", "OrderStatus", "OrderType", "PaperState", "ParentOrder", "ParentStatus",
-           "PortfolioPlan", "Reconciliation", "RiskProfile", "RiskState", "SessionStatus", "Side"]  # fmt: skip
+           "PortfolioPlan", "Reconciliation", "RiskProfile", "RiskState", "SessionStatus",
+           "Side"]  # fmt: skip
