@@ -39,8 +39,8 @@ VENUE = {
 }
 WEB = {
     "web-key-claimed": ("market.web.idempotency", "_claim", AFTER),
-    "web-before-row": ("trading.services.start", "_write", BEFORE),
-    "web-after-row": ("trading.services.start", "_write", AFTER),
+    "web-before-row": ("trading.services.start", "write_session", BEFORE),
+    "web-after-row": ("trading.services.start", "write_session", AFTER),
     "web-changing": ("trading.services.control", "_change", BEFORE),
     "web-changed": ("trading.services.control", "_change", AFTER),
 }
