@@ -310,3 +310,26 @@ def test_one_key_is_one_account_whatever_two_requests_do(ada, monkeypatch):
     with pytest.raises(Conflict, match="an account with this key exists already"):
         accounts.create_account(owner=ada, **ACCOUNT | {"name": "second"})
     assert Account.objects.count() == 1
+
+
+def test_sizing_and_exits_of_a_profile_are_checked_together(api):
+    made = api.post("/api/v1/risk-profiles/", {"name": "sized", "risk_per_trade": 0.01}, format="json").json()
+    assert (made["risk_per_trade"], made["dca_max_loss"]) == (0.01, 0.05)
+    path = f"/api/v1/risk-profiles/{made['id']}/"
+    wrong = api.patch(path, {"stop_loss": 0}, format="json").json()["errors"]
+    assert wrong == {"risk_per_trade": ["risk_per_trade is what a hit stop costs: switch a stop on too."]}
+    wrong = api.patch(path, {"dca_growth": 0.5}, format="json").json()["errors"]
+    assert "between 1 (equal lots) and 10" in wrong["dca_growth"][0]
+
+
+def test_a_session_shows_every_exit_in_force(api, world):
+    session = world["sessions"]
+    type(session).objects.filter(pk=session.pk).update(
+        levels={"stop-loss": "58800", "time stop": "3 bars"}, stop_kind=1, trades_closed=4
+    )
+    shown = api.get(f"/api/v1/sessions/{session.pk}/").json()
+    assert shown["levels"] == [
+        {"rule": "stop-loss", "level": "58800", "is_acting": True},
+        {"rule": "time stop", "level": "3 bars", "is_acting": False},
+    ]
+    assert (shown["trades_closed"], shown["open_equity"]) == (4, "0")

@@ -1,6 +1,7 @@
 """Settings of sizing and exits, and the average true range they use."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,3 +66,8 @@ def test_a_range_needs_its_own_bars_alone_to_the_last_bit():
     for at in (14, 30, 79):
         part = candles[at - 14 : at + 1]
         assert average_true_range(part.high, part.low, part.close, 14)[-1] == whole[at]
+
+
+def test_every_setting_is_explained():
+    text = Path("docs/positions.md").read_text()
+    assert [name for name in RANGES if f"`{name}`" not in text] == []

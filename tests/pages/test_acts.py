@@ -178,3 +178,13 @@ def test_a_person_in_no_group_is_a_viewer(client, db):
     client.force_login(factories.UserFactory())
     assert client.post(reverse("session-start"), {}).status_code == 403
     assert b"Start a session</a>" not in client.get("/").content
+
+
+def test_sizing_and_exits_are_set_on_the_risk_page_and_listed(as_ada, ada):
+    good, url = factories.RiskFactory.build(), reverse("risk")
+    form = {name: getattr(good, name) for name in as_ada.get(url).context["form"].fields}
+    assert as_ada.post(url, form | {"name": "cycles", "dca_lots": 4, "trailing_atr": 3}).status_code == 302
+    assert "trailing atr 3, dca lots 4" in as_ada.get(url).content.decode()
+    refused = as_ada.post(url, form | {"name": "both", "dca_lots": 4, "size_fraction": 0.5})
+    assert refused.status_code == 422
+    assert "switch size_fraction off" in refused.content.decode()

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Q
 
-from market.plans import RANGES, PositionRules
+from market.plans import RANGES, SWITCHES, PositionRules
 
 DEFAULTS = asdict(PositionRules())
 
@@ -41,6 +41,12 @@ class PositionFields(models.Model):
 
     class Meta:
         abstract = True
+
+    @property
+    def switched_on(self) -> str:
+        """Return which of these rules are on, with their values."""
+        found = {name: getattr(self, name) for name in SWITCHES}
+        return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in found.items() if value)
 
 
 def positions_in_range() -> Q:

@@ -58,7 +58,7 @@ def out_of_range(values: dict[str, Any]) -> dict[str, str]:
         if values.get(name) is not None and not is_allowed(values[name])
     }
     found = None if wrong else plans.contradiction({**values, "trailing": values.get("trailing_stop")})
-    return {found[0]: f"{found[1][:1].upper()}{found[1][1:]}."} if found else wrong
+    return {found[0]: f"{found[1]}."} if found else wrong
 
 
 class RiskProfile(PositionFields):
