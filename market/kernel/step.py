@@ -91,7 +91,8 @@ def _exited(book, track, open, high, low, atr, rules, plan):
     """Return (book, track, fill): levels tightened, and the fill of what they force, perhaps nothing."""
     side = 1 if book.held > 0 else -1
     stop, kind, take, goal, bracket = levels(book, track, atr, rules, plan)
-    book = with_stop(book, stop)
+    if stop != book.stop:
+        book = with_stop(book, stop)
     track = with_levels(track, kind, bracket)
     level, reason = bar_leave(book, open, high, low, stop, kind, take, goal, plan)
     if reason == NONE:

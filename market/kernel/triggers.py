@@ -110,9 +110,8 @@ def _planned(book, track, atr, rules, plan, side, stop, kind, take):
 
 def tighter(stop, kind, level, rule, side):
     """Return the stop nearer to the price and the rule it belongs to; the present one wins a tie."""
-    if level > 0 and (stop <= 0 or side * (level - stop) > 0):
-        return level, rule
-    return stop, kind
+    is_nearer = level > stop if side > 0 else level > 0 and (stop <= 0 or level < stop)
+    return (level, rule) if is_nearer else (stop, kind)
 
 
 def nearer(take, goal, level, rule, side):
@@ -146,7 +145,10 @@ def bar_leave(book, open, high, low, stop, kind, take, goal, plan):
         return open, TIME
     price, reason = bar_exit(book.held, book.entry, open, high, low, stop, take)
     if reason == STOP:
-        return price, kind
+        return (
+            price,
+            STOP if kind == NONE else kind,
+        )  # the compiled plain loop does not remember whose stop it is
     if reason == TAKE:
         return price, goal
     return price, reason

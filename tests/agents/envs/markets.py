@@ -70,27 +70,27 @@ def coherent(**values):
     return EnvSettings(**values)
 
 
-every_setting = st.builds(
-    coherent,
-    **positions,
-    fee_rate=st.sampled_from([0.0, 0.0005, 0.001]),
-    half_spread=fractions,
-    slippage=st.sampled_from([0.0, 0.0005]),
-    tick=st.sampled_from([0.0, 0.01, 0.0001]),
-    step=st.sampled_from([0.0, 0.001, 1.0]),
-    min_notional=st.sampled_from([0.0, 1.0, 500.0]),
-    fee_step=st.sampled_from([0.0, 1e-6]),
-    stop_loss=fractions,
-    take_profit=fractions,
-    trailing=fractions,
-    initial_cash=st.sampled_from([100.0, 10_000.0]),
-    ruin=st.sampled_from([0.1, 0.95]),
-    max_drawdown=st.sampled_from([0.0, 0.0, 0.02]),
-    action=actions,
-    reward=st.sampled_from(["log_return", "differential_sharpe"]),
-    reward_scale=st.sampled_from([1.0, 100.0]),
-    drawdown_penalty=st.sampled_from([0.0, 0.5]),
-    episode_bars=st.sampled_from([0, 1, 40]),
-    decision_every=st.sampled_from([1, 3]),
-    window=st.sampled_from([1, 5]),
-)
+costs_and_exits = {
+    "fee_rate": st.sampled_from([0.0, 0.0005, 0.001]),
+    "half_spread": fractions,
+    "slippage": st.sampled_from([0.0, 0.0005]),
+    "tick": st.sampled_from([0.0, 0.01, 0.0001]),
+    "step": st.sampled_from([0.0, 0.001, 1.0]),
+    "min_notional": st.sampled_from([0.0, 1.0, 500.0]),
+    "fee_step": st.sampled_from([0.0, 1e-6]),
+    "stop_loss": fractions,
+    "take_profit": fractions,
+    "trailing": fractions,
+    "initial_cash": st.sampled_from([100.0, 10_000.0]),
+    "ruin": st.sampled_from([0.1, 0.95]),
+    "max_drawdown": st.sampled_from([0.0, 0.0, 0.02]),
+    "action": actions,
+    "reward": st.sampled_from(["log_return", "differential_sharpe"]),
+    "reward_scale": st.sampled_from([1.0, 100.0]),
+    "drawdown_penalty": st.sampled_from([0.0, 0.5]),
+    "episode_bars": st.sampled_from([0, 1, 40]),
+    "decision_every": st.sampled_from([1, 3]),
+    "window": st.sampled_from([1, 5]),
+}
+plain_setting = st.builds(EnvSettings, **costs_and_exits)  # no rule of market.plans
+every_setting = st.one_of(plain_setting, st.builds(coherent, **positions, **costs_and_exits))

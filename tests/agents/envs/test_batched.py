@@ -133,3 +133,15 @@ def test_continuous_actions_that_are_not_numbers_are_an_error(market):
 def test_a_market_without_accounts_is_refused(market):
     with pytest.raises(BadInput, match="at least one"):
         BatchedMarket(market, EnvSettings(), 0)
+
+
+@pytest.mark.parametrize("exits", [{"stop_loss": 0.03}, {"trailing": 0.03}, {"take_profit": 0.03}])
+def test_a_level_set_on_an_earlier_bar_still_acts_in_the_plain_loop(exits):
+    prices = (
+        [100.0, 100.0, 101.0, 100.5, 96.0, 96.0] if "take_profit" not in exits else [100.0] * 4 + [104.0] * 2
+    )
+    market = packed(*fixed_market(prices))
+    batch = BatchedMarket(market, EnvSettings(episode_bars=0, fee_rate=0.0, slippage=0.0, **exits), 1)
+    batch.reset()
+    exposures = [batch.step(np.array([BUY if step == 0 else 0])).observations[0, -5] for step in range(4)]
+    assert exposures == [1, 1, 1, 0]
