@@ -277,6 +277,19 @@ def _key_is_known() -> Conflict:
     return Conflict("an account with this key exists already; use that one", field="key")
 
 
+@transaction.atomic
+def treat_foreign_orders(*, account: Account, foreign_orders: str, by: User | None = None) -> Account:
+    """Say what the account's sessions make of orders placed by hand from now on.
+
+    :raises BadInput: for anything but "adopt" and "ignore".
+    """
+    _check_policy(foreign_orders)
+    account.foreign_orders = foreign_orders
+    account.save(update_fields=["foreign_orders"])
+    _audit(account, "account.foreign_orders", by or account.owner, policy=foreign_orders)
+    return account
+
+
 def _check_policy(foreign_orders: str) -> None:
     if foreign_orders not in ForeignOrders.values:
         raise BadInput(

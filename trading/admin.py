@@ -175,7 +175,7 @@ class AccountAdmin(ServiceAdmin):
     list_filter = ("venue", "is_active")
     search_fields = ("name",)
     exclude = ("api_key", "secret")
-    actions = ("test_connection",)
+    actions = ("test_connection", "adopt_foreign_orders", "ignore_foreign_orders")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return () if obj is None else ("masked", "base_url", "candles_url")
@@ -189,6 +189,19 @@ class AccountAdmin(ServiceAdmin):
         for account in queryset:
             result = accounts.check_account(account=account, by=person(request))
             (messages.success if result.ok else messages.error)(request, f"{account}: {result.sentence}")
+
+    @admin.action(description="Adopt orders placed by hand")
+    def adopt_foreign_orders(self, request: HttpRequest, queryset: Any) -> None:
+        self._treat(request, queryset, ForeignOrders.ADOPT)
+
+    @admin.action(description="Ignore orders placed by hand")
+    def ignore_foreign_orders(self, request: HttpRequest, queryset: Any) -> None:
+        self._treat(request, queryset, ForeignOrders.IGNORE)
+
+    def _treat(self, request: HttpRequest, queryset: Any, policy: str) -> None:
+        for account in queryset:
+            accounts.treat_foreign_orders(account=account, foreign_orders=policy, by=person(request))
+        messages.success(request, f"Orders placed by hand: {policy}.")
 
 
 @admin.register(RiskProfile)

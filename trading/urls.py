@@ -37,6 +37,7 @@ urlpatterns = [
     path("settings/tokens/<str:key>/revoke/", settings.token_revoke, name="token-revoke"),
     path("accounts/<int:pk>/", settings.account, name="account"),
     path("accounts/<int:pk>/check/", settings.account_check, name="account-check"),
+    path("accounts/<int:pk>/foreign/", settings.account_foreign, name="account-foreign"),
     path("accounts/<int:pk>/switch/", settings.account_active, name="account-switch"),
     path("plans/", plans.plans, name="plans"),
     path("plans/<int:pk>/stop/", plans.plan_stop, name="plan-stop"),

@@ -333,3 +333,11 @@ def test_a_session_shows_every_exit_in_force(api, world):
         {"rule": "time stop", "level": "3 bars", "is_acting": False},
     ]
     assert (shown["trades_closed"], shown["open_equity"]) == (4, "0")
+
+
+def test_what_sessions_make_of_orders_by_hand_is_set(api, world):
+    path = f"/api/v1/accounts/{world['accounts'].pk}/foreign-orders/"
+    answer = api.post(path, {"foreign_orders": "ignore"}, format="json")
+    assert (answer.status_code, answer.json()["foreign_orders"]) == (200, "ignore")
+    refused = api.post(path, {"foreign_orders": "steal"}, format="json")
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["foreign_orders"])

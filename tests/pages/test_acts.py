@@ -188,3 +188,15 @@ def test_sizing_and_exits_are_set_on_the_risk_page_and_listed(as_ada, ada):
     refused = as_ada.post(url, form | {"name": "both", "dca_lots": 4, "size_fraction": 0.5})
     assert refused.status_code == 422
     assert "switch size_fraction off" in refused.content.decode()
+
+
+def test_what_sessions_make_of_orders_by_hand_is_changed_on_the_page(as_ada, world):
+    account = world["account"]
+    where = reverse("account-foreign", args=[account.pk])
+    page = as_ada.post(where, {"foreign_orders": "ignore"}, follow=True).content.decode()
+    assert "orders by hand: ignore" in page
+    assert "Adopt orders by hand" in page
+    refused = as_ada.post(where, {"foreign_orders": "steal"}, follow=True).content.decode()
+    assert "choose adopt or ignore" in refused
+    account.refresh_from_db()
+    assert account.foreign_orders == "ignore"

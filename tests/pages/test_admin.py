@@ -5,6 +5,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.urls import reverse
 
+from market.models import AuditEvent
 from market.web.roles import Role
 from tests import factories
 from trading.models import Account, LiveSession
@@ -124,3 +125,12 @@ def test_an_account_added_in_the_admin_never_shows_its_secret(as_boss):
     for text in (page, listing):
         assert "s3cr3t" not in text
         assert "K" * 20 not in text
+
+
+def test_what_sessions_make_of_orders_by_hand_is_an_action(as_boss, world):
+    account = world["account"]
+    given = {"action": "ignore_foreign_orders", "_selected_action": [account.pk]}
+    as_boss.post(reverse("admin:trading_account_changelist"), given)
+    account.refresh_from_db()
+    assert account.foreign_orders == "ignore"
+    assert AuditEvent.objects.filter(action="account.foreign_orders", detail={"policy": "ignore"}).exists()

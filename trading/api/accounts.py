@@ -64,6 +64,10 @@ class CheckSerializer(serializers.Serializer):
     clock_offset_ms = serializers.IntegerField(allow_null=True)
 
 
+class ForeignOrdersRequest(serializers.Serializer):
+    foreign_orders = serializers.ChoiceField(choices=ForeignOrders.choices)
+
+
 class AccountViewSet(ReadOnly):
     role = Role.ADMIN
     roles = {"check": Role.OPERATOR}  # as on the account's page
@@ -103,6 +107,17 @@ class AccountViewSet(ReadOnly):
         """Test the connection."""
         result = accounts.check_account(account=self.get_object(), by=person(request))
         return Response(CheckSerializer(result).data)
+
+    @extend_schema(request=ForeignOrdersRequest, responses={200: AccountSerializer})
+    @action(detail=True, methods=["post"], url_path="foreign-orders")
+    def foreign_orders(self, request: Request, pk: str) -> Response:
+        """Say what sessions make of orders placed by hand."""
+        body = ForeignOrdersRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        account = accounts.treat_foreign_orders(
+            account=self.get_object(), by=person(request), **body.validated_data
+        )
+        return Response(AccountSerializer(account).data)
 
 
 class RiskSerializer(serializers.ModelSerializer):

@@ -133,6 +133,16 @@ def account_active(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("account", pk)
 
 
+@require_POST
+@page(Role.ADMIN)
+def account_foreign(request: HttpRequest, pk: int) -> HttpResponse:
+    """Say what sessions make of orders placed by hand."""
+    found = get_object_or_404(visible(Account, request.user), pk=pk)
+    given = {"account": found, "foreign_orders": request.POST.get("foreign_orders", ""), "by": request.user}
+    do(request, accounts.treat_foreign_orders, "Done.", **given)
+    return redirect("account", pk)
+
+
 def _toggle(*, account: Account, by: Any) -> None:
     """Switch an account on or off; an account that is traded on stays on.
 
