@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 AGAIN_MS = 3_000  # before another driver is sent for
 MOST_WAITING = 3  # drivers already sent for and not yet begun
 STALL_S = 30.0
+LONGEST_STALL_S = 600.0
 
 
 def lost_sessions() -> list[str]:
@@ -45,20 +46,25 @@ def enqueue_lost_sessions() -> int:
 
 
 class Stall:
-    """Notices when work has waited so long that the queue's workers must be dead or stuck."""
+    """Notices when work has waited so long that the queue's workers must be dead or stuck.
+
+    Each time it is twice as patient, until the work is taken: on a machine so busy that a cluster needs
+    longer to start than we wait, it would otherwise be ended before it has begun, for ever.
+    """
 
     def __init__(self, monotonic_s: Callable[[], float], after_s: float = STALL_S) -> None:
         self._monotonic_s, self._after_s = monotonic_s, after_s
         self._since_s: float | None = None
+        self._patience_s = after_s
 
     def see(self, is_waiting: bool) -> bool:
         """Take one look; True once work has been waiting without a break for too long, then start anew."""
         now_s = self._monotonic_s()
         if not is_waiting:
-            self._since_s = None
+            self._since_s, self._patience_s = None, self._after_s
         elif self._since_s is None:
             self._since_s = now_s
-        elif now_s - self._since_s > self._after_s:
-            self._since_s = None
+        elif now_s - self._since_s > self._patience_s:
+            self._since_s, self._patience_s = None, min(2 * self._patience_s, LONGEST_STALL_S)
             return True
         return False

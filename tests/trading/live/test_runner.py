@@ -208,3 +208,18 @@ class Down:
 
     def advance(self, ms):
         pass
+
+
+def test_a_stall_is_given_twice_the_time_until_the_work_is_taken():
+    """Found by chaos seed 2101: a cluster that starts slowly was ended before it had begun, for ever."""
+    now = [0.0]
+    stall = Stall(lambda: now[0], after_s=30)
+
+    def seen_after(seconds):
+        stall.see(True)
+        now[0] += seconds
+        return stall.see(True)
+
+    assert [seen_after(31), seen_after(31), seen_after(31), seen_after(100)] == [True, False, True, False]
+    stall.see(False)
+    assert seen_after(31)
