@@ -1,7 +1,8 @@
 """Our books against the venue's: a pure comparison, then corrections as ledger entries. The venue wins.
 
-The venue shows the quote currency floored to cents, so equality there is to the cent; coins are compared to
-the last unit. Nothing is compared while an order of the account is unsettled: then the difference has a name.
+The venue shows the quote currency floored to cents, what is free and what is locked each by itself, so
+equality there is to a cent, or to two while an order or a short locks some; coins are compared to the last
+unit. Nothing is compared while an order of the account is unsettled: then the difference has a name.
 """
 
 import logging
@@ -55,20 +56,25 @@ class Difference:
         return self.coin not in QUOTES and abs(self.missing) < DUST
 
 
-def compare(ours: Mapping[str, Decimal], theirs: Mapping[str, Decimal]) -> list[Difference]:
-    """Return the coins that differ by more than the venue's display can explain."""
+def compare(
+    ours: Mapping[str, Decimal], theirs: Mapping[str, Decimal], parts: Mapping[str, int] | None = None
+) -> list[Difference]:
+    """Return the coins that differ by more than the venue's display can explain; `parts` as `parts_of`."""
     found = []
     for coin in sorted(set(ours) | set(theirs)):
         one, other = ours.get(coin, Decimal(0)), theirs.get(coin, Decimal(0))
-        if not is_equal(coin, one, other):
+        if not is_equal(coin, one, other, (parts or {}).get(coin, 1)):
             found.append(Difference(coin, one, other))
     return found
 
 
-def is_equal(coin: str, ours: Decimal, theirs: Decimal) -> bool:
-    """Say whether the venue's shown amount can stand for ours: cents are floored, coins are exact."""
+def is_equal(coin: str, ours: Decimal, theirs: Decimal, parts: int = 1) -> bool:
+    """Say whether the venue's shown amount can stand for ours: cents are floored, coins are exact.
+
+    :param parts: how many floored figures `theirs` is the sum of
+    """
     if coin in QUOTES:
-        return -NOISE <= ours - theirs < CENT + NOISE
+        return -NOISE <= ours - theirs < CENT * parts + NOISE
     return abs(ours - theirs) <= COIN_NOISE
 
 
@@ -79,6 +85,11 @@ def holdings(account: Account) -> dict[str, Decimal]:
 
 def totals(balances: Mapping[str, Balance]) -> dict[str, Decimal]:
     return {coin: balance.total for coin, balance in balances.items()}
+
+
+def parts_of(balances: Mapping[str, Balance]) -> dict[str, int]:
+    """Return how many figures of the venue each total is made of: 2 where something is locked, else 1."""
+    return {coin: 2 if balance.locked else 1 for coin, balance in balances.items()}
 
 
 def open_books(account: Account, exchange: Exchange | Leased) -> None:
@@ -107,8 +118,8 @@ def reconcile(account: Account, exchange: Exchange | Leased) -> Reconciliation |
     before = _state(account)
     if before is None:
         return None
-    theirs = totals(exchange.balances())
-    differences = compare(holdings(account), theirs)
+    balances = exchange.balances()
+    differences = compare(holdings(account), totals(balances), parts_of(balances))
     orders = exchange.reports(None) if differences else []
     if differences and not _all_rest(account, orders):
         return None
@@ -116,7 +127,7 @@ def reconcile(account: Account, exchange: Exchange | Leased) -> Reconciliation |
         Account.objects.select_for_update().get(pk=account.pk)
         if _state(account) != before:
             return None
-        return _record(account, differences, theirs, orders)
+        return _record(account, differences, balances, orders)
 
 
 def _state(account: Account) -> int | None:
@@ -139,11 +150,11 @@ def _all_rest(account: Account, reports: list[OrderReport]) -> bool:
 def _record(
     account: Account,
     differences: list[Difference],
-    theirs: Mapping[str, Decimal],
+    balances: Mapping[str, Balance],
     orders: list[OrderReport],
 ) -> Reconciliation:
     done = foreign.take_over(account, orders) if differences else []
-    for left in compare(holdings(account), theirs):
+    for left in compare(holdings(account), totals(balances), parts_of(balances)):
         books.enter(account, left.coin, left.missing, LedgerKind.ADJUSTMENT, note="the venue's figure")
         done.append(f"{left.coin} corrected by {left.missing:f}")
     if not all(one.is_dust for one in differences):
@@ -163,21 +174,24 @@ def _write_down(account: Account, differences: list[Difference], done: list[str]
 
 
 def adopt_if_explained(
-    account: Account, names: tuple[str, ...], theirs: Mapping[str, Decimal], reports: list[OrderReport]
+    account: Account, names: tuple[str, ...], balances: Mapping[str, Balance], reports: list[OrderReport]
 ) -> bool:
     """Adopt foreign orders if they explain the whole difference of the named coins; False changes nothing."""
     effect = foreign.effect_of(foreign.unknown(account, reports))
-    ours = holdings(account)
+    ours, theirs, parts = holdings(account), totals(balances), parts_of(balances)
     found = [Difference(coin, ours.get(coin, ZERO), theirs.get(coin, ZERO)) for coin in names]
     for one in found:
-        if not is_equal(one.coin, one.ours + effect.get(one.coin, ZERO), one.theirs):
+        with_them = one.ours + effect.get(one.coin, ZERO)
+        if not is_equal(one.coin, with_them, one.theirs, parts.get(one.coin, 1)):
             return False
     with transaction.atomic():
         Account.objects.select_for_update().get(pk=account.pk)
         done = foreign.take_over(account, reports)
         if not done:  # equal by now; some coins only were compared, so nothing is proven
             return True
-        differences = [one for one in found if not is_equal(one.coin, one.ours, one.theirs)]
+        differences = [
+            one for one in found if not is_equal(one.coin, one.ours, one.theirs, parts.get(one.coin, 1))
+        ]
         _tell(account, differences, done)
         _write_down(account, differences, done)
     return True

@@ -6,7 +6,6 @@ an order is matched on the venue, or proven absent, or stays uncertain while the
 
 import logging
 from datetime import timedelta
-from decimal import Decimal
 
 from django.conf import settings
 from django.db.models import Q
@@ -157,19 +156,17 @@ def _balances_agree(order: Order, exchange: Leased) -> bool:
     account: Account = order.account
     names = _telling_coins(order)
     before = _newest_entry(account, names)
-    theirs = reconciliation.totals(exchange.balances())
+    balances = exchange.balances()
     if not names or _telling_coins(order) != names or _newest_entry(account, names) != before:
         return False
-    ours = reconciliation.holdings(account)
-    wrong = [
-        name
-        for name in names
-        if not reconciliation.is_equal(name, ours.get(name, Decimal(0)), theirs.get(name, Decimal(0)))
-    ]
+    differing = reconciliation.compare(
+        reconciliation.holdings(account), reconciliation.totals(balances), reconciliation.parts_of(balances)
+    )
+    wrong = [one.coin for one in differing if one.coin in names]
     if wrong:
         logger.warning("order %s: %s differ from our books", order.client_ref, ", ".join(wrong))
         # Of every pair: whoever bought something else by hand paid with the same dollars.
-        return reconciliation.adopt_if_explained(account, names, theirs, exchange.reports(None))
+        return reconciliation.adopt_if_explained(account, names, balances, exchange.reports(None))
     return True
 
 

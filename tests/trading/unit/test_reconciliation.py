@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.exchanges.port import FILLED, OrderReport
+from trading.exchanges.port import FILLED, Balance, OrderReport
 from trading.foreign import effect_of
-from trading.reconciliation import compare, is_equal
+from trading.reconciliation import compare, is_equal, parts_of, totals
 
 amounts = st.integers(0, 10**13).map(lambda n: D(n) / 10**8)
 
@@ -47,3 +47,12 @@ def test_the_effect_of_orders_is_coins_against_money_and_fee():
 
     total = effect_of([report("BUY", 2, 10, "0.5"), report("SELL", 1, 20, "0.25")])
     assert total == {"BTC": D(1), "USD": D("-0.75")}
+
+
+def test_what_is_free_and_what_is_locked_are_floored_each_by_itself():
+    shown = {"USD": Balance(D("99.98"), D("50.01"))}  # of 99.989 and 50.019
+    ours = {"USD": D("150.008")}
+    assert compare(ours, totals(shown)) != []
+    assert compare(ours, totals(shown), parts_of(shown)) == []
+    assert compare({"USD": D("150.0101")}, totals(shown), parts_of(shown)) != []
+    assert parts_of({"USD": Balance(D(1))}) == {"USD": 1}
