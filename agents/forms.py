@@ -44,7 +44,7 @@ class TrainingForm(forms.Form):
         required=False,
         widget=forms.Textarea(attrs={"rows": 4, "placeholder": "ppo.lr=0.0003\nreward.kind=log_return"}),
         label="Other settings",
-        help_text="One key=value per line; the same keys as `manage.py train --set`.",
+        help_text="One key=value per line; the same keys as of manage.py train --set.",
     )
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:

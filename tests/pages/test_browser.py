@@ -2,13 +2,15 @@
 
 import os
 import shutil
+import time
 
 import pytest
 
 from tests.stack import PASSWORD, Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.cluster]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+NONE = "no Chromium on this machine: apt-get install chromium"
+pytestmark = [pytest.mark.browser, pytest.mark.cluster, pytest.mark.skipif(CHROMIUM is None, reason=NONE)]
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -21,9 +23,9 @@ FLAGS = [
 PATIENCE_MS = 60_000
 
 
-@pytest.fixture
-def stack(tmp_path):
-    stack = Stack(tmp_path / "stack")
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    stack = Stack(tmp_path_factory.mktemp("browser") / "stack")
     try:
         stack.prepare()
         stack.start_sandbox()
@@ -37,8 +39,6 @@ def stack(tmp_path):
 
 @pytest.fixture
 def page(tmp_path):
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
@@ -56,17 +56,18 @@ def page(tmp_path):
         browser.close()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
 def test_a_session_started_in_the_admin_trades_and_stops(page, stack):
     log_in(page, stack)
     page.goto(f"{stack.url}/admin/trading/livesession/add/")
     page.fill("#id_name", "from the admin")
     page.fill("#id_pair", "SIM/USD")
+    page.fill("#id_capital", "10000")
     choose(page, "account", "sandbox")
     choose(page, "baseline", "random")
     page.click("[name=_save]")
     page.wait_for_url("**/admin/trading/livesession/")
-    page.goto(f"{stack.url}/sessions/1/")
+    page.click("th >> text=from the admin")
+    page.goto(f"{stack.url}/sessions/{page.url.rstrip('/').split('/')[-2]}/")
     page.wait_for_selector("#orders >> text=filled")
     assert page.locator("canvas").count() >= 2
     page.screenshot(path=os.environ.get("BROWSER_SCREENSHOT", str(stack.var / "session.png")), full_page=True)
@@ -74,6 +75,76 @@ def test_a_session_started_in_the_admin_trades_and_stops(page, stack):
     page.click("text=Stop the session")
     page.wait_for_selector(".badge:has-text('stopped')")
     assert page.complaints == []
+
+
+@pytest.mark.parametrize(("act", "is_sold"), [("flatten", True), ("stop", False)])
+def test_an_admin_action_asks_and_then_acts(page, stack, act, is_sold):
+    session = trading(stack, f"to {act}")
+    log_in(page, stack)
+    page.goto(f"{stack.url}/admin/trading/livesession/")
+    row = page.locator("tr", has_text=f"to {act}")
+    row.locator("input[name=_selected_action]").check()
+    page.select_option("select[name=action]", act)
+    page.click("button[name=index]")
+    page.wait_for_selector(f"li:has-text('to {act}')")  # it names what it is about to do, and to what
+    assert status(stack, session) == "running"
+    page.click("button[name=confirmed]")
+    page.wait_for_url("**/admin/trading/livesession/")
+    page.goto(f"{stack.url}/sessions/{session}/")
+    page.wait_for_selector(".badge:has-text('stopped')")
+    assert (stack.manage("export_session", str(session))["held"] == "0") is is_sold
+    assert page.complaints == []
+
+
+def test_stop_all_on_home_stops_and_sells(page, stack):
+    session = trading(stack, "to stop all")
+    log_in(page, stack)
+    page.click("summary:has-text('Stop all')")
+    page.check("[name=flatten]")
+    page.click("text=Stop all sessions")
+    page.wait_for_selector("text=1 session asked to stop")
+    page.goto(f"{stack.url}/sessions/{session}/")
+    page.wait_for_selector(".badge:has-text('stopped')")
+    assert stack.manage("export_session", str(session))["held"] == "0"
+    assert page.complaints == []
+
+
+def test_a_run_is_cancelled_resumed_from_its_checkpoint_and_its_model_promoted(page, stack):
+    asked = ["train", "--preset", "demo", "--series", str(stack.series_id), "--user", "ada"]
+    run = stack.manage(*asked, "--steps", "3000000", "--name", "long")["id"]
+    log_in(page, stack)
+    page.goto(f"{stack.url}/training/{run}/")
+    page.wait_for_selector("#live .badge:has-text('running'), .badge:has-text('running')")
+    page.wait_for_selector("text=/[1-9][0-9,]* of 3,000,000 steps/")
+    page.click("summary:has-text('Cancel')")
+    page.click("text=Cancel the run")
+    page.wait_for_selector(".badge:has-text('cancelled')")
+    page.reload()
+    page.click("text=Resume from checkpoint")
+    page.wait_for_selector(".badge:has-text('running')")
+    page.click("summary:has-text('Cancel')")
+    page.click("text=Cancel the run")
+    page.wait_for_selector(".badge:has-text('cancelled')")
+    model = stack.manage(*asked, "--steps", "20000", "--name", "short", "--wait")["model"]
+    page.goto(f"{stack.url}/models/{model}/")
+    page.click("summary:has-text('Promote')")
+    page.click("text=Promote for live trading")
+    page.wait_for_selector(".badge:has-text('promoted')")
+    assert page.complaints == []
+
+
+def trading(stack, name):
+    """Start a session that buys and holds, and wait until it has bought; return its id."""
+    given = ["--baseline", "buy_and_hold", "--account", "sandbox", "--pair", "SIM/USD", "--name", name]
+    session = stack.manage("start_session", *given, "--capital", "1000")["id"]
+    until = time.monotonic() + PATIENCE_MS / 1000
+    while not stack.manage("export_session", str(session))["fills"]:
+        assert time.monotonic() < until, "it has bought nothing"
+    return session
+
+
+def status(stack, session):
+    return stack.manage("export_session", str(session))["status"]
 
 
 def log_in(page, stack):
