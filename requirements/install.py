@@ -25,6 +25,8 @@ TYPICAL_S = {
 }  # fmt: skip
 STEP_S = 4.0  # small packages go together up to so many expected seconds: each pip costs time itself
 LAST_S = 5.0
+DOUBT_S = 20.0  # so much must have been seen before the pace seen counts as much as the expected one
+MOST_S = 20.0  # one download, like torch's, says little about the others
 
 
 def pins(files: list[Path]) -> list[str]:
@@ -56,12 +58,13 @@ def steps(found: list[str], expected: Callable[[str], float]) -> Iterator[list[s
 
 
 def left_s(spent_s: float, done: float, left: float, step_s: float, step: float) -> float:
-    """Return how long the rest takes at the pace so far.
+    """Return how long the rest takes: as expected at first, more and more at the pace seen.
 
-    :param done, left: expected seconds of what is done and of what is not, the step at work included.
+    :param spent_s, done: seconds that finished steps took, and their expected ones.
+    :param left: expected seconds of what is not done, the step at work included.
     :param step_s, step: seconds the step at work has taken, and its expected ones.
     """
-    pace = spent_s / done if done else max(1.0, step_s / step)
+    pace = max((spent_s + DOUBT_S) / (done + DOUBT_S), step_s / step)
     return max(0.0, pace * left - min(step_s, pace * step))
 
 
@@ -71,7 +74,7 @@ class Setup:
     def __init__(self, found: list[str], memory: Path, pip: list[str], *, is_live: bool) -> None:
         self.found, self.memory, self.pip, self.is_live = found, memory, pip, is_live
         self.measured = json.loads(memory.read_text()) if memory.exists() else {}
-        self.began, self.count, self.done = time.monotonic(), 0, 0.0
+        self.began, self.count, self.done, self.spent = time.monotonic(), 0, 0.0, 0.0
         self.seconds: dict[str, float] = {}
 
     def expected(self, pin: str) -> float:
@@ -107,7 +110,7 @@ class Setup:
 
         def show(last: bool = False) -> None:
             now = time.monotonic()
-            rest = left_s(began - self.began, self.done, left, now - began, cost)
+            rest = left_s(self.spent, self.done, left, now - began, cost)
             ahead = f"about {rest:.0f} s left" if rest >= 1 else "nearly done"
             self._line(f"[setup] {at} {words} … elapsed {now - self.began:.0f} s, {ahead}", last=last)
 
@@ -115,7 +118,10 @@ class Setup:
         status = self._pip(arguments, show)
         took = time.monotonic() - began
         self.seconds |= {name_of(pin): took * self.expected(pin) / cost for pin in step}
-        self.count, self.done = self.count + len(step), self.done + cost
+        told = min(1.0, MOST_S / cost)
+        self.count, self.done, self.spent = (
+            self.count + len(step), self.done + cost * told, self.spent + took * told,
+        )  # fmt: skip
         return status
 
     def _pip(self, arguments: list[str], tick: Callable[[], None]) -> int:

@@ -40,7 +40,7 @@ def test_steps_keep_order_and_leave_nothing_out(costs):
 @pytest.mark.parametrize(
     ("given", "left"),
     [((0, 0, 100, 0, 75), 100), ((0, 0, 100, 50, 75), 50), ((0, 0, 100, 150, 75), 50),
-     ((150, 75, 25, 0, 5), 50), ((150, 75, 25, 4, 5), 46), ((150, 75, 25, 90, 5), 40)],
+     ((60, 20, 25, 0, 5), 50), ((60, 20, 25, 4, 5), 46), ((0, 20, 24, 0, 5), 12)],
 )  # fmt: skip
 def test_the_time_left_follows_the_pace_so_far(given, left):
     assert installer.left_s(*given) == pytest.approx(left)

@@ -19,13 +19,18 @@ def watch(seat: Seat, at_ms: int) -> None:
     was_slow = seat.long_steps >= TELL_AFTER
     seat.long_steps = seat.long_steps + 1 if step_ms > session.interval_ms else 0
     if seat.long_steps == TELL_AFTER:
-        poll_s = session.account.poll_s
-        better_s = poll_s * session.interval_ms / step_ms / READS_PER_BAR
         text = (
             f"{session}: prices are read {step_ms / 1000:,.0f} s of the venue's time apart, but its bars are "
-            f"{interval_name(session.interval_ms)} long: bars pass without a decision. Set the account's "
-            f"seconds between prices to {better_s:.2g} (now {poll_s:g}), or slow the replay down."
+            f"{interval_name(session.interval_ms)} long: bars pass without a decision. {_advice(seat)}"
         )
         alerts.raise_alert(session.owner, AlertLevel.WARNING, f"pace:{session.pk}", text, session)
     elif was_slow and not seat.long_steps:
         alerts.close_alert(session.owner, f"pace:{session.pk}")
+
+
+def _advice(seat: Seat) -> str:
+    session = seat.session
+    poll_s, bar_s = session.account.poll_s, session.interval_ms / 1000 / seat.clock_rate  # of our own clock
+    if poll_s <= bar_s / 2:
+        return "Reading takes longer than it should: slow the replay down, or let this machine do less."
+    return f"Set the account's seconds between prices to {bar_s / READS_PER_BAR:.2g} (now {poll_s:g})."

@@ -241,15 +241,23 @@ def crash(*args, **kwargs):
     raise Crash
 
 
-def test_polls_longer_than_a_bar_are_told_and_taken_back(live):
+@pytest.mark.parametrize(
+    ("poll_s", "advice"),
+    [
+        (100.0, "Set the account's seconds between prices to 15 (now 100)."),
+        (0.05, "Reading takes longer than"),
+    ],
+)
+def test_polls_longer_than_a_bar_are_told_and_taken_back(live, poll_s, advice):
     live.start("cash")
+    type(live.account).objects.update(poll_s=poll_s)
     live.bar(3)
     for _ in range(3):
         live.venue.advance(5 * MINUTE)
         live.turn()
     alert = Alert.objects.get(key=f"pace:{live.session.pk}")
     assert "prices are read 300 s of the venue's time apart, but its bars are 1m long" in alert.text
-    assert "seconds between prices to 0.0025 (now 0.05)" in alert.text
+    assert advice in alert.text
     live.bar(1)
     alert.refresh_from_db()
     assert alert.closed_at is not None
