@@ -18,7 +18,7 @@ from tests.stack import KEY, PASSWORD, SECRET, Stack
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).resolve().parents[1]
-BARS, LIVE_FROM = 8_000, 6_000
+BARS, LIVE_FROM = 14_000, 12_000
 PATIENCE_S = 240
 
 
