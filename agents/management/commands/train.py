@@ -14,7 +14,7 @@ from market import leases
 from market.commands import ProductCommand
 from market.errors import BadInput
 
-NO_WORKER_S = 15.0
+NO_WORKER_S = 60.0  # workers that were just started import for a while on a busy machine
 POLL_S = 0.25
 
 
