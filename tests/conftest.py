@@ -1,11 +1,17 @@
 """Fixtures every test may use."""
 
+import os
 from pathlib import Path
 
 import pytest
 from django.db import connection
+from hypothesis import settings
 
 from tests import queue
+
+# Machines may be busy: no property test is timed. In CI the same code meets the same examples.
+settings.register_profile("untimed", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("untimed")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
