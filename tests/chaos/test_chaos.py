@@ -48,7 +48,7 @@ def test_every_labelled_point_is_a_function_of_the_product(label):
 
 def test_a_point_acts_on_the_wished_passage_only(tmp_path, monkeypatch):
     struck = []
-    monkeypatch.setattr(chaos_points.os, "kill", lambda pid, number: struck.append(number))
+    monkeypatch.setattr(chaos_points.signal, "pthread_kill", lambda thread, number: struck.append(number))
     (tmp_path / "booked.2").write_text(chaos_points.SUSPEND)
     at_the_point = chaos_points.wrapped(lambda: None, "booked", chaos_points.AFTER)
     monkeypatch.setenv("CHAOS_POINTS", str(tmp_path))

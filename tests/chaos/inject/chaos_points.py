@@ -10,6 +10,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -68,7 +69,8 @@ def passed(label, folder=None):
 def _act(struck):
     wanted = struck.read_text()
     struck.with_suffix(".pid").write_text(str(os.getpid()))
-    os.kill(os.getpid(), signal.SIGKILL if wanted == KILL else signal.SIGSTOP)
+    # To this thread: sent to the process, another thread may take it and this one runs on for a while.
+    signal.pthread_kill(threading.get_ident(), signal.SIGKILL if wanted == KILL else signal.SIGSTOP)
 
 
 def wrapped(function, label, when):
