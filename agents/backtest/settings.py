@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agents.decide import DECISION_KEYS, DecisionSettings
 from agents.envs.settings import EnvSettings
-from agents.spec import Fraction, Part, Trading, first_error
+from agents.spec import Fraction, Part, Trading, first_error, setting_names
 from market.errors import BadInput
 from market.kernel.breakers import Limits as KernelLimits
 from market.kernel.guards import Guards
@@ -85,7 +85,7 @@ class BacktestSettings(BaseModel):
         try:
             settings = cls.model_validate(nested)
         except ValidationError as error:
-            raise first_error(error) from None
+            raise first_error(error, setting_names(cls)) from None
         settings.env_settings()
         return settings.model_copy(update={"decision": settings.decision_settings().to_dict()})
 

@@ -1,0 +1,21 @@
+"""What a training run is asked to do (training), in sections (parts), over a preset (presets, overrides)."""
+
+from agents.spec.errors import first_error
+from agents.spec.overrides import apply_overrides, key_values, over_preset
+from agents.spec.parts import Fraction, Part, Trading
+from agents.spec.presets import PRESETS
+from agents.spec.training import ALGORITHMS, TrainingSpec, setting_names
+
+__all__ = [
+    "ALGORITHMS",
+    "PRESETS",
+    "Fraction",
+    "Part",
+    "Trading",
+    "TrainingSpec",
+    "apply_overrides",
+    "first_error",
+    "key_values",
+    "over_preset",
+    "setting_names",
+]

@@ -1,0 +1,86 @@
+"""Settings laid over a preset: what a person chose, key by key."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from agents.spec.errors import unknown_setting
+from agents.spec.presets import PRESETS
+from agents.spec.training import TrainingSpec, setting_names
+from market.errors import BadInput
+
+
+def over_preset(name: str, chosen: Mapping[str, Any], pairs: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the spec that a preset, what a person chose, and `key=value` settings make, in that order.
+
+    A section keeps what nobody chose: `{"ppo": {"lr": 1e-4}}` changes the preset's learning rate only. A key
+    of `chosen` may be dotted or short, as in `apply_overrides`. A series says its own interval.
+
+    :param name: of the preset; "" starts from the defaults.
+    :raises BadInput: for a preset or key that there is not.
+    """
+    if name and name not in PRESETS:
+        raise BadInput(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}", "preset")
+    spec = dict(PRESETS.get(name, {}))
+    if "series" in chosen:
+        spec.pop("interval", None)
+    return apply_overrides(_laid_over(spec, chosen), pairs)
+
+
+def _laid_over(spec: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    changed: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in spec.items()}
+    sections = {full.partition(".")[0] for full in setting_names(TrainingSpec) if "." in full}
+    for key, value in chosen.items():
+        section, _, leaf = _full_name(key).rpartition(".")
+        if section:
+            _section(changed, section, key)[leaf] = value
+        elif leaf in sections and isinstance(value, Mapping):
+            _section(changed, leaf, key).update(value)
+        else:
+            changed[leaf] = value
+    return changed
+
+
+def _section(spec: dict[str, Any], name: str, key: str) -> dict[str, Any]:
+    inner = spec.setdefault(name, {})
+    if not isinstance(inner, dict):
+        raise BadInput(f"{name} must be an object before {key} can be set", "set")
+    return inner
+
+
+def apply_overrides(values: Mapping[str, Any], pairs: Sequence[str]) -> dict[str, Any]:
+    """Return a spec with `key=value` settings laid over it.
+
+    A key is dotted (`ppo.lr=1e-4`), or its last part where that is unambiguous (`lr=1e-4`). A value is JSON,
+    or else text.
+
+    :raises BadInput: for a pair without `=` or a key that no spec has
+    """
+    return _laid_over(values, key_values(pairs))
+
+
+def key_values(pairs: Sequence[str]) -> dict[str, Any]:
+    """Return `key=value` texts as a dict; a value is JSON, or else text. :raises BadInput: without `=`"""
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise BadInput(f"{pair!r} must have the form key=value", "set")
+        try:
+            found[key.strip()] = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            found[key.strip()] = text
+    return found
+
+
+def _full_name(key: str) -> str:
+    names = setting_names(TrainingSpec)
+    if key in names:
+        return key
+    fitting = [full for full, leaf in names.items() if leaf == key]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise BadInput(f"{key!r} could mean {' or '.join(fitting)}: write it out", "set")
+    raise BadInput(unknown_setting(key, names), "set")

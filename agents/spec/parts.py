@@ -1,0 +1,109 @@
+"""The sections of a training spec: typed, bounded, with their defaults."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+MOST_MONEY = 1e12  # quote currency; beyond it float64 no longer tells cents apart
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false, which pydantic would take for 1 and 0; no setting here is a yes or no."""
+        if isinstance(value, bool):
+            raise ValueError(f"{info.field_name} must not be true or false")
+        return value
+
+
+class Action(Part):
+    kind: Literal["hold_buy_sell", "levels", "continuous"] = "hold_buy_sell"
+    levels: tuple[float, ...] = (0.0, 1.0)
+    band: Fraction = 0.01
+
+
+class Reward(Part):
+    kind: Literal["log_return", "differential_sharpe"] = "log_return"
+    scale: float = Field(default=100.0, gt=0, le=1e6)
+    drawdown_penalty: float = Field(default=0.0, ge=0, le=100)
+
+
+class Trading(Part):
+    """Costs and exits of the training market; the defaults are Roostoo's taker."""
+
+    fee_rate: Fraction = 0.001
+    half_spread: Fraction = 0.0
+    slippage: Fraction = 0.0005
+    tick: float = Field(default=0.0, ge=0, le=MOST_MONEY)
+    step: float = Field(default=0.0, ge=0, le=MOST_MONEY)
+    min_notional: float = Field(default=1.0, ge=0, le=MOST_MONEY)
+    fee_step: float = Field(default=1e-6, ge=0, le=MOST_MONEY)
+    stop_loss: Fraction = 0.0
+    take_profit: float = Field(default=0.0, ge=0, le=1000)
+    trailing: Fraction = 0.0
+    initial_cash: float = Field(default=10_000.0, gt=0, le=MOST_MONEY)
+    max_exposure: float = Field(default=1.0, gt=0, le=1)
+    # Sizing and further exits, see market.plans: it checks their ranges, 0 is off.
+    stop_atr: float = 0.0
+    trailing_atr: float = 0.0
+    trail_step: float = 0.0
+    reward_ratio: float = 0.0
+    break_even: float = 0.0
+    max_bars: int = 0
+    atr_bars: int = 14
+    size_fraction: float = 0.0
+    risk_per_trade: float = 0.0
+    volatility_target: float = 0.0
+    kelly_fraction: float = 0.0
+    kelly_cap: float = 0.5
+    kelly_trades: int = 50
+    kelly_min_trades: int = 20
+    streak_losses: int = 0
+    streak_factor: float = 0.5
+    resize_band: float = 0.1
+    dca_lots: int = 0
+    dca_first: float = 0.05
+    dca_spacing: float = 0.01
+    dca_growth: float = 1.5
+    dca_reluctance: float = 4.0
+    dca_profit: float = 0.01
+    dca_max_loss: float = 0.05
+
+
+class Network(Part):
+    net_arch: tuple[Annotated[int, Field(ge=1, le=2048)], ...] = Field(
+        default=(64, 64), min_length=1, max_length=6
+    )
+    activation: Literal["tanh", "relu"] = "tanh"
+
+
+class Ppo(Part):
+    n_envs: int = Field(default=64, ge=1, le=8192)
+    n_steps: int = Field(default=128, ge=2, le=100_000)
+    batch_size: int = Field(default=1024, ge=2, le=1_000_000)
+    epochs: int = Field(default=10, ge=1, le=100)
+    lr: float = Field(default=3e-4, gt=0, le=1)
+    gamma: float = Field(default=0.99, gt=0, le=1)
+    gae_lambda: float = Field(default=0.95, ge=0, le=1)
+    clip: float = Field(default=0.2, gt=0, le=1)
+    ent_coef: float = Field(default=0.001, ge=0, le=10)
+    vf_coef: float = Field(default=0.5, ge=0, le=10)
+    max_grad_norm: float = Field(default=0.5, gt=0, le=1000)
+    target_kl: float | None = Field(default=None, gt=0)
+
+    @property
+    def rollout(self) -> int:
+        return self.n_envs * self.n_steps
+
+    @model_validator(mode="after")
+    def batches_fit(self) -> "Ppo":
+        if self.batch_size > self.rollout:
+            raise ValueError(
+                f"batch_size must not be above n_envs * n_steps, which is {self.rollout}: "
+                "there would be no full batch to learn from"
+            )
+        return self

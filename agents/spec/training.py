@@ -1,0 +1,144 @@
+"""What a training run is asked to do: typed, checked, complete. Stored with every default written out."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
+
+from agents.envs.settings import EnvSettings
+from agents.spaces import ActionSpec
+from agents.spec.errors import first_error
+from agents.spec.parts import Action, Fraction, Network, Part, Ppo, Reward, Trading
+from agents.times import epoch_ms
+from market.candles import MS
+from market.errors import BadInput
+from market.features import FeatureSet, preset
+
+ALGORITHMS = ("ppo", "fast_ppo")
+MOST_ROLLOUT_BYTES = 8 * 2**30  # of the observations between two updates, float32
+FromTime = Annotated[int | None, BeforeValidator(partial(epoch_ms, field="from"))]
+ToTime = Annotated[int | None, BeforeValidator(partial(epoch_ms, field="to"))]
+
+
+class TrainingSpec(Part):
+    """One training run. `from` and `to` bound the open times of the bars used, `to` excluded."""
+
+    version: Literal[1] = 1
+    algorithm: Literal["ppo", "fast_ppo"] = "ppo"
+    series: int | None = Field(default=None, ge=1)
+    source: str | None = None
+    pair: str | None = None
+    interval: str | None = None
+    from_ms: FromTime = Field(default=None, alias="from")
+    to_ms: ToTime = Field(default=None, alias="to")
+    steps: int = Field(default=1_000_000, ge=1, le=10**11)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    features: str | dict[str, Any] = "core"
+    scaler: Literal["robust", "standard"] = "robust"
+    window: int = Field(default=1, ge=1, le=500)
+    action: Action = Action()
+    reward: Reward = Reward()
+    episode_bars: int = Field(default=1440, ge=0)
+    max_drawdown: Fraction = (
+        0.0  # fall from the peak at which an episode is lost, as a session halts; 0 is off
+    )
+    decision_every: int = Field(default=1, ge=1, le=1440)
+    bars_scale: float = Field(default=1440.0, gt=0, le=1e9)
+    trading: Trading = Trading()
+    validation_share: float = Field(default=0.15, ge=0.01, le=0.5)
+    embargo_bars: int | None = Field(default=None, ge=0)
+    network: Network = Network()
+    ppo: Ppo = Ppo()
+    checkpoint_every: int | None = Field(default=None, ge=1)
+    validate_every: int | None = Field(default=None, ge=1)
+    averaging: Fraction = 0.0  # decay per update of the mean of weights that is judged and kept; 0: no mean
+    keep: Literal["best", "last"] = "best"  # which judged weights become the model
+
+    @field_validator("interval")
+    @classmethod
+    def interval_is_known(cls, value: str | None) -> str | None:
+        if value is not None and value not in MS:
+            raise ValueError(f"interval must be one of {', '.join(MS)}, not {value!r}")
+        return value
+
+    @model_validator(mode="after")
+    def parts_fit(self) -> "TrainingSpec":
+        if self.from_ms is not None and self.to_ms is not None and self.from_ms >= self.to_ms:
+            raise ValueError("from must be earlier than to")
+        if self.episode_bars and self.episode_bars < self.decision_every:
+            raise ValueError("episode_bars must be at least decision_every, or 0 for the whole range")
+        return self
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> "TrainingSpec":
+        """Return the checked spec.
+
+        :raises BadInput: naming the first field that cannot be used, in one sentence
+        """
+        try:
+            spec = cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise first_error(error, setting_names(cls)) from None
+        spec.env_settings()
+        spec._check_memory()
+        return spec
+
+    def _check_memory(self) -> None:
+        needed = 4 * self.ppo.rollout * self.window * len(self.feature_set())
+        if needed > MOST_ROLLOUT_BYTES:
+            raise BadInput(
+                f"n_envs * n_steps * window * features would need {needed / 2**30:,.0f} GiB of memory for "
+                f"one update; {MOST_ROLLOUT_BYTES // 2**30} are allowed",
+                "ppo.n_steps",
+            )
+
+    def feature_set(self) -> FeatureSet:
+        """Return the features asked for by preset name or written out. :raises BadInput: when unusable"""
+        return (
+            preset(self.features) if isinstance(self.features, str) else FeatureSet.from_json(self.features)
+        )
+
+    def env_settings(self) -> EnvSettings:
+        """Return the rules of the training market. :raises BadInput: when they contradict each other"""
+        return EnvSettings(
+            **self.trading.model_dump(),
+            action=ActionSpec(self.action.kind, self.action.levels, self.action.band),
+            reward=self.reward.kind,
+            reward_scale=self.reward.scale,
+            drawdown_penalty=self.reward.drawdown_penalty,
+            episode_bars=self.episode_bars,
+            max_drawdown=self.max_drawdown,
+            decision_every=self.decision_every,
+            window=self.window,
+            bars_scale=self.bars_scale,
+        )
+
+    def completed(self, **found: Any) -> "TrainingSpec":
+        """Return the spec with what was left open decided: schedule, features written out, and `found`."""
+        rollout = self.ppo.rollout
+        every = max(rollout, self.steps // 10)
+        decided = {
+            "features": self.feature_set().to_json(),
+            "embargo_bars": self.embargo_bars
+            if self.embargo_bars is not None
+            else self.feature_set().warmup + self.window,
+            "checkpoint_every": self.checkpoint_every or max(rollout, self.steps // 20),
+            "validate_every": self.validate_every or every,
+        }
+        return self.model_copy(update={**decided, **found})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the spec as JSON values, with the names it is written with."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def setting_names(spec: type[BaseModel]) -> dict[str, str]:
+    """Return full dotted name -> last part, of every setting."""
+    found = {}
+    for name, info in spec.model_fields.items():
+        written = info.alias or name
+        found[written] = written
+        if isinstance(info.annotation, type) and issubclass(info.annotation, Part):
+            found |= {f"{written}.{leaf}": leaf for leaf in info.annotation.model_fields}
+    return found
