@@ -11,7 +11,7 @@ from market.candles import Candles
 from market.errors import BadInput
 from market.kernel import batch
 from market.kernel.plan import Track
-from market.kernel.reward import DIFFERENTIAL_SHARPE, KINDS
+from market.kernel.reward import Terms
 
 GOES_ON, TERMINATED, TRUNCATED = 0, 1, 2
 
@@ -59,14 +59,15 @@ class BatchedMarket:
         self.market, self.settings, self.size = market, settings, accounts
         self.action = settings.allowed_action
         self.observation_size = observation_size(settings.window, market.features)
-        is_differential = KINDS[settings.reward] == DIFFERENTIAL_SHARPE
+        is_full = settings.has_plan or settings.reward._replace(log_return=0.0, decay=0.0) != Terms(decay=0.0)
         self._books = np.zeros((accounts, 6))  # cash, held, entry, peak, water, stop
         self._counts = np.zeros((accounts, 3), np.int32)  # row, closes in position, last row of the episode
-        self._moments = np.zeros((accounts if is_differential else 1, 2))  # for the differential Sharpe ratio
+        self._moments = np.zeros((accounts if is_full else 1, 3))  # `market.kernel.reward.Moments`
         self._rules, self._task, self.seed = np.array(settings.rules()), _task(market, settings), seed
         self._plan, self._ranges = np.array(settings.plan()), average_ranges(market.candles, settings)
-        self._advance = batch.advance_planned if settings.has_plan else batch.advance
-        self._tracks = np.zeros((accounts if settings.has_plan else 1, len(Track._fields)))
+        self._terms = np.array(settings.reward, dtype=np.float64)
+        self._advance = batch.advance_full if is_full else batch.advance
+        self._tracks = np.zeros((accounts if is_full else 1, len(Track._fields)))
         self._table = self.action.table()
         self._each = np.arange(accounts)
         self.turn = -1  # steps and resets since seeding
@@ -102,8 +103,8 @@ class BatchedMarket:
         rewards, ends = np.empty(self.size, np.float32), np.empty(self.size, np.uint8)
         ended = self._advance(
             places, table, *self.market[:2], self._ranges, self._books, self._counts, self._tracks,
-            self._moments, self._rules, self._plan, self._task, self._draw(self.turn + 1), observations,
-            rewards, ends, self.last_observations,
+            self._moments, self._rules, self._plan, self._terms, self._task, self._draw(self.turn + 1),
+            observations, rewards, ends, self.last_observations,
         )  # fmt: skip
         if ended < 0:
             raise ValueError(f"actions must lie in 0..{len(table) - 1}")
@@ -174,10 +175,8 @@ def _task(market: PackedMarket, settings: EnvSettings) -> np.ndarray:
         ruin=settings.ruin * settings.initial_cash,
         band=settings.action.band,
         bars_scale=settings.bars_scale,
-        reward_kind=KINDS[settings.reward],
         reward_scale=settings.reward_scale,
-        drawdown_penalty=settings.drawdown_penalty,
-        sharpe_decay=settings.sharpe_decay,
+        log_weight=settings.reward.log_return,
         decision_every=settings.decision_every,
         window=settings.window,
         features=market.features,

@@ -9,10 +9,11 @@ from agents.spaces import ActionSpec
 from market.errors import BadInput
 from market.kernel.instrument import Instrument
 from market.kernel.plan import Plan
-from market.kernel.reward import KINDS
+from market.kernel.reward import Terms
 from market.kernel.step import Rules
 from market.plans import RANGES, PositionRules, contradiction, is_allowed, is_on, needs_atr, plan_of
 
+TERMS = Terms._fields[:-1]
 FLOAT_GUARD = 1e-9  # see market.kernel.instrument.floor_to_step
 FRACTIONS = (
     "fee_rate",
@@ -22,9 +23,8 @@ FRACTIONS = (
     "trailing",
     "ruin",
     "max_drawdown",
-    "sharpe_decay",
 )
-AMOUNTS = ("tick", "step", "min_notional", "fee_step", "take_profit", "drawdown_penalty")
+AMOUNTS = ("tick", "step", "min_notional", "fee_step", "take_profit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,8 @@ class EnvSettings(PositionRules):
     max_drawdown: float = 0.0  # fall from the peak of equity at which the episode is lost, as live it halts
     ruin: float = 0.1  # share of the initial cash below which the episode is lost
     action: ActionSpec = field(default_factory=ActionSpec)
-    reward: str = "log_return"  # or differential_sharpe
+    reward: Terms = field(default=Terms(log_return=1.0))
     reward_scale: float = 1.0
-    drawdown_penalty: float = 0.0  # per unit by which the drawdown deepens, before scaling
-    sharpe_decay: float = 0.01  # weight of the newest return in the differential Sharpe's moments
     episode_bars: int = (
         1440  # bars of an episode that starts anywhere; 0 = the whole range from its beginning
     )
@@ -70,11 +68,11 @@ class EnvSettings(PositionRules):
             _require(getattr(self, name) >= 0, name, "must not be negative")
         for name in FRACTIONS:
             _require(getattr(self, name) < 1, name, "is a fraction and must be below 1 (0.001 is 0.1 %)")
-        for name in ("initial_cash", "max_exposure", "reward_scale", "bars_scale", "sharpe_decay"):
+        for name in ("initial_cash", "max_exposure", "reward_scale", "bars_scale"):
             _require(getattr(self, name) > 0, name, "must be above 0")
         _require(self.max_exposure <= 1, "max_exposure", "must be at most 1: there is no leverage")
         _require(self.half_spread + self.slippage < 1, "slippage", "and half_spread together must be below 1")
-        _require(self.reward in KINDS, "reward", f"must be one of {', '.join(KINDS)}")
+        _require_terms(self.reward)
         for name, least in (("episode_bars", 0), ("decision_every", 1), ("window", 1)):
             value = getattr(self, name)
             whole = isinstance(value, int) and not isinstance(value, bool)
@@ -124,7 +122,7 @@ class EnvSettings(PositionRules):
         return EnvSettings.from_dict({**self.to_dict(), **found})
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "action": self.action.to_dict()}
+        return {**asdict(self), "action": self.action.to_dict(), "reward": self.reward._asdict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "EnvSettings":
@@ -135,7 +133,29 @@ class EnvSettings(PositionRules):
         known = dict(values)
         if isinstance(known.get("action"), Mapping):
             known["action"] = ActionSpec.from_dict(known["action"])
+        if isinstance(known.get("reward"), Mapping):
+            known["reward"] = terms_of(known["reward"])
         return cls(**known)
+
+
+def terms_of(weights: Mapping[str, float]) -> Terms:
+    """Return reward terms from their weights by name. :raises BadInput: for a term that there is not"""
+    unknown = sorted(set(weights) - set(Terms._fields))
+    if unknown:
+        raise BadInput(
+            f"there is no reward term {unknown[0]!r}; choose from {', '.join(TERMS)}, and decay", "reward"
+        )
+    return Terms(**{name: float(weight) for name, weight in weights.items()})
+
+
+def _require_terms(terms: object) -> None:
+    if not isinstance(terms, Terms):
+        raise BadInput("reward must hold weights of reward terms", "reward")
+    for name in TERMS:
+        weight = getattr(terms, name)
+        _require(_is_number(weight) and weight >= 0, "reward", f"term {name} needs a weight of at least 0")
+    _require(any(getattr(terms, name) for name in TERMS), "reward", "needs a term with a weight above 0")
+    _require(_is_number(terms.decay) and 0 < terms.decay < 1, "reward", "decay must lie between 0 and 1")
 
 
 def _is_number(value: object) -> bool:

@@ -12,10 +12,10 @@ from agents.observation import observation_size, observe
 from market.candles import Candles
 from market.kernel.plan import Track, open_track
 from market.kernel.portfolio import equity, exposure_of, portfolio_row
-from market.kernel.reward import DIFFERENTIAL_SHARPE, KINDS, deepening, differential_sharpe, log_return
+from market.kernel.reward import Moments, bar_reward
 from market.kernel.risk import is_over
 from market.kernel.sizing import sized_order
-from market.kernel.step import Book, Fill, open_book, step_bar
+from market.kernel.step import Book, Fill, notional, open_book, step_bar
 
 
 class TradingEnv(gym.Env[np.ndarray, Any]):
@@ -28,8 +28,7 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
     Action: see `agents.spaces.ActionSpec`. It asks for a share of equity; the order fills at the next open at
     the taker price, with floored fee, rounding and minimum notional; stops act inside every bar.
 
-    Reward, summed over the bars of one decision: log return of equity at the close, or the differential
-    Sharpe ratio of simple returns; less `drawdown_penalty` times the deepening of the drawdown; times
+    Reward, summed over the bars of one decision: the weighted terms of `market.kernel.reward.Terms`, times
     `reward_scale`.
 
     Ends: `terminated` when equity falls to `ruin` times the initial cash, or by `max_drawdown` from its peak;
@@ -99,11 +98,12 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
         self.row = start
         bars = self.settings.episode_bars
         self._end = start + bars if bars else len(self._prices) - 1
-        self._mean = self._square = self._fees = 0.0
+        self._moments, self._fees = Moments(0.0, 0.0, 0.0), 0.0
 
     def _bar(self, target: float | None) -> tuple[float, list[Fill]]:
         """Move one bar on; return its reward and fills."""
-        before, peak_before = equity(self.book.cash, self.book.held, self._close()), self.book.peak
+        past, peak_before = self._close(), self.book.peak
+        before = equity(self.book.cash, self.book.held, past)
         atr = float(self._ranges[self.row])
         self.row += 1
         open_, high, low, close = self._prices[self.row].tolist()
@@ -114,17 +114,12 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
         )  # fmt: skip
         after = equity(self.book.cash, self.book.held, self._close())
         self._fees += sum(fill.fee for fill in fills)
-        reward = self._worth(before, after)
-        reward -= self.settings.drawdown_penalty * deepening(before, after, peak_before, self.book.peak)
+        traded = notional(fills[0]) + notional(fills[1])
+        reward, self._moments = bar_reward(
+            before, after, peak_before, self.book.peak, past, close, traded, self._moments,
+            self.settings.reward,
+        )  # fmt: skip
         return reward * self.settings.reward_scale, [fill for fill in fills if fill.quantity]
-
-    def _worth(self, before: float, after: float) -> float:
-        if KINDS[self.settings.reward] != DIFFERENTIAL_SHARPE:
-            return log_return(before, after)
-        reward, self._mean, self._square = differential_sharpe(
-            after / before - 1, self._mean, self._square, self.settings.sharpe_decay
-        )
-        return reward
 
     def _close(self) -> float:
         return float(self._prices[self.row, 3])

@@ -139,6 +139,7 @@ def _keep(run: TrainingRun, spec: TrainingSpec, prepared: Prepared, outcome: Out
         "steps": outcome.steps,
         "series": run.series.as_dict(),
         "weights_hash": outcome.network.hash,
+        "reward_normaliser": outcome.normaliser,
     }
     path = f"models/{run.pk}"
     file_hash = artefacts.write(path, card=card, network=outcome.network, policy_zip=outcome.policy_zip)

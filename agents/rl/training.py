@@ -22,6 +22,7 @@ from agents.rl import checkpoints
 from agents.rl.algorithms import BUILDERS
 from agents.rl.averaging import RunningMean
 from agents.rl.networks import network_of, require_equal
+from agents.rl.normalising import ReturnNormaliser
 from agents.rl.vec_env import TradingVecEnv
 from agents.spec import TrainingSpec
 from market.errors import BadInput
@@ -63,6 +64,7 @@ class Outcome:
     metrics: dict[str, Any]  # validation figures of the kept checkpoint
     validations: int  # how many checkpoints were compared
     last_score: float
+    normaliser: dict[str, float] | None = None  # statistics of the returns that rewards were divided by
 
 
 @dataclass(slots=True)
@@ -99,6 +101,8 @@ def learn(spec: TrainingSpec, prepared: Prepared, folder: Path, listener: Listen
     """
     torch.set_num_threads(1)  # more threads gain nothing on small networks and lose under contention
     env = TradingVecEnv(packed(*prepared.train), spec.env_settings(), spec.ppo.n_envs, spec.seed)
+    if spec.reward.normalise == "returns":
+        env.normaliser = ReturnNormaliser(env.num_envs, spec.ppo.gamma)
     model = BUILDERS[spec.algorithm](spec, env)
     model.set_logger(configure(str(folder / "tb"), ["tensorboard"]))
     run = _Run(spec, prepared, folder, listener, model, env)
@@ -187,8 +191,11 @@ class _Run:
 
     def after_rollout(self) -> None:
         """Note what the rollout was worth; the update follows."""
-        rewards = self.model.rollout_buffer.rewards
-        self.latest["reward"] = float(rewards.mean()) / self.spec.reward.scale
+        raw = self.env.mean_reward()
+        mean = float(self.model.rollout_buffer.rewards.mean()) if raw is None else raw
+        self.latest["reward"] = mean / self.spec.reward.scale
+        if self.env.normaliser is not None:
+            self.latest["return_deviation"] = self.env.normaliser.deviation
         episodes = self.model.ep_info_buffer
         if episodes:
             returns = [episode["r"] for episode in episodes]
@@ -219,6 +226,7 @@ class _Run:
             self.judged.best,
             self.judged.count,
             last_score,
+            None if self.env.normaliser is None else self.env.normaliser.facts(),
         )
 
     def _average(self, step: int) -> None:

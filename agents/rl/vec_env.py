@@ -10,6 +10,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvO
 
 from agents.envs.batched import TRUNCATED, BatchedMarket, PackedMarket
 from agents.envs.settings import EnvSettings
+from agents.rl.normalising import ReturnNormaliser
 
 
 class TradingVecEnv(VecEnv):
@@ -17,19 +18,32 @@ class TradingVecEnv(VecEnv):
 
     `infos` of an account whose episode ended hold `terminal_observation`, `TimeLimit.truncated` and `episode`
     (r: sum of rewards, l: decisions); all other infos are one shared empty dict.
+
+    With `normaliser` the learner is given normalised rewards; episode figures and `mean_reward` stay raw.
     """
 
-    def __init__(self, market: PackedMarket, settings: EnvSettings, n_envs: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        market: PackedMarket,
+        settings: EnvSettings,
+        n_envs: int,
+        seed: int = 0,
+        normaliser: ReturnNormaliser | None = None,
+    ) -> None:
         self.batch = BatchedMarket(market, settings, n_envs, seed)
         space = gym.spaces.Box(-np.inf, np.inf, (self.batch.observation_size,), np.float32)
         self._nothing: list[dict[str, Any]] = [{}] * n_envs
         self._returns, self._lengths = np.zeros(n_envs), np.zeros(n_envs, np.int64)
         self._actions = np.zeros(n_envs, np.int64)
+        self.normaliser = normaliser
+        self._sum, self._steps = 0.0, 0  # of raw rewards, since `mean_reward` was last asked for
         super().__init__(n_envs, space, self.batch.action.space())
 
     def reset(self) -> VecEnvObs:
         """Begin anew; after `seed(s)` with the first starts drawn from s, else with the next ones."""
         self._returns[:], self._lengths[:] = 0.0, 0
+        if self.normaliser is not None:
+            self.normaliser.restart()
         observations = self.batch.reset(self._seeds[0])
         self._reset_seeds()
         return observations
@@ -41,10 +55,20 @@ class TradingVecEnv(VecEnv):
         stepped = self.batch.step(self._actions)
         self._returns += stepped.rewards
         self._lengths += 1
+        rewards = stepped.rewards
+        if self.normaliser is not None:
+            self._sum, self._steps = self._sum + float(rewards.mean()), self._steps + 1
+            rewards = self.normaliser(rewards, stepped.ends)
         infos = self._nothing.copy()
         for i in np.flatnonzero(stepped.ends) if stepped.ended else ():
             infos[i] = self._ended(int(i), bool(stepped.ends[i] == TRUNCATED))
-        return stepped.observations, stepped.rewards, stepped.ends > 0, infos
+        return stepped.observations, rewards, stepped.ends > 0, infos
+
+    def mean_reward(self) -> float | None:
+        """Return the mean raw reward since this was last asked; None where the learner is given raw ones."""
+        mean = self._sum / self._steps if self._steps else None
+        self._sum, self._steps = 0.0, 0
+        return mean
 
     def _ended(self, i: int, is_truncated: bool) -> dict[str, Any]:
         episode = {"r": float(self._returns[i]), "l": int(self._lengths[i]), "t": 0.0}
@@ -62,12 +86,16 @@ class TradingVecEnv(VecEnv):
             "returns": self._returns.copy(),
             "lengths": self._lengths.copy(),
             "observations": self.batch.observations(),
+            "normaliser": None if self.normaliser is None else self.normaliser.state(),
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned. :raises BadInput: if the number of accounts differs"""
         self.batch.set_state(state["batch"])
         self._returns[:], self._lengths[:] = state["returns"], state["lengths"]
+        self._sum, self._steps = 0.0, 0
+        if self.normaliser is not None:
+            self.normaliser.set_state(state["normaliser"])
 
     def close(self) -> None:
         """Nothing to release: the market is plain memory."""

@@ -4,6 +4,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from agents.envs.settings import terms_of
+from market.kernel.reward import Terms
+
+KIND_TERMS = {
+    "log_return": "log_return",
+    "differential_sharpe": "sharpe",
+    "differential_sortino": "sortino",
+    "benchmark_relative": "benchmark",
+}
 MOST_MONEY = 1e12  # quote currency; beyond it float64 no longer tells cents apart
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -27,9 +36,33 @@ class Action(Part):
 
 
 class Reward(Part):
-    kind: Literal["log_return", "differential_sharpe"] = "log_return"
+    """What a bar is worth to the learner: weighted terms, of `kind` or written out, times `scale`."""
+
+    kind: Literal["log_return", "differential_sharpe", "differential_sortino", "benchmark_relative"] = (
+        "log_return"
+    )
+    terms: dict[str, Annotated[float, Field(ge=0, le=1e6)]] = {}  # weights; replaces kind and penalty
     scale: float = Field(default=100.0, gt=0, le=1e6)
     drawdown_penalty: float = Field(default=0.0, ge=0, le=100)
+    decay: float = Field(default=0.01, gt=0, lt=1)  # of the ratios' moments
+    normalise: Literal["none", "returns"] = "none"  # divide by the running deviation of discounted returns
+
+    @model_validator(mode="after")
+    def terms_stand_alone(self) -> "Reward":
+        if self.terms and (self.kind != "log_return" or self.drawdown_penalty):
+            raise ValueError(
+                "reward.terms says all there is: leave reward.kind and reward.drawdown_penalty out and write "
+                "them as terms"
+            )
+        if self.terms and not any(self.terms.values()):
+            raise ValueError("reward.terms needs a term with a weight above 0")
+        return self
+
+    def weights(self) -> Terms:
+        """Return the kernel's terms. :raises BadInput: for a term that there is not"""
+        if self.terms:
+            return terms_of({**self.terms, "decay": self.decay})
+        return terms_of({KIND_TERMS[self.kind]: 1.0, "drawdown": self.drawdown_penalty, "decay": self.decay})
 
 
 class Trading(Part):

@@ -25,6 +25,19 @@ PRESETS: dict[str, dict[str, Any]] = {
         "averaging": 0.98,
         "ppo": {"n_envs": 64, "n_steps": 256, "batch_size": 1024, "epochs": 10, "gamma": 0.995},
     },
+    # Eight steps of exposure over 38 numbers: the agent chooses how much, not only whether.
+    "levels8-1m": {
+        "interval": "1m",
+        "steps": 3_000_000,
+        "features": "wide",
+        "scaler": "standard",
+        "action": {"kind": "levels", "levels": [0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0], "band": 0.05},
+        "episode_bars": 4320,
+        "decision_every": 15,
+        "reward": {"scale": 1000.0},
+        "averaging": 0.98,
+        "ppo": {"n_envs": 64, "n_steps": 256, "batch_size": 1024, "epochs": 10, "gamma": 0.995},
+    },
     "default-1h": {
         "interval": "1h",
         "steps": 1_000_000,

@@ -104,9 +104,8 @@ class TrainingSpec(Part):
         return EnvSettings(
             **self.trading.model_dump(),
             action=ActionSpec(self.action.kind, self.action.levels, self.action.band),
-            reward=self.reward.kind,
+            reward=self.reward.weights(),
             reward_scale=self.reward.scale,
-            drawdown_penalty=self.reward.drawdown_penalty,
             episode_bars=self.episode_bars,
             max_drawdown=self.max_drawdown,
             decision_every=self.decision_every,

@@ -58,7 +58,22 @@ SWING = _set(
     day_cos=("day_cos", {}),
 )
 
-PRESETS: dict[str, FeatureSet] = {"price": PRICE, "core": CORE, "swing": SWING, "full": FULL}
+# Core and twelve more: with the portfolio's five values an observation of 38 numbers (docs/environments.md).
+WIDE = FeatureSet(
+    CORE.specs
+    + _set(
+        **_columns("log_return", 2, 10, 30, 120),
+        **_columns("sma", 20, 60),
+        **_columns("rsi", 7),
+        **_columns("aroonosc", 25),
+        **_columns("bbands_width", 20),
+        **_columns("parkinson", 30),
+        week_sin=("week_sin", {}),
+        week_cos=("week_cos", {}),
+    ).specs
+)
+
+PRESETS: dict[str, FeatureSet] = {"price": PRICE, "core": CORE, "swing": SWING, "wide": WIDE, "full": FULL}
 
 
 def preset(name: str) -> FeatureSet:

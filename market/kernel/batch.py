@@ -30,10 +30,18 @@ from market.kernel import (
 from market.kernel.plan import Plan, Track
 from market.kernel.portfolio import equity, exposure_of, portfolio_row
 from market.kernel.rebalance import is_kept
-from market.kernel.reward import DIFFERENTIAL_SHARPE, deepening, differential_sharpe, log_return
+from market.kernel.reward import (
+    Moments,
+    Terms,
+    bar_reward,
+    deepening,
+    differential_sharpe,
+    differential_sortino,
+    log_return,
+)
 from market.kernel.risk import is_over
 from market.kernel.sizing import sized_order
-from market.kernel.step import Book, Rules, open_book, step_bar
+from market.kernel.step import Book, Rules, notional, open_book, step_bar
 
 COMPILED: tuple[Callable[..., Any], ...] = (
     instrument.step_count, instrument.floor_to_step, instrument.round_price, instrument.is_tradable,
@@ -49,9 +57,9 @@ COMPILED: tuple[Callable[..., Any], ...] = (
     triggers.nearer, triggers.stepped_best, triggers.break_even_stop, triggers._planned,
     triggers.levels, triggers.bar_leave,
     risk.drawdown_breach, is_over,
-    log_return, deepening, differential_sharpe,
-    open_book, step.with_stop, step.with_levels, step.fill_price, step._ordered, step._exited, step.filled,
-    step._marked, step_bar,
+    log_return, deepening, differential_sharpe, differential_sortino, bar_reward,
+    open_book, notional, step.with_stop, step.with_levels, step.fill_price, step._ordered, step._exited,
+    step.filled, step._marked, step_bar,
 )  # fmt: skip
 compiled = register_jitable(forceinline=True)  # calls within the loop would cost as much as the arithmetic
 for function in COMPILED:
@@ -70,10 +78,8 @@ class Task(NamedTuple):
     ruin: float  # quote currency
     band: float
     bars_scale: float
-    reward_kind: int
     reward_scale: float
-    drawdown_penalty: float
-    sharpe_decay: float
+    log_weight: float  # of the log return, where it is the only term
     decision_every: int
     window: int
     features: int
@@ -209,11 +215,22 @@ def _keep_track(i, t, track):
 
 @compiled
 def _task(v):
-    """Redraw the task from a vector: unpacking one array costs a call less than fourteen attributes do."""
+    """Redraw the task from a vector: unpacking one array costs a call less than as many attributes do."""
     return Task(
-        v[0], v[1], v[2], v[3], np.int64(v[4]), v[5], v[6], v[7], np.int64(v[8]), np.int64(v[9]),
-        np.int64(v[10]), np.int64(v[11]), np.int64(v[12]), np.int64(v[13]), v[14],
+        v[0], v[1], v[2], v[3], v[4], v[5], np.int64(v[6]), np.int64(v[7]), np.int64(v[8]), np.int64(v[9]),
+        np.int64(v[10]), np.int64(v[11]), v[12],
     )  # fmt: skip
+
+
+@compiled
+def _terms(v):
+    return Terms(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7])
+
+
+@compiled
+def _only_return(weight):
+    """Redraw a reward of one term: constants, with which the compiler drops the others."""
+    return Terms(weight, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @compiled
@@ -256,8 +273,8 @@ def _begin(i, draw, rows, prices, books, counts, moments, task, out):
     row = task.first_start + np.int64(_mixed(draw, i) % choices)
     book = open_book(task.initial_cash)
     counts[i, 2] = row + task.episode_bars if task.episode_bars else len(rows) - 1
-    if task.reward_kind == DIFFERENTIAL_SHARPE:
-        moments[i, 0] = moments[i, 1] = 0.0
+    if i < len(moments):  # a market whose reward has no moments holds one row of them
+        moments[i, 0] = moments[i, 1] = moments[i, 2] = 0.0
     _store(i, row, book, books, counts)
     _observe(i, out, rows, row, book, prices[row, 3], task)
 
@@ -285,17 +302,17 @@ def _compile_beginnings(digest: int) -> tuple[Callable[..., Any], ...]:
     return start, observe
 
 
-def _compile_advance(digest: int, with_plan: bool) -> Callable[..., Any]:  # noqa: C901 - see `advance`
+def _compile_advance(digest: int, is_full: bool) -> Callable[..., Any]:  # noqa: C901 - see `advance`
     """Compile `advance`, with `digest` in its cache key, as one flat loop over scalar helpers.
 
-    :param with_plan: False compiles the loop for accounts without rules on sizing and exits: `ranges`,
-        `tracks` and `plan` are not read then, and rules that are off cost nothing
+    :param is_full: False compiles the loop for accounts without rules on sizing and exits, rewarded by log
+        returns alone: `ranges`, `tracks`, `moments`, `plan` and `terms` are not read then and cost nothing
     """
 
     @njit(nogil=True, cache=True, error_model="numpy")
     def advance(  # noqa: C901 - helpers that take arrays count references
-        actions, table, rows, prices, ranges, books, counts, tracks, moments, rules, plan, task, draw, out,
-        rewards, ends, last_out,
+        actions, table, rows, prices, ranges, books, counts, tracks, moments, rules, plan, terms, task, draw,
+        out, rewards, ends, last_out,
     ):  # fmt: skip
         """Take one decision in every account: trade, reward, observe, begin anew where an episode ended.
 
@@ -309,18 +326,19 @@ def _compile_advance(digest: int, with_plan: bool) -> Callable[..., Any]:  # noq
             if action < 0 or action >= len(table) or digest < 0:
                 return -1
         rules_, task_ = _rules(rules), _task(task)
-        plan_ = _plan(plan) if with_plan else _no_plan()
+        plan_ = _plan(plan) if is_full else _no_plan()
+        terms_ = _terms(terms) if is_full else _only_return(task_.log_weight)
         for i in range(len(counts)):
             row, last = np.int64(counts[i, 0]), np.int64(counts[i, 2])
             book, target, close, earned = _loaded(i, books, counts), table[actions[i]], prices[row, 3], 0.0
-            track, atr = _no_track(), 0.0
+            track, atr, noted = _no_track(), 0.0, Moments(0.0, 0.0, 0.0)
             after = equity(book.cash, book.held, close)
             exposure = exposure_of(book.cash, book.held, close)
             is_order = (target == target) & (not is_kept(target, exposure, task_.band))
             is_order &= (target != 0) | (book.held != 0)  # flat accounts need no order to be flat
-            if with_plan:
-                track = _track(i, tracks)
-                if is_order:
+            if is_full:
+                track, noted = _track(i, tracks), Moments(moments[i, 0], moments[i, 1], moments[i, 2])
+                if is_order and plan_.is_on > 0:
                     conviction = 1.0 if target > 0 else 0.0
                     is_order, target, _code = sized_order(
                         target, exposure, task_.band, book, track, close, ranges[row], conviction, rules_,
@@ -329,30 +347,27 @@ def _compile_advance(digest: int, with_plan: bool) -> Callable[..., Any]:  # noq
             for _ in range(task_.decision_every):
                 if row == last or is_over(after, task_.ruin, book.peak, task_.max_drawdown):
                     break
-                if with_plan:
+                if is_full:
                     atr = ranges[row]
                 row += 1
-                before, peak, close = after, book.peak, prices[row, 3]
-                book, track, _order, _exit = step_bar(
+                before, peak, past, close = after, book.peak, close, prices[row, 3]
+                book, track, order, exit = step_bar(
                     book, track, is_order, target, prices[row, 0], prices[row, 1], prices[row, 2], close, atr,
                     rules_, plan_,
                 )  # fmt: skip
                 after = equity(book.cash, book.held, close)
-                if task_.reward_kind == DIFFERENTIAL_SHARPE:
-                    worth, moments[i, 0], moments[i, 1] = differential_sharpe(
-                        after / before - 1, moments[i, 0], moments[i, 1], task_.sharpe_decay
-                    )
-                else:
-                    worth = log_return(before, after)
-                if task_.drawdown_penalty:
-                    worth -= task_.drawdown_penalty * deepening(before, after, peak, book.peak)
+                worth, noted = bar_reward(
+                    before, after, peak, book.peak, past, close, notional(order) + notional(exit), noted,
+                    terms_,
+                )  # fmt: skip
                 earned += worth
                 is_order = False
             rewards[i] = earned * task_.reward_scale
             _observe(i, out, rows, row, book, close, task_)
             _store(i, row, book, books, counts)
-            if with_plan:
+            if is_full:
                 _keep_track(i, tracks, track)
+                moments[i, 0], moments[i, 1], moments[i, 2] = noted.mean, noted.square, noted.below
             is_lost = is_over(after, task_.ruin, book.peak, task_.max_drawdown)
             end = 1 if is_lost else 2 if row == last else 0
             ends[i] = end
@@ -360,7 +375,7 @@ def _compile_advance(digest: int, with_plan: bool) -> Callable[..., Any]:  # noq
                 ended += 1
                 last_out[i] = out[i]
                 _begin(i, draw, rows, prices, books, counts, moments, task_, out)
-                if with_plan:
+                if is_full:
                     _keep_track(i, tracks, _no_track())
                 row = np.int64(counts[i, 0])
             _prefetch(rows, min(row + 1, len(rows) - 1))
@@ -372,5 +387,5 @@ def _compile_advance(digest: int, with_plan: bool) -> Callable[..., Any]:  # noq
 
 
 start, observe = _compile_beginnings(SOURCE_DIGEST)
-advance = _compile_advance(SOURCE_DIGEST, with_plan=False)
-advance_planned = _compile_advance(SOURCE_DIGEST, with_plan=True)
+advance = _compile_advance(SOURCE_DIGEST, is_full=False)
+advance_full = _compile_advance(SOURCE_DIGEST, is_full=True)

@@ -1,9 +1,55 @@
 """What one bar was worth to a learner. Rewards are measurements: float only, compiled by `batch.py` too."""
 
 import math
+from typing import Any, NamedTuple
 
-LOG_RETURN, DIFFERENTIAL_SHARPE = 0, 1
-KINDS = {"log_return": LOG_RETURN, "differential_sharpe": DIFFERENTIAL_SHARPE}
+
+class Terms(NamedTuple):
+    """Weights of what one bar's reward is the sum of; 0 leaves a term out. See docs/environments.md."""
+
+    log_return: Any = 0  # log return of equity
+    sharpe: Any = 0  # differential Sharpe ratio of simple returns
+    sortino: Any = 0  # differential Sortino ratio of simple returns
+    drawdown: Any = 0  # less: by how much the drawdown deepened
+    holding_risk: Any = 0  # less: squared simple return of equity, 0 while flat
+    turnover: Any = 0  # less: notional traded, as a share of the equity before
+    benchmark: Any = 0  # log return of equity above that of the asset itself
+    decay: Any = 1 / 100  # weight of the newest return in the ratios' moments; no term of its own
+
+
+class Moments(NamedTuple):
+    """Exponential moments of simple returns, what the differential ratios remember; 0 at first."""
+
+    mean: Any
+    square: Any
+    below: Any  # of squared losses
+
+
+def bar_reward(before, after, peak_before, peak_after, price_before, price, traded, moments, terms):
+    """Return (reward, moments) of one bar, from equity and the asset's price at its two closes.
+
+    :param peak_before: highest equity at a close up to the first one, `peak_after` up to the second
+    :param traded: sum of the notionals filled in between, quote currency
+    """
+    reward = before - before
+    if terms.log_return != 0:
+        reward += terms.log_return * log_return(before, after)
+    if terms.sharpe != 0 or terms.sortino != 0:
+        rate = after / before - 1
+        sharpe, mean, square = differential_sharpe(rate, moments.mean, moments.square, terms.decay)
+        sortino, below = differential_sortino(rate, moments.mean, moments.below, terms.decay)
+        reward += terms.sharpe * sharpe + terms.sortino * sortino
+        moments = Moments(mean, square, below)
+    if terms.drawdown != 0:
+        reward -= terms.drawdown * deepening(before, after, peak_before, peak_after)
+    if terms.holding_risk != 0:
+        rate = after / before - 1
+        reward -= terms.holding_risk * rate * rate
+    if terms.turnover != 0:
+        reward -= terms.turnover * traded / before
+    if terms.benchmark != 0:
+        reward += terms.benchmark * (log_return(before, after) - log_return(price_before, price))
+    return reward, moments
 
 
 def log_return(before, after):
@@ -41,3 +87,18 @@ def differential_sharpe(rate, mean, square, decay):
     if variance > 1 / 10**14:
         reward = (square * d_mean - mean * d_square / 2) / (variance * math.sqrt(variance))
     return reward, mean + decay * d_mean, square + decay * d_square
+
+
+def differential_sortino(rate, mean, below, decay):
+    """Return (reward, below): the differential downside deviation ratio and the updated second moment.
+
+    Moody & Saffell 2001: the derivative by `decay` of A / sqrt(B), with exponential moments A of the return
+    (updated by `differential_sharpe`) and B of its square where it is a loss, 0 elsewhere. Until losses are
+    more than rounding noise the reward is 0.
+    """
+    loss = min(rate, rate - rate)
+    d_mean, d_below = rate - mean, loss * loss - below
+    reward = rate - rate
+    if below > 1 / 10**14:
+        reward = (below * d_mean - mean * d_below / 2) / (below * math.sqrt(below))
+    return reward, below + decay * d_below

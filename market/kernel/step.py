@@ -47,6 +47,11 @@ class Fill(NamedTuple):
     reason: Any  # int, triggers.EXIT_REASONS; NONE for an order of the agent
 
 
+def notional(fill):
+    """Return what a fill traded, in quote currency."""
+    return abs(fill.quantity) * fill.price
+
+
 def open_book(cash):
     """Return the book of a fresh account that holds nothing but `cash`."""
     zero = cash - cash

@@ -113,6 +113,7 @@ DEFINITIONS = {
     "eta": "Estimated time left at the present speed.",
     "reward": "Mean reward per episode as the agent sees it; not money.",
     "episode_return": "Mean reward summed over an episode; for log returns it is the log growth of equity.",
+    "return_deviation": "What rewards are divided by for the learner: the running deviation of their sums.",
     "policy_loss": "PPO's clipped objective of the last update, as a loss.",
     "value_loss": "Squared error of the value estimate in the last update.",
     "entropy": "How undecided the policy is; it falls as the agent makes up its mind.",

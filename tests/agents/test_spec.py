@@ -42,6 +42,10 @@ def test_dates_and_milliseconds_mean_the_same_moment():
         ({"action": {"kind": "levels", "levels": [1, 0]}}, "levels", "increasing order"),
         ({"algorithm": "alchemy"}, "algorithm", "'ppo'"),
         ({"validation_share": 0}, "validation_share", "0.01"),
+        ({"reward": {"terms": {"fame": 1}}}, "reward", "'fame'"),
+        ({"reward": {"terms": {"turnover": -1}}}, "reward.terms.turnover", "greater than or equal to 0"),
+        ({"reward": {"terms": {"turnover": 0}}}, "reward", "weight above 0"),
+        ({"reward": {"terms": {"sharpe": 1}, "kind": "differential_sharpe"}}, "reward", "says all"),
         ({"episode_bars": 5, "decision_every": 10}, "", "episode_bars"),
     ],
 )

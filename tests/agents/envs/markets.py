@@ -3,9 +3,10 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from agents.envs.settings import EnvSettings
+from agents.envs.settings import TERMS, EnvSettings
 from agents.spaces import ActionSpec
 from market.candles import Candles
+from market.kernel.reward import Terms
 from market.plans import contradiction
 
 
@@ -70,6 +71,11 @@ def coherent(**values):
     return EnvSettings(**values)
 
 
+weights = st.sampled_from([0.0, 0.0, 0.5, 3.0])
+rewards = st.one_of(
+    st.just(Terms(log_return=1.0)),
+    st.builds(Terms, st.just(1.0), *[weights] * (len(TERMS) - 1), st.sampled_from([0.01, 0.2])),
+)
 costs_and_exits = {
     "fee_rate": st.sampled_from([0.0, 0.0005, 0.001]),
     "half_spread": fractions,
@@ -85,9 +91,8 @@ costs_and_exits = {
     "ruin": st.sampled_from([0.1, 0.95]),
     "max_drawdown": st.sampled_from([0.0, 0.0, 0.02]),
     "action": actions,
-    "reward": st.sampled_from(["log_return", "differential_sharpe"]),
+    "reward": rewards,
     "reward_scale": st.sampled_from([1.0, 100.0]),
-    "drawdown_penalty": st.sampled_from([0.0, 0.5]),
     "episode_bars": st.sampled_from([0, 1, 40]),
     "decision_every": st.sampled_from([1, 3]),
     "window": st.sampled_from([1, 5]),

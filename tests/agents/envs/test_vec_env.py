@@ -8,6 +8,7 @@ from agents.spaces import ActionSpec
 from tests.agents.envs.markets import random_market
 
 vec_env = pytest.importorskip("agents.rl.vec_env")
+normalising = pytest.importorskip("agents.rl.normalising")
 SETTINGS = EnvSettings(episode_bars=20, stop_loss=0.01)
 
 
@@ -73,3 +74,46 @@ def test_ppo_and_sac_learn_on_it_without_a_complaint():
         model.learn(steps)
         assert model.num_timesteps >= steps
         assert len(model.ep_info_buffer) > 0
+
+
+def normalised(seed=3):
+    return vec_env.TradingVecEnv(
+        packed(*random_market()), SETTINGS, 4, seed, normalising.ReturnNormaliser(4, gamma=0.9)
+    )
+
+
+def test_normalised_rewards_are_those_of_the_librarys_own_normalisation(vec):
+    from stable_baselines3.common.vec_env import VecNormalize
+
+    library, ours = VecNormalize(vec, norm_obs=False, gamma=0.9), normalised()
+    library.reset(), ours.reset()
+    for step in range(60):
+        actions = np.array([step % 3, 1, 2, 0])
+        theirs, own = library.step(actions), ours.step(actions)
+        assert own[1] == pytest.approx(theirs[1], rel=1e-5, abs=1e-9)
+        assert own[1].dtype == np.float32
+        episodes = [[info.get("episode") for info in infos] for infos in (theirs[3], own[3])]
+        assert episodes[0] == episodes[1]  # raw, in both
+    assert ours.normaliser.facts()["variance"] == pytest.approx(float(library.ret_rms.var))
+
+
+def test_a_normaliser_continues_from_its_state():
+    one, two = normalised(), normalised(seed=8)
+    one.reset()
+    for _ in range(30):
+        one.step(np.array([1, 2, 1, 0]))
+    two.reset()
+    two.set_state(one.state())
+    for _ in range(30):
+        first, second = one.step(np.array([2, 1, 0, 1])), two.step(np.array([2, 1, 0, 1]))
+        assert first[1].tobytes() == second[1].tobytes()
+
+
+def test_the_mean_reward_is_raw_and_since_the_last_question(vec):
+    ours = normalised()
+    vec.reset(), ours.reset()
+    raw = [vec.step(np.array([1, 2, 1, 0]))[1].mean() for _ in range(5)]
+    for _ in range(5):
+        ours.step(np.array([1, 2, 1, 0]))
+    assert ours.mean_reward() == pytest.approx(float(np.mean(raw)))
+    assert ours.mean_reward() is None

@@ -86,6 +86,19 @@ def test_a_killed_run_resumed_ends_with_the_weights_of_an_uninterrupted_one(read
     assert (resumed.best_step, resumed.metrics) == (whole.best_step, whole.metrics)
 
 
+def test_a_normalised_run_resumed_ends_as_an_uninterrupted_one(ready, tmp_path):
+    chosen = spec(
+        reward={"terms": {"log_return": 1, "sortino": 0.1, "turnover": 0.01}, "normalise": "returns"}
+    )
+    straight = learn(chosen, ready, tmp_path / "straight", Ear())
+    with pytest.raises(KeyboardInterrupt):
+        learn(chosen, ready, tmp_path / "broken", Ear(kill_at=150))
+    resumed = learn(chosen, ready, tmp_path / "broken", Ear())
+    assert resumed.network.hash == straight.network.hash
+    assert resumed.normaliser == straight.normaliser
+    assert resumed.normaliser["variance"] > 0
+
+
 def test_a_stopped_run_saves_and_goes_on_from_there(ready, whole, tmp_path):
     stopped = Ear(stop_at=120)
     with pytest.raises(Stopped):

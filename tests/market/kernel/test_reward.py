@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market.kernel.reward import deepening, differential_sharpe, log_return
+from market.kernel.reward import (
+    Moments,
+    Terms,
+    bar_reward,
+    deepening,
+    differential_sharpe,
+    differential_sortino,
+    log_return,
+)
 
 worths = st.floats(100, 1_000_000)
 
@@ -47,3 +55,54 @@ def test_the_differential_sharpe_is_the_derivative_of_the_moving_sharpe():
 
 def test_the_first_rewards_wait_for_a_variance():
     assert differential_sharpe(0.01, 0.0, 0.0, 0.01)[0] == 0.0
+
+
+def test_the_differential_sortino_is_the_derivative_of_the_moving_sortino():
+    rates = np.random.default_rng(2).normal(0.001, 0.01, 300)
+    mean, below, decay = float(np.mean(rates)), float(np.mean(np.minimum(rates, 0) ** 2)), 1e-6
+    for rate in rates[:20]:
+        reward, below_ = differential_sortino(rate, mean, below, decay)
+        mean_ = mean + decay * (rate - mean)
+        change = mean_ / math.sqrt(below_) - mean / math.sqrt(below)
+        assert reward == pytest.approx(change / decay, rel=1e-3, abs=1e-3)
+
+
+def test_the_sortino_waits_for_a_loss():
+    assert differential_sortino(0.01, 0.0, 0.0, 0.01) == (0.0, 0.0)
+    assert differential_sortino(-0.01, 0.0, 0.0, 0.5) == (0.0, 0.00005)
+
+
+START = Moments(0.0, 0.0, 0.0)
+bars = st.tuples(worths, worths, worths, worths, st.floats(0, 1e6))
+
+
+def worth(bar, terms, moments=START):
+    before, after, past, price, traded = bar
+    return bar_reward(before, after, before, max(before, after), past, price, traded, moments, terms)
+
+
+@given(st.lists(bars, min_size=1, max_size=10), st.lists(st.floats(0.0, 5.0), min_size=7, max_size=7))
+def test_a_reward_is_the_weighted_sum_of_its_terms(path, weights):
+    every, moments = Terms(*weights, 0.1), START
+    alone = dict.fromkeys(Terms._fields[:-1], START)
+    for bar in path:
+        reward, moments = worth(bar, every, moments)
+        total = 0.0
+        for name, own in alone.items():
+            part, alone[name] = worth(bar, Terms(**{name: getattr(every, name)}, decay=0.1), own)
+            total += part
+        assert reward == pytest.approx(total, rel=1e-9, abs=1e-9)
+
+
+def test_each_term_means_what_it_says():
+    bar = (100.0, 90.0, 50.0, 40.0, 20.0)
+    assert worth(bar, Terms(drawdown=2))[0] == pytest.approx(-0.2)
+    assert worth(bar, Terms(holding_risk=3))[0] == pytest.approx(-0.03)
+    assert worth(bar, Terms(turnover=1))[0] == pytest.approx(-0.2)
+    assert worth(bar, Terms(benchmark=1))[0] == pytest.approx(math.log(0.9) - math.log(0.8))
+
+
+def test_who_holds_nothing_is_paid_nothing_and_holding_the_asset_is_no_merit():
+    flat, held = (100.0, 100.0, 50.0, 40.0, 0.0), (100.0, 80.0, 50.0, 40.0, 0.0)
+    assert worth(flat, Terms(1, 1, 1, 1, 1, 1))[0] == 0.0
+    assert worth(held, Terms(benchmark=1))[0] == pytest.approx(0.0, abs=1e-15)
