@@ -74,10 +74,16 @@ def candle_source(account: Account) -> DataSource | None:
     return Binance(account.candles_url, timeout_s=SOURCE_TIMEOUT_S, tries=1)
 
 
+NewestBars = dict[tuple[str, str, int], Candles]  # market, pair, interval -> the newest stored bar
+
+
 class BarFeed:
     """Bars and feature rows of one market, pair and interval, kept just long enough to decide on.
 
     `rows` has shape (window, F) once `is_warm`; `closes` are the newest closes, oldest first.
+
+    :param newest: shared by the feeds of a process. A stored bar never changes, so the first feed to see a
+        new one spares the others the database.
     """
 
     def __init__(
@@ -90,12 +96,14 @@ class BarFeed:
         feature_set: FeatureSet,
         window: int,
         closes: int,
+        newest: NewestBars | None = None,
     ) -> None:
         self.market, self.pair, self.interval_ms = market, pair, interval_ms
         self.source, self.feature_set = source, feature_set
         self.window, self.keep = window, max(window, closes)
         self.ticks = TickBars(interval_ms)
         self.warm_from_ms = 0
+        self._newest: NewestBars = {} if newest is None else newest
         self._stream: Stream | None = None
         self._rows: deque[np.ndarray] = deque(maxlen=window)
         self._closes: deque[float] = deque(maxlen=self.keep)
@@ -213,6 +221,16 @@ class BarFeed:
 
     def _read(self, first_ms: int, due_ms: int, now_ms: int) -> Candles:
         """Return the bars in [first_ms, due_ms], as stored; what is not stored yet is fetched and stored."""
+        key = (self.market, self.pair, self.interval_ms)
+        newest = self._newest.get(key)
+        if newest is not None and first_ms == due_ms == newest.open_ms[0]:
+            return newest
+        stored = self._known(first_ms, due_ms, now_ms)
+        if len(stored) and stored.open_ms[-1] == due_ms:
+            self._newest[key] = stored[len(stored) - 1 :]
+        return stored
+
+    def _known(self, first_ms: int, due_ms: int, now_ms: int) -> Candles:
         stored = self._stored(first_ms, due_ms)
         wanted = (due_ms - first_ms) // self.interval_ms + 1
         if len(stored) < wanted:

@@ -11,7 +11,7 @@ from market.leases import Held
 from market.sources.port import DataSource
 from trading import positions
 from trading.agent import decider_of
-from trading.bars import BarFeed, candle_source
+from trading.bars import BarFeed, NewestBars, candle_source
 from trading.exchanges.port import Exchange
 from trading.guard import Leased
 from trading.health import Health
@@ -62,6 +62,7 @@ def take(
     lease: Held,
     decider: Decider | None = None,
     source: DataSource | None = None,
+    newest: NewestBars | None = None,
 ) -> Seat:
     """Make the seat of a session whose lease we hold.
 
@@ -69,11 +70,16 @@ def take(
     :raises ExchangeError: when the venue's rules cannot be read now.
     """
     decider = decider or decider_of(session)
-    feed = feed_of(session, decider, source)
+    feed = feed_of(session, decider, source, newest)
     return Seat(session, Leased(exchange, lease), decider, feed, instrument_of(exchange, session.pair))
 
 
-def feed_of(session: LiveSession, decider: Decider, source: DataSource | None = None) -> BarFeed:
+def feed_of(
+    session: LiveSession,
+    decider: Decider,
+    source: DataSource | None = None,
+    newest: NewestBars | None = None,
+) -> BarFeed:
     """Return the bars a session, stored or only wanted, decides on."""
     account = session.account
     return BarFeed(
@@ -84,6 +90,7 @@ def feed_of(session: LiveSession, decider: Decider, source: DataSource | None = 
         feature_set=decider.needs.feature_set,
         window=decider.needs.window,
         closes=max(decider.closes_needed, _range_bars(session)),
+        newest=newest,
     )
 
 

@@ -52,22 +52,21 @@ class Network:
     def forward(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return `act` and `value` of many observations, (n, dim) -> (n, outputs), (n,).
 
-        Row for row the bits of one observation alone: each row is a vector of its own to the matrix product,
-        where one product of two matrices would sum in another order.
+        Row for row the bits of one observation alone: one product of two matrices would sum in another order.
         """
-        vectors = observations[:, None, :]  # (n, dim) -> (n, 1, dim)
-        return self._forward(self.actor, vectors)[:, 0], self._forward(self.critic, vectors)[:, 0, 0]
+        acts = [self.act(row) for row in observations]
+        return np.array(acts), np.array([self.value(row)[0] for row in observations])
 
     def _forward(
         self, layers: tuple[tuple[np.ndarray, np.ndarray], ...], observation: np.ndarray
     ) -> np.ndarray:
         activate, hidden = ACTIVATIONS[self.activation], observation
         for weight, bias in layers[:-1]:
-            hidden = np.matmul(hidden, weight)
+            hidden = hidden.dot(weight)  # the bits of np.matmul in half its time
             hidden += bias
             hidden = activate(hidden)
         weight, bias = layers[-1]
-        return np.matmul(hidden, weight) + bias
+        return hidden.dot(weight) + bias
 
     @property
     def hash(self) -> str:

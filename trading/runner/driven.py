@@ -87,6 +87,7 @@ class Driven:
                 exchange=cast(Exchange, Outside(self.exchange, self.baton)),
                 lease=self.lease,
                 source=None if source is None else cast(DataSource, Outside(source, self.baton)),
+                newest=self.minds.newest_bars,
             )
         except (BadInput, BadCredentials) as error:
             working.withdraw_left(self.session, self.exchange)

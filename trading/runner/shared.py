@@ -13,6 +13,7 @@ from django.db import connection
 
 from agents.policies.port import Opinion, Policy
 from agents.policies.trained import NetworkPolicy
+from trading.bars import NewestBars
 from trading.runner.baton import Baton
 
 
@@ -66,11 +67,12 @@ class SharedPolicy:
 
 
 class Minds:
-    """The policies in use in this process: sessions of one model get one object."""
+    """What the sessions of this process share: one object per model, and the newest bars."""
 
     def __init__(self, baton: Baton) -> None:
         self._baton = baton
         self._shared: WeakValueDictionary[str, SharedPolicy] = WeakValueDictionary()
+        self.newest_bars: NewestBars = {}
 
     def shared(self, policy: Policy) -> Policy:
         """Return the object that stands for `policy` here; what is no network stays as it is."""
