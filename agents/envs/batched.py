@@ -69,6 +69,8 @@ class BatchedMarket:
         self._advance = batch.advance_full if is_full else batch.advance
         self._tracks = np.zeros((accounts if is_full else 1, len(Track._fields)))
         self._table = self.action.table()
+        first, last = start_range(len(market.rows), settings)
+        self._starts = np.arange(first, last + 1, dtype=np.int32)
         self._each = np.arange(accounts)
         self.turn = -1  # steps and resets since seeding
         self.last_observations = np.zeros((accounts, self.observation_size), np.float32)
@@ -83,6 +85,7 @@ class BatchedMarket:
         self._tracks[:] = 0
         observations = self._empty()
         batch.start(
+            self._starts,
             *self.market[:2],
             self._books,
             self._counts,
@@ -102,14 +105,24 @@ class BatchedMarket:
         observations = self._empty()
         rewards, ends = np.empty(self.size, np.float32), np.empty(self.size, np.uint8)
         ended = self._advance(
-            places, table, *self.market[:2], self._ranges, self._books, self._counts, self._tracks,
-            self._moments, self._rules, self._plan, self._terms, self._task, self._draw(self.turn + 1),
+            places, table, self._starts, *self.market[:2], self._ranges, self._books, self._counts,
+            self._tracks, self._moments, self._rules, self._plan, self._terms, self._task, self._draw(self.turn + 1),
             observations, rewards, ends, self.last_observations,
         )  # fmt: skip
         if ended < 0:
             raise ValueError(f"actions must lie in 0..{len(table) - 1}")
         self.turn += 1
         return Stepped(observations, rewards, ends, ended)
+
+    def set_starts(self, rows: np.ndarray) -> None:
+        """Have later episodes start at one of these rows, int32 (K,). `state` does not hold them.
+
+        :raises ValueError: for a row that leaves no whole episode or window
+        """
+        first, last = start_range(len(self.market.rows), self.settings)
+        if not len(rows) or rows.min() < first or rows.max() > last:
+            raise ValueError(f"episodes start in rows {first}..{last}")
+        self._starts = np.ascontiguousarray(rows, dtype=np.int32)
 
     def state(self) -> dict[str, Any]:
         """Return everything that `set_state` needs to continue exactly; arrays are copies."""
@@ -169,7 +182,6 @@ class BatchedMarket:
 
 def _task(market: PackedMarket, settings: EnvSettings) -> np.ndarray:
     """Return the compiled loops' view of the settings, a vector of `batch.Task`."""
-    first, last = start_range(len(market.rows), settings)
     task = batch.Task(
         initial_cash=settings.initial_cash,
         ruin=settings.ruin * settings.initial_cash,
@@ -181,8 +193,6 @@ def _task(market: PackedMarket, settings: EnvSettings) -> np.ndarray:
         window=settings.window,
         features=market.features,
         episode_bars=settings.episode_bars,
-        first_start=first,
-        last_start=last,
         max_drawdown=settings.max_drawdown,
     )
     return np.array(task, dtype=np.float64)

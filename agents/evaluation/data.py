@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agents.envs.stages import classes
 from agents.evaluation.split import Split, split
 from agents.spec import TrainingSpec
 from market import archive, features
@@ -66,9 +67,11 @@ def prepared(candles: Candles, rows: np.ndarray, parts: Split, spec: TrainingSpe
     """Put candles and their features together with a scaler that has seen the teaching part only.
 
     :param rows: raw features of every candle, float64 (n, F)
-    :raises BadInput: for a feature without value
+    :raises BadInput: for a feature without value, or a curriculum that the candles have no stages for
     """
     require_values(rows, spec.feature_set(), candles)
+    if spec.curriculum.stages != "off":
+        classes(candles.close[parts.train_from : parts.train_to], spec.curriculum.look_back)
     scaler = Scaler.fit(rows[parts.train_from : parts.train_to], spec.scaler)
     return Prepared(candles, rows, parts, scaler, archive.fingerprint(candles))
 

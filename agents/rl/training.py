@@ -21,6 +21,7 @@ from agents.policies.network import Network
 from agents.rl import checkpoints
 from agents.rl.algorithms import BUILDERS
 from agents.rl.averaging import RunningMean
+from agents.rl.curriculum import Curriculum
 from agents.rl.networks import network_of, require_equal
 from agents.rl.normalising import ReturnNormaliser
 from agents.rl.vec_env import TradingVecEnv
@@ -132,6 +133,8 @@ class _Run:
         self.card = card_part(spec, prepared)
         self.identity = {"spec": spec.completed().model_dump_json(), "data": prepared.fingerprint}
         self.judged = Judged(next_step=_every(spec.validate_every, spec))
+        staged = spec.curriculum.stages != "off"
+        self.curriculum = Curriculum(spec, env, prepared.train[0]) if staged else None
         self.mean, self.averaged_step = RunningMean(spec.averaging), 0
         self.next_checkpoint = _every(spec.checkpoint_every, spec)
         self.next_metric = 0
@@ -153,6 +156,8 @@ class _Run:
         checkpoints.restore(self.model, self.env, state)
         self.judged = Judged(**state["judged"])
         self.mean.set_state(state["mean"])
+        if self.curriculum is not None:
+            self.curriculum.set_state(state["curriculum"])
         self.next_checkpoint, self.next_metric = state["next_checkpoint"], state["next_metric"]
         self.averaged_step, self.latest = state["averaged_step"], state["latest"]
         self.began_step = self.model.num_timesteps
@@ -164,6 +169,9 @@ class _Run:
         if step:
             self._read_logger()
             self._average(step)
+            if self.curriculum is not None:
+                self.latest |= self.curriculum.latest()
+                self.curriculum.advance(step)
             if step >= self.judged.next_step:
                 self._judge()
                 self.judged.next_step = step + _every(self.spec.validate_every, self.spec)
@@ -271,6 +279,7 @@ class _Run:
             "next_checkpoint": self.next_checkpoint,
             "next_metric": self.next_metric,
             "mean": self.mean.state(),
+            "curriculum": None if self.curriculum is None else self.curriculum.state(),
             "averaged_step": self.averaged_step,
             "latest": dict(self.latest),
         }

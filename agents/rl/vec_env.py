@@ -1,5 +1,6 @@
 """The batched market in the shape stable-baselines3 expects."""
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,6 +37,7 @@ class TradingVecEnv(VecEnv):
         self._returns, self._lengths = np.zeros(n_envs), np.zeros(n_envs, np.int64)
         self._actions = np.zeros(n_envs, np.int64)
         self.normaliser = normaliser
+        self.finished: deque[float] = deque(maxlen=0)  # raw returns of the last finished episodes
         self._sum, self._steps = 0.0, 0  # of raw rewards, since `mean_reward` was last asked for
         super().__init__(n_envs, space, self.batch.action.space())
 
@@ -64,6 +66,10 @@ class TradingVecEnv(VecEnv):
             infos[i] = self._ended(int(i), bool(stepped.ends[i] == TRUNCATED))
         return stepped.observations, rewards, stepped.ends > 0, infos
 
+    def remember_episodes(self, count: int) -> None:
+        """Keep the raw returns of so many finished episodes in `finished`."""
+        self.finished = deque(self.finished, maxlen=count)
+
     def mean_reward(self) -> float | None:
         """Return the mean raw reward since this was last asked; None where the learner is given raw ones."""
         mean = self._sum / self._steps if self._steps else None
@@ -72,6 +78,7 @@ class TradingVecEnv(VecEnv):
 
     def _ended(self, i: int, is_truncated: bool) -> dict[str, Any]:
         episode = {"r": float(self._returns[i]), "l": int(self._lengths[i]), "t": 0.0}
+        self.finished.append(episode["r"])
         self._returns[i], self._lengths[i] = 0.0, 0
         return {
             "terminal_observation": self.batch.last_observations[i].copy(),
@@ -86,6 +93,7 @@ class TradingVecEnv(VecEnv):
             "returns": self._returns.copy(),
             "lengths": self._lengths.copy(),
             "observations": self.batch.observations(),
+            "finished": list(self.finished),
             "normaliser": None if self.normaliser is None else self.normaliser.state(),
         }
 
@@ -93,6 +101,7 @@ class TradingVecEnv(VecEnv):
         """Continue from what `state` returned. :raises BadInput: if the number of accounts differs"""
         self.batch.set_state(state["batch"])
         self._returns[:], self._lengths[:] = state["returns"], state["lengths"]
+        self.finished = deque(state["finished"], maxlen=self.finished.maxlen)
         self._sum, self._steps = 0.0, 0
         if self.normaliser is not None:
             self.normaliser.set_state(state["normaliser"])

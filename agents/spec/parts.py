@@ -65,6 +65,16 @@ class Reward(Part):
         return terms_of({KIND_TERMS[self.kind]: 1.0, "drawdown": self.drawdown_penalty, "decay": self.decay})
 
 
+class Curriculum(Part):
+    """Whether episodes start in calm bars first, then in volatile ones, then in crashes."""
+
+    stages: Literal["off", "volatility"] = "off"
+    look_back: int = Field(default=1440, ge=10, le=100_000)  # bars that tell a bar's class
+    promote_at: float = Field(default=0.0, ge=-100, le=100)  # mean episode return, unscaled
+    episodes: int = Field(default=100, ge=1, le=100_000)  # finished episodes that the mean is over
+    longest: Fraction = 0.25  # share of the run's steps after which a stage is passed anyway
+
+
 class Trading(Part):
     """Costs and exits of the training market; the defaults are Roostoo's taker."""
 

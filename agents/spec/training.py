@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_v
 from agents.envs.settings import EnvSettings
 from agents.spaces import ActionSpec
 from agents.spec.errors import first_error
-from agents.spec.parts import Action, Fraction, Network, Part, Ppo, Reward, Trading
+from agents.spec.parts import Action, Curriculum, Fraction, Network, Part, Ppo, Reward, Trading
 from agents.times import epoch_ms
 from market.candles import MS
 from market.errors import BadInput
@@ -40,6 +40,7 @@ class TrainingSpec(Part):
     action: Action = Action()
     reward: Reward = Reward()
     episode_bars: int = Field(default=1440, ge=0)
+    curriculum: Curriculum = Curriculum()
     max_drawdown: Fraction = (
         0.0  # fall from the peak at which an episode is lost, as a session halts; 0 is off
     )
@@ -68,6 +69,8 @@ class TrainingSpec(Part):
             raise ValueError("from must be earlier than to")
         if self.episode_bars and self.episode_bars < self.decision_every:
             raise ValueError("episode_bars must be at least decision_every, or 0 for the whole range")
+        if self.curriculum.stages != "off" and not self.episode_bars:
+            raise ValueError("a curriculum chooses where episodes start: set episode_bars above 0")
         return self
 
     @classmethod

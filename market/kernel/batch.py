@@ -84,8 +84,6 @@ class Task(NamedTuple):
     window: int
     features: int
     episode_bars: int  # 0: to the last row
-    first_start: int
-    last_start: int
     max_drawdown: float  # of the peak of equity; 0: off
 
 
@@ -218,7 +216,7 @@ def _task(v):
     """Redraw the task from a vector: unpacking one array costs a call less than as many attributes do."""
     return Task(
         v[0], v[1], v[2], v[3], v[4], v[5], np.int64(v[6]), np.int64(v[7]), np.int64(v[8]), np.int64(v[9]),
-        np.int64(v[10]), np.int64(v[11]), v[12],
+        v[10],
     )  # fmt: skip
 
 
@@ -267,10 +265,9 @@ def _observe(i, out, rows, row, book, close, task):
 
 
 @compiled
-def _begin(i, draw, rows, prices, books, counts, moments, task, out):
+def _begin(i, draw, starts, rows, prices, books, counts, moments, task, out):
     """Put account i at the start of a fresh episode and write its first observation."""
-    choices = np.uint64(task.last_start - task.first_start + 1)
-    row = task.first_start + np.int64(_mixed(draw, i) % choices)
+    row = np.int64(starts[_mixed(draw, i) % np.uint64(len(starts))])
     book = open_book(task.initial_cash)
     counts[i, 2] = row + task.episode_bars if task.episode_bars else len(rows) - 1
     if i < len(moments):  # a market whose reward has no moments holds one row of them
@@ -283,12 +280,12 @@ def _compile_beginnings(digest: int) -> tuple[Callable[..., Any], ...]:
     """Compile `start` and `observe`. `digest` is a free variable of theirs, so numba's cache key holds it."""
 
     @njit(nogil=True, cache=True, error_model="numpy")
-    def start(rows, prices, books, counts, moments, task, draw, out):
-        """Begin an episode in every account and write the first observations to `out`."""
+    def start(starts, rows, prices, books, counts, moments, task, draw, out):
+        """Begin an episode at one of `starts` in every account, its first observation in `out`."""
         if digest < 0:
             return
         for i in range(len(counts)):
-            _begin(i, draw, rows, prices, books, counts, moments, _task(task), out)
+            _begin(i, draw, starts, rows, prices, books, counts, moments, _task(task), out)
 
     @njit(nogil=True, cache=True, error_model="numpy")
     def observe(rows, prices, books, counts, task, out):
@@ -311,12 +308,13 @@ def _compile_advance(digest: int, is_full: bool) -> Callable[..., Any]:  # noqa:
 
     @njit(nogil=True, cache=True, error_model="numpy")
     def advance(  # noqa: C901 - helpers that take arrays count references
-        actions, table, rows, prices, ranges, books, counts, tracks, moments, rules, plan, terms, task, draw,
-        out, rewards, ends, last_out,
+        actions, table, starts, rows, prices, ranges, books, counts, tracks, moments, rules, plan, terms,
+        task, draw, out, rewards, ends, last_out,
     ):  # fmt: skip
         """Take one decision in every account: trade, reward, observe, begin anew where an episode ended.
 
         :param actions: int64 (N,), places in `table`; `table` float64 holds exposures, NaN keeps what is held
+        :param starts: int32 (K,), rows that fresh episodes start at, drawn with equal probability
         :param ranges: float64 (n,), average true range at every close
         :param tracks: float64 (N, 10), see `market.kernel.plan.Track`
         :return: how many episodes ended; -1, and nothing has changed, if an action has no place in the table
@@ -374,7 +372,7 @@ def _compile_advance(digest: int, is_full: bool) -> Callable[..., Any]:  # noqa:
             if end:
                 ended += 1
                 last_out[i] = out[i]
-                _begin(i, draw, rows, prices, books, counts, moments, task_, out)
+                _begin(i, draw, starts, rows, prices, books, counts, moments, task_, out)
                 if is_full:
                     _keep_track(i, tracks, _no_track())
                 row = np.int64(counts[i, 0])

@@ -114,6 +114,8 @@ DEFINITIONS = {
     "reward": "Mean reward per episode as the agent sees it; not money.",
     "episode_return": "Mean reward summed over an episode; for log returns it is the log growth of equity.",
     "return_deviation": "What rewards are divided by for the learner: the running deviation of their sums.",
+    "stage": "Where episodes start: 1 calm bars, 2 volatile ones as well, 3 crashes as well.",
+    "stage_score": "Mean return of the stage's last episodes; above the limit the next stage begins.",
     "policy_loss": "PPO's clipped objective of the last update, as a loss.",
     "value_loss": "Squared error of the value estimate in the last update.",
     "entropy": "How undecided the policy is; it falls as the agent makes up its mind.",

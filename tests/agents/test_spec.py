@@ -41,6 +41,8 @@ def test_dates_and_milliseconds_mean_the_same_moment():
         ({"features": {"features": [{"name": "x", "kind": "crystal"}]}}, "features", "'crystal'"),
         ({"action": {"kind": "levels", "levels": [1, 0]}}, "levels", "increasing order"),
         ({"algorithm": "alchemy"}, "algorithm", "'ppo'"),
+        ({"curriculum": {"stages": "volatility"}, "episode_bars": 0}, "", "episode_bars above 0"),
+        ({"curriculum": {"stages": "seasons"}}, "curriculum.stages", "'volatility'"),
         ({"validation_share": 0}, "validation_share", "0.01"),
         ({"reward": {"terms": {"fame": 1}}}, "reward", "'fame'"),
         ({"reward": {"terms": {"turnover": -1}}}, "reward.terms.turnover", "greater than or equal to 0"),

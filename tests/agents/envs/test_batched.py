@@ -89,6 +89,18 @@ def test_seeds_choose_the_starts_and_starts_cover_the_range(market):
     assert counts.min() > 10
 
 
+def test_episodes_start_at_the_rows_that_were_chosen(market):
+    batch = BatchedMarket(market, EnvSettings(episode_bars=30), 500)
+    batch.set_starts(np.array([7, 7, 7, 40]))
+    batch.reset()
+    assert set(batch.rows) == {7, 40}
+    assert 0.65 < (batch.rows == 7).mean() < 0.85
+    walk(batch, 30)
+    assert set(batch.rows) == {7, 40}
+    with pytest.raises(ValueError, match=r"0\.\.1969"):
+        batch.set_starts(np.array([1970]))
+
+
 def test_arrays_of_one_step_are_not_overwritten_by_the_next(market):
     batch = BatchedMarket(market, EnvSettings(episode_bars=30), 4)
     batch.reset()

@@ -7,7 +7,7 @@ import torch
 from agents.artefacts import policy_of
 from agents.backtest import simulate
 from agents.decide import Decider
-from agents.evaluation.data import prepare
+from agents.evaluation.data import prepare, prepared
 from agents.evaluation.score import validation_run
 from agents.policies import baseline
 from agents.rl import checkpoints
@@ -97,6 +97,33 @@ def test_a_normalised_run_resumed_ends_as_an_uninterrupted_one(ready, tmp_path):
     assert resumed.network.hash == straight.network.hash
     assert resumed.normaliser == straight.normaliser
     assert resumed.normaliser["variance"] > 0
+
+
+STAGED = {"stages": "volatility", "look_back": 50, "episodes": 8, "promote_at": -1, "longest": 0.9}
+
+
+@pytest.mark.parametrize("kill_at", [70, 150, 200])
+def test_a_run_through_stages_resumed_ends_as_an_uninterrupted_one(ready, tmp_path, kill_at):
+    chosen, ear = spec(curriculum=STAGED, episode_bars=20), Ear()
+    straight = learn(chosen, ready, tmp_path / "straight", ear)
+    stages = [values["stage"] for _, values in sorted(ear.metrics.items()) if "stage" in values]
+    assert stages == sorted(stages)
+    assert {stages[0], stages[-1]} == {1.0, 3.0}
+    with pytest.raises(KeyboardInterrupt):
+        learn(chosen, ready, tmp_path / "broken", Ear(kill_at=kill_at))
+    assert learn(chosen, ready, tmp_path / "broken", Ear()).network.hash == straight.network.hash
+
+
+@pytest.mark.parametrize(("promote_at", "longest", "last"), [(100, 0.9, 1.0), (100, 0.3, 3.0)])
+def test_a_stage_is_passed_by_score_or_by_time_only(ready, tmp_path, promote_at, longest, last):
+    staged, ear = STAGED | {"promote_at": promote_at, "longest": longest}, Ear()
+    learn(spec(curriculum=staged, episode_bars=20), ready, tmp_path, ear)
+    assert ear.metrics[max(ear.metrics)]["stage"] == last
+
+
+def test_candles_too_few_for_the_stages_are_refused_before_a_run_exists(ready, db):
+    with pytest.raises(BadInput, match="look_back"):
+        prepared(ready.candles, ready.rows, ready.split, spec(curriculum=STAGED | {"look_back": 500}))
 
 
 def test_a_stopped_run_saves_and_goes_on_from_there(ready, whole, tmp_path):
