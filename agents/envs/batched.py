@@ -106,8 +106,8 @@ class BatchedMarket:
         rewards, ends = np.empty(self.size, np.float32), np.empty(self.size, np.uint8)
         ended = self._advance(
             places, table, self._starts, *self.market[:2], self._ranges, self._books, self._counts,
-            self._tracks, self._moments, self._rules, self._plan, self._terms, self._task, self._draw(self.turn + 1),
-            observations, rewards, ends, self.last_observations,
+            self._tracks, self._moments, self._rules, self._plan, self._terms, self._task,
+            self._draw(self.turn + 1), observations, rewards, ends, self.last_observations,
         )  # fmt: skip
         if ended < 0:
             raise ValueError(f"actions must lie in 0..{len(table) - 1}")
