@@ -127,6 +127,11 @@ class BacktestAdmin(OwnedAdmin):
     list_filter = ("status", "series", "baseline")
     list_select_related = ("series", "owner", "model", "council")
     exclude = ("curve", "trades")
+    actions = ("cancel",)
+
+    @confirmed("Cancel", "These backtests stop; what they have computed is dropped.", done="cancelled")
+    def cancel(self, request: HttpRequest, backtest: Backtest) -> None:
+        services.cancel_computation(backtest, by=request.user)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         return super().get_queryset(request).defer("curve", "trades")
@@ -208,3 +213,8 @@ class ReviewAdmin(ServiceAdmin):
     list_filter = ("status", "series")
     list_select_related = ("council", "series", "owner")
     exclude = ("curve",)
+    actions = ("cancel",)
+
+    @confirmed("Cancel", "These reviews stop; what they have computed is dropped.", done="cancelled")
+    def cancel(self, request: HttpRequest, review: CouncilReview) -> None:
+        services.cancel_computation(review, by=request.user)

@@ -143,8 +143,8 @@ class BacktestSerializer(serializers.ModelSerializer):
     class Meta:
         model = Backtest
         fields = ("id", "model", "baseline", "council", "series", "from_ms", "to_ms", "settings", "status",
-                  "metrics", "assumptions", "policy_hash", "data_fingerprint", "code_version", "error",
-                  "seconds", "created_at", "finished_at")  # fmt: skip
+                  "share_done", "eta_s", "metrics", "assumptions", "policy_hash", "data_fingerprint",
+                  "code_version", "error", "seconds", "created_at", "finished_at")  # fmt: skip
 
     def get_error(self, backtest: Backtest) -> str:
         return backtest.error.partition("\n")[0]
@@ -210,6 +210,13 @@ class BacktestViewSet(ReadOnly):
             settings=given.get("settings", {}),
         )
         return Response(BacktestSerializer(backtest).data, status=201)
+
+    @extend_schema(request=None, responses={200: BacktestSerializer})
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str) -> Response:
+        """Stop it; what it has computed so far is dropped."""
+        cancelled = services.cancel_computation(self.get_object(), by=request.user)
+        return Response(BacktestSerializer(cancelled).data)
 
 
 class CouncilMemberSerializer(serializers.ModelSerializer):
@@ -293,8 +300,8 @@ class ReviewSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = CouncilReview
-        fields = ("id", "council", "series", "from_ms", "to_ms", "settings", "status", "share_done", "result",
-                  "assumptions", "policy_hash", "data_fingerprint", "code_version", "error", "seconds",
+        fields = ("id", "council", "series", "from_ms", "to_ms", "settings", "status", "share_done", "eta_s",
+                  "result", "assumptions", "policy_hash", "data_fingerprint", "code_version", "error", "seconds",
                   "created_at", "finished_at")  # fmt: skip
 
     def get_error(self, review: CouncilReview) -> str:
@@ -338,3 +345,10 @@ class ReviewViewSet(ReadOnly):
             given[name] = get_object_or_404(visible(model, request.user), pk=given[name])
         made = services.start_review(owner=request.user, **given)
         return Response(ReviewSerializer(made).data, status=201)
+
+    @extend_schema(request=None, responses={200: ReviewSerializer})
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str) -> Response:
+        """Stop it; what it has computed so far is dropped."""
+        cancelled = services.cancel_computation(self.get_object(), by=request.user)
+        return Response(ReviewSerializer(cancelled).data)

@@ -93,6 +93,14 @@ def review(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "agents/_review_update.html" if is_partial else "agents/review.html", context)
 
 
+@require_POST
+@page(Role.OPERATOR)
+def review_cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    found = get_object_or_404(visible(CouncilReview, request.user), pk=pk)
+    do(request, services.cancel_computation, "The review is cancelled.", row=found, by=request.user)
+    return redirect("council-review", pk)
+
+
 @require_GET
 @page()
 def review_curve(request: HttpRequest, pk: int) -> JsonResponse:

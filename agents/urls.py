@@ -17,6 +17,7 @@ urlpatterns = [
     path("backtests/", views.backtests, name="backtests"),
     path("backtests/start/", views.backtest_start, name="backtest-start"),
     path("backtests/<int:pk>/", views.backtest, name="backtest"),
+    path("backtests/<int:pk>/cancel/", views.backtest_cancel, name="backtest-cancel"),
     path("backtests/<int:pk>/curve/", views.backtest_curve, name="backtest-curve"),
     path("councils/", council_views.councils, name="councils"),
     path("councils/create/", council_views.council_create, name="council-create"),
@@ -24,5 +25,6 @@ urlpatterns = [
     path("councils/<int:pk>/archive/", council_views.council_archive, name="council-archive"),
     path("councils/reviews/start/", council_views.review_start, name="review-start"),
     path("councils/reviews/<int:pk>/", council_views.review, name="council-review"),
+    path("councils/reviews/<int:pk>/cancel/", council_views.review_cancel, name="review-cancel"),
     path("councils/reviews/<int:pk>/curve/", council_views.review_curve, name="council-review-curve"),
 ]

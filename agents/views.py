@@ -169,7 +169,15 @@ def backtest(request: HttpRequest, pk: int) -> HttpResponse:
         "summary": found.error.partition("\n")[0],
     }
     is_partial = request.headers.get("HX-Request") == "true"
-    return render(request, "agents/_backtest.html" if is_partial else "agents/backtest.html", context)
+    return render(request, "agents/_backtest_update.html" if is_partial else "agents/backtest.html", context)
+
+
+@require_POST
+@page(Role.OPERATOR)
+def backtest_cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    found = get_object_or_404(visible(Backtest, request.user), pk=pk)
+    do(request, services.cancel_computation, "The backtest is cancelled.", row=found, by=request.user)
+    return redirect("backtest", pk)
 
 
 @require_GET

@@ -21,6 +21,8 @@ class Backtest(models.Model):
     to_ms = models.BigIntegerField()
     settings = models.JSONField(default=dict)  # trading rules, gate, risk, seed
     status = models.CharField(max_length=10, choices=JobStatus, default=JobStatus.QUEUED)
+    share_done = models.FloatField(default=0.0)
+    eta_s = models.FloatField(null=True)
     metrics = models.JSONField(default=dict)
     assumptions = models.JSONField(default=list)  # sentences a reader must know: fill model, costs, seen data
     curve = models.JSONField(default=dict)  # down-sampled: t_ms, equity, benchmark, drawdown, exposure

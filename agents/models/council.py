@@ -80,6 +80,7 @@ class CouncilReview(models.Model):
     settings = models.JSONField(default=dict)  # as of a backtest
     status = models.CharField(max_length=10, choices=JobStatus, default=JobStatus.QUEUED)
     share_done = models.FloatField(default=0.0)
+    eta_s = models.FloatField(null=True)
     result = models.JSONField(default=dict)  # whole, members, disagreement; see agents.evaluation.council
     curve = models.JSONField(default=dict)  # t_ms, equity of the whole and without each member, entropy
     assumptions = models.JSONField(default=list)

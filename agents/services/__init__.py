@@ -1,6 +1,7 @@
 """What may be done about learning: train, cancel, resume, backtest, promote."""
 
 from agents.services.backtests import backtest_now, run_backtest, start_backtest
+from agents.services.computing import cancel_computation
 from agents.services.councils import Seat, archive_council, create_council
 from agents.services.models import archive_model, promote
 from agents.services.queue import requeue_lost_runs
@@ -12,6 +13,7 @@ __all__ = [
     "archive_council",
     "archive_model",
     "backtest_now",
+    "cancel_computation",
     "cancel_training",
     "create_council",
     "promote",

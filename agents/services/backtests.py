@@ -1,7 +1,5 @@
 """Backtests: checked at once, computed by a worker (or at once by the command), stored as one row."""
 
-import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from django.db import transaction
-from django.utils import timezone
 
 from agents import councils, provenance
 from agents.backtest import BacktestSettings, report, simulate
@@ -18,7 +15,7 @@ from agents.evaluation.data import require_values, require_volume
 from agents.models import Backtest, Council, JobStatus, TrainedModel
 from agents.policies import Policy, load_model
 from agents.policies import baseline as rule
-from agents.progress import Superseded
+from agents.services.computing import carry_out
 from agents.services.queue import enqueue_backtest
 from agents.spec import Trading
 from market import archive, features
@@ -75,22 +72,7 @@ def backtest_now(*, tick: Callable[[float], None] | None = None, **asked: Any) -
 def run_backtest(backtest_id: int, tick: Callable[[float], None] | None = None) -> Backtest:
     """Compute one unfinished backtest and store its outcome, done or failed; a finished one is left alone."""
     backtest = Backtest.objects.select_related("model__series", "council", "series").get(pk=backtest_id)
-    if backtest.status not in (JobStatus.QUEUED, JobStatus.RUNNING):
-        return backtest
-    backtest.status = JobStatus.RUNNING
-    backtest.save(update_fields=["status"])
-    began = time.perf_counter()
-    try:
-        _compute(backtest, tick)
-        backtest.status = JobStatus.DONE
-    except Superseded:
-        raise
-    except Exception as error:
-        said = error.message if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
-        trace = "".join(traceback.format_exception(error))
-        backtest.status, backtest.error = JobStatus.FAILED, f"{said}\n\n{trace}"
-    backtest.seconds, backtest.finished_at = time.perf_counter() - began, timezone.now()
-    backtest.save()
+    carry_out(backtest, _compute, tick)
     return backtest
 
 
@@ -208,7 +190,7 @@ def _with_warmup(series: Series, from_ms: int, to_ms: int, history: int) -> Cand
     return candles
 
 
-def _compute(backtest: Backtest, tick: Callable[[float], None] | None) -> None:
+def _compute(backtest: Backtest, tick: Callable[[float], None]) -> None:
     plan = planned(backtest)
     run = simulate(
         plan.candles,

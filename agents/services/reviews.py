@@ -1,28 +1,23 @@
 """Reviews of councils: what each member adds, and how far they disagree, over stored candles."""
 
-import time
-import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
 from agents import provenance
 from agents.backtest.report import assumptions
 from agents.evaluation.council import review
 from agents.models import Backtest, Council, CouncilReview, JobStatus
 from agents.policies.council import Council as CouncilPolicy
-from agents.progress import Superseded
 from agents.services.backtests import history, planned, rows_of, stretch
+from agents.services.computing import carry_out
 from agents.services.queue import enqueue_review
 from market import archive
 from market.errors import BadInput
 from market.models import Series
 from market.web.audit import record
-
-TOLD_S = 1.0  # between two writes of the share done
 
 
 def start_review(**asked: Any) -> CouncilReview:
@@ -49,22 +44,7 @@ def review_now(*, tick: Callable[[float], None] | None = None, **asked: Any) -> 
 def run_review(review_id: int, tick: Callable[[float], None] | None = None) -> CouncilReview:
     """Compute one unfinished review and store its outcome, done or failed; a finished one is left alone."""
     row = CouncilReview.objects.select_related("council", "series", "owner").get(pk=review_id)
-    if row.status not in (JobStatus.QUEUED, JobStatus.RUNNING):
-        return row
-    row.status = JobStatus.RUNNING
-    row.save(update_fields=["status"])
-    began = time.perf_counter()
-    try:
-        _compute(row, _telling(row, tick))
-        row.status, row.share_done = JobStatus.DONE, 1.0
-    except Superseded:
-        raise
-    except Exception as error:
-        said = error.message if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
-        trace = "".join(traceback.format_exception(error))
-        row.status, row.error = JobStatus.FAILED, f"{said}\n\n{trace}"
-    row.seconds, row.finished_at = time.perf_counter() - began, timezone.now()
-    row.save()
+    carry_out(row, _compute, tick)
     return row
 
 
@@ -116,18 +96,3 @@ def _compute(row: CouncilReview, tick: Callable[[float], None]) -> None:
     ]
     row.data_fingerprint = archive.fingerprint(plan.candles[plan.first :])
     row.policy_hash, row.code_version = plan.policy.policy_hash, provenance.code_version()
-
-
-def _telling(row: CouncilReview, tick: Callable[[float], None] | None) -> Callable[[float], None]:
-    """Return a callback that keeps the row's share current and passes it on."""
-    last = time.monotonic()
-
-    def tell(share: float) -> None:
-        nonlocal last
-        if tick is not None:
-            tick(share)
-        if time.monotonic() - last > TOLD_S:
-            last = time.monotonic()
-            CouncilReview.objects.filter(pk=row.pk).update(share_done=share)
-
-    return tell
