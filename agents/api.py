@@ -301,8 +301,8 @@ class ReviewSerializer(serializers.ModelSerializer):
     class Meta:
         model = CouncilReview
         fields = ("id", "council", "series", "from_ms", "to_ms", "settings", "status", "share_done", "eta_s",
-                  "result", "assumptions", "policy_hash", "data_fingerprint", "code_version", "error", "seconds",
-                  "created_at", "finished_at")  # fmt: skip
+                  "result", "assumptions", "policy_hash", "data_fingerprint", "code_version", "error",
+                  "seconds", "created_at", "finished_at")  # fmt: skip
 
     def get_error(self, review: CouncilReview) -> str:
         return review.error.partition("\n")[0]
