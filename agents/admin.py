@@ -15,12 +15,13 @@ from unfold.widgets import (
 )
 
 from agents import services
-from agents.forms import CouncilForm, ReviewForm, TrainingForm
+from agents.forms import CouncilForm, OpenTestForm, ReviewForm, TrainingForm
 from agents.models import (
     Backtest,
     Council,
     CouncilMember,
     CouncilReview,
+    TestOpening,
     TrainedModel,
     TrainingMetric,
     TrainingRun,
@@ -119,6 +120,30 @@ class TrainedModelAdmin(OwnedAdmin):
     @confirmed("Archive", "These models leave the lists; sessions that use them go on.", done="archived")
     def archive(self, request: HttpRequest, model: TrainedModel) -> None:
         services.archive_model(model=model, by=request.user)
+
+
+class NewOpening(OpenTestForm, ServiceForm):
+    """Opens a sealed test part; the reason is asked for as on the model's page."""
+
+    class Meta:
+        model = TestOpening
+        fields = ("model", "reason")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        models = TrainedModel.objects.visible_to(self.request.user).exclude(test_from_ms=None)
+        self.fields["model"].queryset = models  # type: ignore[attr-defined]
+        self.fields["reason"].widget = UnfoldAdminTextInputWidget()
+
+    def act(self, user: Any, given: dict[str, Any]) -> TestOpening:
+        return services.open_test(model=given["model"], reason=given["reason"], by=user)
+
+
+@admin.register(TestOpening)
+class OpeningAdmin(ServiceAdmin):
+    add_form = NewOpening
+    list_display = ("model", "opened_by", "reason", "opened_at")
+    list_select_related = ("model", "opened_by")
 
 
 @admin.register(Backtest)

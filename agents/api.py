@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from django.db.models import Count
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
 
 from agents import services
 from agents.models import (
@@ -15,26 +17,35 @@ from agents.models import (
     Council,
     CouncilMember,
     CouncilReview,
+    TestOpening,
     TrainedModel,
     TrainingMetric,
     TrainingRun,
 )
 from agents.policies import BASELINES
 from agents.policies.council import COMBINES, METHODS
-from agents.spec import PRESETS, over_preset
+from agents.spec import PRESETS, TrainingSpec, over_preset, written
 from market.models import Series
 from market.web.idempotency import HEADER, idempotent
 from market.web.ownership import ReadOnly, visible
+from market.web.roles import HasRole
 from market.web.schema import example
 
 BIGGEST = 2**53
 
 
 class ModelSerializer(serializers.ModelSerializer):
+    openings = serializers.SerializerMethodField(help_text="How often the sealed test part was opened")
+
+    def get_openings(self, model: TrainedModel) -> int:
+        counted = getattr(model, "opening_count", None)
+        return model.openings.count() if counted is None else counted
+
     class Meta:
         model = TrainedModel
         fields = ("id", "name", "run", "algorithm", "status", "series", "train_from_ms", "train_to_ms",
-                  "valid_to_ms", "metrics", "feature_set_hash", "data_fingerprint", "file_hash",
+                  "valid_to_ms", "test_from_ms", "test_to_ms", "openings", "metrics",
+                  "feature_set_hash", "data_fingerprint", "file_hash",
                   "code_version", "created_at")  # fmt: skip
 
 
@@ -43,8 +54,20 @@ class ModelDetailSerializer(ModelSerializer):
         fields = (*ModelSerializer.Meta.fields, "spec", "feature_set", "versions")  # type: ignore[assignment]
 
 
+class OpeningSerializer(serializers.ModelSerializer):
+    opened_by = serializers.CharField(source="opened_by.username", read_only=True)
+
+    class Meta:
+        model = TestOpening
+        fields = ("id", "model", "opened_by", "reason", "backtest", "opened_at")
+
+
+class OpeningRequest(serializers.Serializer):
+    reason = serializers.CharField(max_length=500, help_text="Why now; kept with your name")
+
+
 class ModelViewSet(ReadOnly):
-    queryset = TrainedModel.objects.all()
+    queryset = TrainedModel.objects.annotate(opening_count=Count("openings"))
     filterset_fields = ("status", "algorithm", "series", "name")
 
     def get_serializer_class(self) -> type[serializers.Serializer]:
@@ -56,6 +79,29 @@ class ModelViewSet(ReadOnly):
         """Choose the model for live trading; recorded with your name."""
         services.promote(model=self.get_object(), by=request.user)
         return Response(ModelDetailSerializer(self.get_object()).data)
+
+    @extend_schema(responses={200: OpeningSerializer(many=True)}, filters=False)
+    @action(detail=True, pagination_class=None, filter_backends=[])
+    def openings(self, request: Request, pk: str) -> Response:
+        """Return who opened the sealed test part, when and why, newest first."""
+        rows = self.get_object().openings.select_related("opened_by")
+        return Response(OpeningSerializer(rows, many=True).data)
+
+    @extend_schema(
+        request=OpeningRequest,
+        responses={201: OpeningSerializer},
+        parameters=[HEADER],
+        examples=[example("Open", {"reason": "Chosen on validation; last check before it trades"})],
+    )
+    @action(detail=True, methods=["post"], url_path="open-test")
+    @idempotent
+    def open_test(self, request: Request, pk: str) -> Response:
+        """Open the sealed test part: recorded with your name, counted, and backtested."""
+        model = self.get_object()
+        body = OpeningRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        opening = services.open_test(model=model, by=request.user, reason=body.validated_data["reason"])
+        return Response(OpeningSerializer(opening).data, status=201)
 
 
 class RunSerializer(serializers.ModelSerializer):
@@ -76,7 +122,9 @@ class RunRequest(serializers.Serializer):
     name = serializers.CharField(max_length=120)
     preset = serializers.ChoiceField(choices=list(PRESETS), required=False)
     spec = serializers.DictField(
-        required=False, help_text="Settings over the preset: series, steps, seed, from, to, ppo, reward …"
+        required=False,
+        help_text="Settings over the preset: series, steps, seed, from, to, ppo, reward …; `extends` names "
+        "the preset as well, `version` says how old the settings are",
     )
 
 
@@ -86,6 +134,26 @@ class MetricSerializer(serializers.ModelSerializer):
     class Meta:
         model = TrainingMetric
         fields = ("step", "values", "at")
+
+
+class SpecSerializer(serializers.Serializer):
+    spec = serializers.DictField()
+    yaml = serializers.CharField(help_text="The same as a file for `train --spec`; series named by pair")
+
+
+class PresetSerializer(serializers.Serializer):
+    name = serializers.CharField()
+    spec = serializers.DictField()
+
+
+class PresetViewSet(ViewSet):
+    permission_classes = [HasRole]
+
+    @extend_schema(responses={200: PresetSerializer(many=True)})
+    def list(self, request: Request) -> Response:
+        """Return every preset with its settings written out."""
+        rows = [{"name": name, "spec": TrainingSpec.parse(PRESETS[name]).as_dict()} for name in PRESETS]
+        return Response(PresetSerializer(rows, many=True).data)
 
 
 class RunViewSet(ReadOnly):
@@ -125,6 +193,13 @@ class RunViewSet(ReadOnly):
     def resume(self, request: Request, pk: str) -> Response:
         """Go on from the last checkpoint."""
         return self._act(services.resume_training, request)
+
+    @extend_schema(responses={200: SpecSerializer}, filters=False)
+    @action(detail=True, pagination_class=None, filter_backends=[])
+    def spec(self, request: Request, pk: str) -> Response:
+        """Return the complete settings as a spec of the present version that any installation can train."""
+        spec = TrainingSpec.parse(self.get_object().spec).as_dict()
+        return Response({"spec": spec, "yaml": written(spec)})
 
     @extend_schema(responses={200: MetricSerializer(many=True)}, filters=False)
     @action(detail=True, pagination_class=None, filter_backends=[])

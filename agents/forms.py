@@ -10,7 +10,8 @@ from agents.models import Council, TrainedModel
 from agents.policies import BASELINES
 from agents.policies.council import COMBINES, METHODS
 from agents.services import Seat
-from agents.spec import PRESETS, key_values, over_preset
+from agents.spec import PRESETS, key_values, over_preset, read_text
+from agents.spec.files import MOST_BYTES
 from market.errors import BadInput
 from market.models import Series
 from market.web.fields import MomentField
@@ -69,6 +70,42 @@ class TrainingForm(forms.Form):
         chosen |= {key: value for key, value in times.items() if value is not None}
         lines = [line.strip() for line in given["overrides"].splitlines() if line.strip()]
         return over_preset(given["preset"], chosen, lines)
+
+
+class SpecFileForm(forms.Form):
+    """Training by a spec file: what it says counts, unless a field here is filled in."""
+
+    NAMES = {"pair": "series", "interval": "series", "source": "series"}
+
+    name = forms.CharField(max_length=120, help_text="The trained model gets this name.")
+    spec = forms.FileField(
+        label="Spec file",
+        help_text="YAML or JSON, as `Export settings` of a run writes it; may extend a preset.",
+    )
+    series = SeriesChoice(
+        queryset=Series.objects.none(), label="Candles", required=False, help_text="Empty: as the file says."
+    )
+
+    def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["series"].queryset = visible(Series, user).exclude(rows=0)  # type: ignore[attr-defined]
+
+    def chosen(self) -> dict[str, Any]:
+        """Return the training spec of a valid form. :raises BadInput: for a file that cannot be used"""
+        given = self.cleaned_data
+        values = read_text(given["spec"].read(MOST_BYTES + 1), given["spec"].name)
+        if given["series"]:
+            for key in ("source", "pair", "interval"):
+                values.pop(key, None)
+            values["series"] = given["series"].pk
+        return over_preset("", values)
+
+
+class OpenTestForm(forms.Form):
+    reason = forms.CharField(
+        max_length=500, label="Why now?", widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Kept with your name; every later result says how often the test part was opened.",
+    )  # fmt: skip
 
 
 def member_choices(user: Any) -> list[tuple[str, list[tuple[str, str]]]]:

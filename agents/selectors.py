@@ -49,6 +49,20 @@ def model_named(user: Any, text: str) -> TrainedModel:
     return found
 
 
+def run_named(user: Any, text: str) -> TrainingRun:
+    """Return the training run with this id, or the newest of this name.
+
+    :raises BadInput: when the user has none such
+    """
+    rows = TrainingRun.objects.visible_to(user).select_related("series", "owner")
+    found = rows.filter(name=text).first()
+    if found is None and text.isascii() and text.isdigit():
+        found = rows.filter(pk=int(text[:18])).first()
+    if found is None:
+        raise BadInput(f"there is no training run {text!r}", "run")
+    return found
+
+
 def council_named(user: Any, text: str) -> Council:
     """Return the council with this id or name, `council:` before it or not.
 

@@ -8,8 +8,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from agents import services
-from agents.forms import BacktestForm, TrainingForm
+from agents.forms import BacktestForm, OpenTestForm, SpecFileForm, TrainingForm
 from agents.models import Backtest, JobStatus, ModelStatus, TrainedModel, TrainingRun
+from agents.spec import TrainingSpec, written
 from market.web import metrics, sse
 from market.web.numbers import currency_of
 from market.web.ownership import visible
@@ -41,6 +42,32 @@ def run_start(request: HttpRequest) -> HttpResponse:
 
 def _start(user: Any, form: TrainingForm) -> TrainingRun:
     return services.start_training(owner=user, name=form.cleaned_data["name"], spec=form.spec(), by=user)
+
+
+@page(Role.OPERATOR)
+def run_from_file(request: HttpRequest) -> HttpResponse:
+    form = unbound_or_posted(request, SpecFileForm, user=request.user)
+    if request.method == "POST":
+        user = request.user
+        run = attempt(
+            form,
+            lambda **given: services.start_training(
+                owner=user, name=given["name"], spec=form.chosen(), by=user
+            ),
+        )
+        if run is not None:
+            return redirect("run", run.pk)
+    status = 422 if form.errors else 200
+    return render(request, "agents/run_from_file.html", {"form": form}, status=status)
+
+
+@require_GET
+@page()
+def run_spec(request: HttpRequest, pk: int) -> HttpResponse:
+    """Answer the run's complete settings as a file for `train --spec`."""
+    text = written(TrainingSpec.parse(_run(request, pk).spec).as_dict())
+    named = {"Content-Disposition": f'attachment; filename="run-{pk}.yaml"'}
+    return HttpResponse(text, content_type="application/yaml; charset=utf-8", headers=named)
 
 
 @require_GET
@@ -113,8 +140,23 @@ def model(request: HttpRequest, pk: int) -> HttpResponse:
         "backtests": found.backtests.select_related("series")[:10],
         "features": _feature_names(found.feature_set),
         "is_promoted": found.status == ModelStatus.PROMOTED,
+        "looks": services.openings(found),
     }
     return render(request, "agents/model.html", context)
+
+
+@page(Role.OPERATOR)
+def model_open_test(request: HttpRequest, pk: int) -> HttpResponse:
+    found = get_object_or_404(visible(TrainedModel, request.user).select_related("series"), pk=pk)
+    form = unbound_or_posted(request, OpenTestForm)
+    if request.method == "POST":
+        opening = attempt(
+            form, lambda **given: services.open_test(model=found, by=request.user, reason=given["reason"])
+        )
+        if opening is not None and opening.backtest_id:
+            return redirect("backtest", opening.backtest_id)
+    context = {"model": found, "form": form, "looks": services.openings(found)}
+    return render(request, "agents/open_test.html", context, status=422 if form.errors else 200)
 
 
 @require_POST

@@ -74,7 +74,8 @@ def _learned(job: tuple[str, int, int, int, int]) -> dict[str, Any]:
     from market.synthetic import MARKETS
 
     name, seed, steps, bars, test_bars = job
-    spec = TrainingSpec.parse({**PRESETS[PRESET], "algorithm": "fast_ppo", "steps": steps, "seed": seed})
+    changed = {"algorithm": "fast_ppo", "steps": steps, "seed": seed, "test_share": 0.0}  # fresh paths test
+    spec = TrainingSpec.parse({**PRESETS[PRESET], **changed})
     candles = MARKETS[name](bars, 1 + seed)
     ready = prepared(candles, compute(candles, spec.feature_set()), split_for(bars, spec), spec)
     began = time.perf_counter()

@@ -25,6 +25,11 @@ def moment_ms(text: str, *, field: str = "") -> int:
     return _bounded(ms, field)
 
 
+def written_ms(ms: int) -> str:
+    """Return epoch milliseconds as `2024-10-01 12:30 UTC`."""
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def _bounded(ms: int, field: str) -> int:
     if not 0 <= ms <= LAST_MS:
         raise BadInput("the date must lie between 1970 and 2100", field=field)

@@ -1,6 +1,6 @@
 """A series made ready for learning: candles, features, split, a scaler fitted on the training part only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,13 +16,17 @@ from market.models import Series
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """`rows` are raw features of every candle, float64 (n, F), NaN before the warm-up is over."""
+    """`rows` are raw features of every candle, float64 (n, F), NaN before the warm-up is over.
 
-    candles: Candles
+    Nothing of the test part is here but its place in time: who trains cannot read it.
+    """
+
+    candles: Candles  # up to the end of the judging part
     rows: np.ndarray
     split: Split
     scaler: Scaler
     fingerprint: str  # SHA-256 of the candles used
+    test_ms: tuple[int, int] | None = None  # epoch ms, end excluded, of the sealed test part
 
     @property
     def train(self) -> tuple[Candles, np.ndarray]:
@@ -41,18 +45,21 @@ class Prepared:
 def prepare(series: Series, spec: TrainingSpec) -> Prepared:
     """Load what a run asks for and check that it can be learned from.
 
+    The candles of the test part only say where it begins and ends; nothing is computed from them.
+
     :raises BadInput: too few candles, a feature without value, volume that the source does not report
     """
     candles = archive.load(series, spec.from_ms, spec.to_ms)
     feature_set = spec.feature_set()
     parts = split_for(len(candles), spec)
-    require_volume(candles, feature_set, series)
-    rows = features.cached(series.fingerprint, candles, feature_set)
-    return prepared(candles, rows, parts, spec)
+    seen = candles[: parts.valid_to]
+    require_volume(seen, feature_set, series)
+    rows = features.cached(series.fingerprint, seen, feature_set)
+    return replace(prepared(seen, rows, parts, spec), test_ms=_test_ms(candles, parts))
 
 
 def split_for(bars: int, spec: TrainingSpec) -> Split:
-    """Return which of a number of bars teach and which judge. :raises BadInput: when they are too few"""
+    """Return which of so many bars teach, judge and stay sealed. :raises BadInput: when they are too few"""
     return split(
         bars,
         warmup=spec.feature_set().warmup,
@@ -60,7 +67,15 @@ def split_for(bars: int, spec: TrainingSpec) -> Split:
         episode_bars=spec.episode_bars,
         share=spec.validation_share,
         embargo=spec.completed().embargo_bars or 0,
+        test_share=spec.test_share,
     )
+
+
+def _test_ms(candles: Candles, parts: Split) -> tuple[int, int] | None:
+    if parts.test_from == parts.test_to:
+        return None
+    first, last = candles.open_ms[[parts.test_from, parts.test_to - 1]].tolist()
+    return first, last + candles.interval_ms
 
 
 def prepared(candles: Candles, rows: np.ndarray, parts: Split, spec: TrainingSpec) -> Prepared:

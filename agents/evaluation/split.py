@@ -1,4 +1,4 @@
-"""Which bars a run may learn from, and which later ones judge it. By time, with a gap between them."""
+"""Which bars a run may learn from, which later ones judge it, and which stay sealed. By time, with gaps."""
 
 from dataclasses import dataclass
 
@@ -9,33 +9,61 @@ LEAST_VALID_BARS = 50
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Rows: [0, train_from) warm up, [train_from, train_to) teach, [valid_from, valid_to) judge."""
+    """Rows: [0, train_from) warm up, [train_from, train_to) teach, [valid_from, valid_to) judge.
+
+    [test_from, test_to) is the sealed test part; it is empty where none was asked for.
+    """
 
     train_from: int
     train_to: int
     valid_from: int
     valid_to: int
+    test_from: int
+    test_to: int
 
 
-def split(bars: int, *, warmup: int, window: int, episode_bars: int, share: float, embargo: int) -> Split:
+def split(
+    bars: int,
+    *,
+    warmup: int,
+    window: int,
+    episode_bars: int,
+    share: float,
+    embargo: int,
+    test_share: float = 0.0,
+) -> Split:
     """Return the split of a series of `bars` rows.
 
-    The last `share` of the rows behind the warm-up judges. `embargo` rows before it belong to neither, so
-    that no window of the judging part holds a bar that was learned from.
+    Of the rows behind the warm-up the last `test_share` is the test part, and `share` before it judges. In
+    front of either, `embargo` rows belong to nobody, so that no window of a later part holds a bar of an
+    earlier one.
 
-    :raises BadInput: when either part would be too short, saying how many bars are needed
+    :raises BadInput: when the embargo is shorter than an observation reaches back, or a part too short,
+        saying how many bars are needed
     """
-    usable = max(0, bars - warmup)
-    valid = round(usable * share)
-    train = usable - valid - embargo
-    least = window + max(episode_bars, 1) + 1
-    if train < least or valid < LEAST_VALID_BARS:
-        needed = warmup + max(
-            int((least + embargo) / (1 - share)) + 2, int(LEAST_VALID_BARS / share) + 2 if share else 0
+    reach = warmup + window - 1
+    if embargo < reach:
+        raise BadInput(
+            f"embargo_bars: a gap of {embargo} bars is too small: features and window reach {reach} bars "
+            "back, so that later parts would see earlier ones; make it at least that, or leave it out",
+            "embargo_bars",
         )
+    usable = max(0, bars - warmup)
+    valid, test = round(usable * share), round(usable * test_share)
+    gaps = embargo * (2 if test_share else 1)
+    train = usable - valid - test - gaps
+    least = window + max(episode_bars, 1) + 1
+    if train < least or valid < LEAST_VALID_BARS or (test_share and test < LEAST_VALID_BARS):
+        needed = warmup + max(
+            int((least + gaps) / (1 - share - test_share)) + 3,
+            *(int(LEAST_VALID_BARS / part) + 2 if part else 0 for part in (share, test_share)),
+        )
+        sealed = f", test share {test_share:g}" if test_share else ""
         raise BadInput(
             f"{bars} candles are too few: warm-up {warmup}, window {window}, episode {episode_bars}, "
-            f"gap {embargo} and validation share {share:g} need about {needed}",
+            f"gap {embargo}{sealed} and validation share {share:g} need about {needed}",
             "from",
         )
-    return Split(warmup, warmup + train, bars - valid, bars)
+    test_from = bars - test
+    valid_to = test_from - (embargo if test_share else 0)
+    return Split(warmup, warmup + train, valid_to - valid, valid_to, test_from, bars)

@@ -3,6 +3,7 @@
 from agents.models.backtest import Backtest
 from agents.models.council import Council, CouncilMember, CouncilReview
 from agents.models.model import ModelStatus, TrainedModel
+from agents.models.opening import TestOpening
 from agents.models.run import JobStatus, TrainingMetric, TrainingRun
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "CouncilReview",
     "JobStatus",
     "ModelStatus",
+    "TestOpening",
     "TrainedModel",
     "TrainingMetric",
     "TrainingRun",

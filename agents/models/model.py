@@ -28,6 +28,8 @@ class TrainedModel(models.Model):
     train_from_ms = models.BigIntegerField()
     train_to_ms = models.BigIntegerField()  # end of the data the weights have seen
     valid_to_ms = models.BigIntegerField()  # end of the data the choice of checkpoint has seen
+    test_from_ms = models.BigIntegerField(null=True)  # the sealed test part; null: trained without one
+    test_to_ms = models.BigIntegerField(null=True)
     data_fingerprint = models.CharField(max_length=64)
     code_version = models.CharField(max_length=64)
     versions = models.JSONField(default=dict)

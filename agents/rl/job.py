@@ -116,6 +116,8 @@ def _keep(run: TrainingRun, spec: TrainingSpec, prepared: Prepared, outcome: Out
         "train_from_ms": start_ms,
         "train_to_ms": train_ms,
         "valid_to_ms": valid_ms,
+        "test_from_ms": prepared.test_ms[0] if prepared.test_ms else None,
+        "test_to_ms": prepared.test_ms[1] if prepared.test_ms else None,
         "data_fingerprint": prepared.fingerprint,
         "code_version": provenance.code_version(),
         "versions": provenance.versions(),

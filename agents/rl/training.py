@@ -1,6 +1,7 @@
 """One training run: learn, judge on later data now and then, keep the best, survive being stopped."""
 
 import io
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -149,7 +150,7 @@ class _Run:
         state = checkpoints.load(self.path)
         if state is None:
             return False
-        if state["identity"] != self.identity:
+        if _present(state["identity"]) != self.identity:
             raise BadInput(
                 "the checkpoint belongs to other settings or other candles: start a new run", "spec"
             )
@@ -310,6 +311,15 @@ class _Callback(BaseCallback):
 
     def _on_rollout_end(self) -> None:
         self.run.after_rollout()
+
+
+def _present(identity: dict[str, Any]) -> dict[str, Any]:
+    """Return a checkpoint's identity as the present version writes it; one that cannot be read stays."""
+    try:
+        spec = TrainingSpec.parse(json.loads(identity["spec"]))
+    except (BadInput, ValueError, KeyError):
+        return identity
+    return {**identity, "spec": spec.completed().model_dump_json()}
 
 
 def _every(asked: int | None, spec: TrainingSpec) -> int:

@@ -1,11 +1,13 @@
-"""What may be done about learning: train, cancel, resume, backtest, promote."""
+"""What may be done about learning: train, cancel, resume, open the test part, backtest, promote."""
 
 from agents.services.backtests import backtest_now, run_backtest, start_backtest
 from agents.services.computing import cancel_computation
 from agents.services.councils import Seat, archive_council, create_council
 from agents.services.models import archive_model, promote
+from agents.services.openings import open_test
 from agents.services.queue import requeue_lost_runs
 from agents.services.reviews import review_now, run_review, start_review
+from agents.services.sealed import openings
 from agents.services.training import cancel_training, resume_training, start_training
 
 __all__ = [
@@ -16,6 +18,8 @@ __all__ = [
     "cancel_computation",
     "cancel_training",
     "create_council",
+    "open_test",
+    "openings",
     "promote",
     "requeue_lost_runs",
     "resume_training",

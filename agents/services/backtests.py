@@ -17,6 +17,7 @@ from agents.policies import Policy, load_model
 from agents.policies import baseline as rule
 from agents.services.computing import carry_out
 from agents.services.queue import enqueue_backtest
+from agents.services.sealed import end_before_test, models_of, require_opened, said_of_test
 from agents.spec import Trading
 from market import archive, features
 from market.candles import Candles, interval_name
@@ -99,6 +100,7 @@ def _created(
 ) -> Backtest:
     if sum((model is not None, council is not None, bool(baseline))) != 1:
         raise BadInput("name a model, a baseline or a council, and only one of them", "model")
+    to_ms = end_before_test(models_of(model, council), series, from_ms, to_ms)
     start, end = stretch(series, from_ms, to_ms)
     wanted = Backtest(owner=owner, model=model, baseline=baseline, council=council, series=series)
     wanted.from_ms, wanted.to_ms, wanted.settings = start, end, settings
@@ -132,6 +134,7 @@ def planned(backtest: Backtest) -> Plan:
     :raises BadInput: when the policy, the stretch and the settings do not fit together
     """
     series, model, council = backtest.series, backtest.model, backtest.council
+    require_opened(models_of(model, council), backtest)
     if council is not None:
         settings, policy = _council_plan(backtest, council)
     else:
@@ -249,7 +252,7 @@ def seen(model: TrainedModel | None, backtest: Backtest) -> list[str]:
         said.append(
             f"WARNING: {judged:.0%} of this stretch chose which checkpoint was kept, which flatters it."
         )
-    return said or ["The model has seen nothing of this stretch."]
+    return [*(said or ["The model has seen nothing of this stretch."]), *said_of_test(model, backtest)]
 
 
 def _overlap(backtest: Backtest, from_ms: int, to_ms: int) -> int:

@@ -14,6 +14,7 @@ from agents.policies.council import Council as CouncilPolicy
 from agents.services.backtests import history, planned, rows_of, stretch
 from agents.services.computing import carry_out
 from agents.services.queue import enqueue_review
+from agents.services.sealed import end_before_test, models_of
 from market import archive
 from market.errors import BadInput
 from market.models import Series
@@ -59,6 +60,7 @@ def _created(
     by: Any = None,
 ) -> CouncilReview:
     """Write down a review that can be done. Arguments as of `agents.services.start_backtest`."""
+    to_ms = end_before_test(models_of(None, council), series, from_ms, to_ms)
     start, end = stretch(series, from_ms, to_ms)
     wanted = CouncilReview(owner=owner, council=council, series=series, from_ms=start, to_ms=end)
     wanted.settings = settings or {}

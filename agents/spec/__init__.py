@@ -1,6 +1,8 @@
-"""What a training run is asked to do (training), in sections (parts), over a preset (presets, overrides)."""
+"""What a training run is asked to do (training), in sections (parts), over a preset (presets,
+overrides), read from and written to files (files, versions)."""
 
 from agents.spec.errors import first_error
+from agents.spec.files import read_file, read_text, written
 from agents.spec.overrides import apply_overrides, key_values, over_preset
 from agents.spec.parts import Fraction, Part, Trading
 from agents.spec.presets import PRESETS
@@ -17,5 +19,8 @@ __all__ = [
     "first_error",
     "key_values",
     "over_preset",
+    "read_file",
+    "read_text",
     "setting_names",
+    "written",
 ]

@@ -8,6 +8,7 @@ import orjson
 from agents.spec.errors import unknown_setting
 from agents.spec.presets import PRESETS
 from agents.spec.training import TrainingSpec, setting_names
+from agents.spec.versions import upgraded
 from market.errors import BadInput
 
 
@@ -15,20 +16,30 @@ def over_preset(name: str, chosen: Mapping[str, Any], pairs: Sequence[str] = ())
     """Return the spec that a preset, what a person chose, and `key=value` settings make, in that order.
 
     A section keeps what nobody chose: `{"ppo": {"lr": 1e-4}}` changes the preset's learning rate only. A key
-    of `chosen` may be dotted or short, as in `apply_overrides`. A series says its own interval.
+    of `chosen` may be dotted or short, as in `apply_overrides`. A series says its own interval. `extends` in
+    `chosen` names the preset as well.
 
     :param name: of the preset; "" starts from the defaults.
-    :raises BadInput: for a preset or key that there is not.
+    :raises BadInput: for a preset or key that there is not, or two presets.
     """
-    if name and name not in PRESETS:
+    chosen = upgraded(chosen)
+    base = chosen.pop("extends", None) or name
+    if name and base != name:
+        raise BadInput(f"the spec extends {base!r}: leave the preset {name!r} out", "preset")
+    name = base
+    if name and (not isinstance(name, str) or name not in PRESETS):
         raise BadInput(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}", "preset")
     spec = dict(PRESETS.get(name, {}))
     if "series" in chosen:
         spec.pop("interval", None)
-    return apply_overrides(_laid_over(spec, chosen), pairs)
+    return apply_overrides(laid_over(spec, chosen), pairs)
 
 
-def _laid_over(spec: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+def laid_over(spec: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with others laid over them, section by section.
+
+    :raises BadInput: for a key of `chosen` that no spec has
+    """
     changed: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in spec.items()}
     sections = {full.partition(".")[0] for full in setting_names(TrainingSpec) if "." in full}
     for key, value in chosen.items():
@@ -57,7 +68,7 @@ def apply_overrides(values: Mapping[str, Any], pairs: Sequence[str]) -> dict[str
 
     :raises BadInput: for a pair without `=` or a key that no spec has
     """
-    return _laid_over(values, key_values(pairs))
+    return laid_over(values, key_values(pairs))
 
 
 def key_values(pairs: Sequence[str]) -> dict[str, Any]:

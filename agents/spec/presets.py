@@ -23,6 +23,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "decision_every": 15,
         "reward": {"scale": 1000.0},
         "averaging": 0.98,
+        "test_share": 0.15,
         "ppo": {"n_envs": 64, "n_steps": 256, "batch_size": 1024, "epochs": 10, "gamma": 0.995},
     },
     # Eight steps of exposure over 38 numbers: the agent chooses how much, not only whether.
@@ -36,6 +37,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "decision_every": 15,
         "reward": {"scale": 1000.0},
         "averaging": 0.98,
+        "test_share": 0.15,
         "ppo": {"n_envs": 64, "n_steps": 256, "batch_size": 1024, "epochs": 10, "gamma": 0.995},
     },
     "default-1h": {
@@ -46,6 +48,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "decision_every": 1,
         "bars_scale": 24.0,
         "reward": {"scale": 100.0},
+        "test_share": 0.15,
         "ppo": {"n_envs": 32, "n_steps": 256, "batch_size": 512, "epochs": 10, "gamma": 0.98},
     },
 }

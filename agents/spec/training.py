@@ -10,6 +10,7 @@ from agents.envs.settings import EnvSettings
 from agents.spaces import ActionSpec
 from agents.spec.errors import first_error
 from agents.spec.parts import Action, Curriculum, Fraction, Network, Part, Ppo, Reward, Trading
+from agents.spec.versions import upgraded
 from agents.times import epoch_ms
 from market.candles import MS
 from market.errors import BadInput
@@ -24,7 +25,7 @@ ToTime = Annotated[int | None, BeforeValidator(partial(epoch_ms, field="to"))]
 class TrainingSpec(Part):
     """One training run. `from` and `to` bound the open times of the bars used, `to` excluded."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     algorithm: Literal["ppo", "fast_ppo"] = "ppo"
     series: int | None = Field(default=None, ge=1)
     source: str | None = None
@@ -48,6 +49,7 @@ class TrainingSpec(Part):
     bars_scale: float = Field(default=1440.0, gt=0, le=1e9)
     trading: Trading = Trading()
     validation_share: float = Field(default=0.15, ge=0.01, le=0.5)
+    test_share: float = Field(default=0.0, ge=0, le=0.5)  # the last bars, sealed until a person opens them
     embargo_bars: int | None = Field(default=None, ge=0)
     network: Network = Network()
     ppo: Ppo = Ppo()
@@ -67,6 +69,8 @@ class TrainingSpec(Part):
     def parts_fit(self) -> "TrainingSpec":
         if self.from_ms is not None and self.to_ms is not None and self.from_ms >= self.to_ms:
             raise ValueError("from must be earlier than to")
+        if self.validation_share + self.test_share > 0.8:
+            raise ValueError("validation_share and test_share together must leave 0.2 to learn from")
         if self.episode_bars and self.episode_bars < self.decision_every:
             raise ValueError("episode_bars must be at least decision_every, or 0 for the whole range")
         if self.curriculum.stages != "off" and not self.episode_bars:
@@ -80,7 +84,7 @@ class TrainingSpec(Part):
         :raises BadInput: naming the first field that cannot be used, in one sentence
         """
         try:
-            spec = cls.model_validate(dict(values))
+            spec = cls.model_validate(upgraded(values))
         except ValidationError as error:
             raise first_error(error, setting_names(cls)) from None
         spec.env_settings()
@@ -124,7 +128,7 @@ class TrainingSpec(Part):
             "features": self.feature_set().to_json(),
             "embargo_bars": self.embargo_bars
             if self.embargo_bars is not None
-            else self.feature_set().warmup + self.window,
+            else self.feature_set().warmup + self.window,  # what an observation reaches back, and one bar
             "checkpoint_every": self.checkpoint_every or max(rollout, self.steps // 20),
             "validate_every": self.validate_every or every,
         }

@@ -128,6 +128,8 @@ DEFINITIONS = {
     "benchmark_score": "Score of buying at the start and holding.",
     "best_step": "Training step of the checkpoint that was kept.",
     "checkpoints_compared": "How many checkpoints the best one was chosen from: more comparisons, more luck.",
+    "test_part": "The last candles of the stretch, sealed in training. Opening them is recorded and counted: "
+    "only the first look is free of any choice made by it.",
     "validation": "Result of the newest checkpoint on later data it has not learned from.",
     # what the agent sees of its own position
     "unrealised_return": "Price now against the average entry price, as a fraction.",

@@ -13,12 +13,13 @@ KINDS = ["sessions", "training-runs", "models", "backtests", "council", "council
          "plans"]  # fmt: skip
 PARTS = {
     "sessions": ["decisions", "orders", "fills", "days", "equity", "stream"],
-    "training-runs": ["metrics"],
+    "training-runs": ["metrics", "spec"],
+    "models": ["openings"],
 }
 ACTS = {
     "sessions": ["pause", "resume", "stop", "flatten", "unhalt"],
     "training-runs": ["cancel", "resume"],
-    "models": ["promote"],
+    "models": ["promote", "open-test"],
     "council": ["archive"],
     "accounts": ["check"],
     "alerts": ["acknowledge", "close"],

@@ -8,12 +8,14 @@ from django.urls import reverse
 from tests import factories
 
 LISTS = ["home", "sessions", "session-start", "trades", "alerts", "models", "runs", "run-start", "backtests",
+         "run-from-file",
          "backtest-start", "councils", "council-create", "review-start", "markets", "settings", "risk",
          "audit", "risk-overview", "plans", "plans", "channels", "deliveries",
          "rule"]  # fmt: skip
 DETAILS = {
     "session": "session", "session-chart": "session", "session-decisions": "session", "decision": "decision",
-    "run": "run", "run-curves": "run", "model": "model", "backtest": "backtest", "backtest-curve": "backtest",
+    "run": "run", "run-curves": "run", "run-spec": "run", "model": "model",
+    "model-open-test": "model", "backtest": "backtest", "backtest-curve": "backtest",
     "council": "council", "council-review": "council-review", "council-review-curve": "council-review",
     "series": "series", "import": "import", "account": "account", "risk-edit": "risk",
     "channel": "channel", "rule-edit": "rule",

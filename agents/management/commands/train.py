@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -9,7 +10,7 @@ from django.core.management.base import CommandParser
 from agents import services
 from agents.commands import acting_user, add_series_arguments
 from agents.models import JobStatus, TrainingRun
-from agents.spec import ALGORITHMS, PRESETS, over_preset
+from agents.spec import ALGORITHMS, PRESETS, over_preset, read_file
 from market import leases
 from market.commands import ProductCommand
 from market.errors import BadInput
@@ -22,9 +23,12 @@ class Command(ProductCommand):
     help = "Train an agent on stored candles. Workers (`manage.py workers`) do it; --wait follows the run."
 
     def arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--agent", default="ppo", help=" | ".join(ALGORITHMS))
+        parser.add_argument("--agent", help=f"{' | '.join(ALGORITHMS)}; default: ppo, or the spec's")
         add_series_arguments(parser)
-        parser.add_argument("--preset", default="default-1m", help=" | ".join(PRESETS))
+        parser.add_argument(
+            "--spec", metavar="FILE", help="settings in YAML or JSON; see docs/training-runs.md"
+        )
+        parser.add_argument("--preset", help=f"{' | '.join(PRESETS)}; default: default-1m, or the spec's")
         parser.add_argument("--steps", type=int, help="environment steps (decisions)")
         parser.add_argument("--seed", type=int, help="same seed, data and settings give the same weights")
         parser.add_argument("--name", help="of the run and its model")
@@ -33,12 +37,17 @@ class Command(ProductCommand):
 
     def run(self, **options: Any) -> dict[str, Any]:
         owner = acting_user(options["user"])
-        chosen = {"algorithm": options["agent"]}
+        chosen = read_file(Path(options["spec"])) if options["spec"] else {}
+        if options["agent"]:
+            chosen["algorithm"] = options["agent"]
         for key in ("series", "source", "pair", "interval", "from", "to", "steps", "seed"):
             if options[key] is not None:
                 chosen[key] = options[key]
-        spec = over_preset(options["preset"], chosen, options["set"])
-        name = options["name"] or f"{options['agent']} {datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]
+        preset = options["preset"] or ("" if options["spec"] else "default-1m")
+        spec = over_preset(preset, chosen, options["set"])
+        name = (
+            options["name"] or f"{spec.get('algorithm', 'ppo')} {datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]
+        )
         run = services.start_training(owner=owner, name=name, spec=spec)
         self.say(f"run {run.pk}: {run.name} on {run.series}, {run.steps_total:,} steps")
         if options["wait"]:

@@ -22,7 +22,14 @@ COSTS = TrainingSpec().env_settings()
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory):
     """The shipped preset after a short training on four months of the easy market."""
-    changed = {"algorithm": "fast_ppo", "steps": 160_000, "averaging": 0.5, "keep": "last", "seed": 1}
+    changed = {
+        "algorithm": "fast_ppo",
+        "steps": 160_000,
+        "averaging": 0.5,
+        "keep": "last",
+        "seed": 1,
+        "test_share": 0,
+    }
     spec = TrainingSpec.parse({**PRESETS["default-1m"], **changed})
     candles = planted_market(EASY, 120 * DAYS, 1)
     ready = prepared(candles, compute(candles, spec.feature_set()), split_for(len(candles), spec), spec)
