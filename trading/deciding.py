@@ -103,7 +103,6 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
     opinion, tally = decided.opinion, decided.opinion.tally
     seat.exchange.require()
     with transaction.atomic():
-        save_marks(session)
         sized = capped(seat, sized)
         decision = Decision.objects.create(
             session=session,
@@ -129,6 +128,7 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
             latency_us=latency_us,
         )
         _see_health(seat, decision)
+        save_marks(session)
         reason = f"signal {opinion.name}"
         order = working.begin(seat, sized.quantity, sized.price, reason, now_ms, decision, room)
     carry_out(seat, order, quote)

@@ -36,6 +36,7 @@ from trading.purse import capital_of
 from trading.seat import Seat
 from trading.states import (
     DRIVEN,
+    adopt,
     change_risk_state,
     change_status,
     close_alerts,
@@ -52,20 +53,24 @@ logger = logging.getLogger(__name__)
 PASSING = ("unknown", "turns", "order", "pace")  # alerts that end with the session
 
 
-def step(seat: Seat, *, quote: Quote | None, now_ms: int) -> None:
+def step(seat: Seat, *, quote: Quote | None, now_ms: int, row: LiveSession | None = None) -> None:
     """Take one turn.
 
     :param quote: what the venue showed for the session's pair just now; None when it showed nothing.
     :param now_ms: the venue's clock.
+    :param row: the session as it was just read, with no unsettled order on its account; None: look here.
     :raises LeaseLost: when somebody else drives the session now.
     """
     session = seat.session
     seat.exchange.keep()
-    reload(session)
+    if row is None:
+        reload(session)
+    else:
+        adopt(session, row)
     if session.status not in DRIVEN:
         return
     try:
-        _take_turn(seat, quote, now_ms)
+        _take_turn(seat, quote, now_ms, is_settled=row is not None)
         seat.failures.append(False)
     except (BadCredentials, BadInput, TooFewBars) as error:
         working.withdraw_left(session, seat.exchange)
@@ -92,12 +97,12 @@ def step_unseen(seat: Seat, why: str) -> None:
     _undecided(seat, why)
 
 
-def _take_turn(seat: Seat, quote: Quote | None, now_ms: int) -> None:
+def _take_turn(seat: Seat, quote: Quote | None, now_ms: int, *, is_settled: bool) -> None:
     session = seat.session
     if session.status == SessionStatus.STOPPING and session.started_ms == 0:
         change_status(session, SessionStatus.STOPPING, SessionStatus.STOPPED)
         return
-    if not _settle(seat):
+    if not (is_settled or _settle(seat)):
         unknown(seat, "it is not known yet what became of an order")
         return
     if not seat.is_checked:  # the last driver may have died in the middle

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 DRIVEN = [SessionStatus.PENDING, SessionStatus.RUNNING, SessionStatus.PAUSED, SessionStatus.STOPPING]
 MARKS = [
     "price", "bid", "ask", "price_ms", "start_price", "stop_price", "take_price", "high_water", "peak_equity",
-    "bars_held", "day", "day_equity", "last_bar_ms", "turn_at", "week_equity", "caution_peak",
+    "bars_held", "day", "day_equity", "last_bar_ms", "week_equity", "caution_peak",
     "safe_until_ms", "health", "stop_kind", "take_kind", "bracket_price", "levels", "atr",
 ]  # fmt: skip
 WITH_RELATED = LiveSession.objects.select_related("owner", "account__owner", "risk", "council")
@@ -24,6 +24,15 @@ WITH_RELATED = LiveSession.objects.select_related("owner", "account__owner", "ri
 def reload(session: LiveSession) -> None:
     """Read the row again, limits and account included, in one query."""
     session.refresh_from_db(from_queryset=WITH_RELATED.all())
+    session.stored_marks = None
+
+
+def adopt(session: LiveSession, row: LiveSession) -> None:
+    """Take over a row that was just read with `WITH_RELATED`: what `reload` does, without asking."""
+    for field in session._meta.concrete_fields:
+        setattr(session, field.attname, getattr(row, field.attname))
+    session._state.fields_cache = {**row._state.fields_cache}
+    session.stored_marks = None
 
 
 def change_status(session: LiveSession, before: str, after: str, **changes: object) -> bool:
@@ -49,14 +58,17 @@ def change_risk_state(session: LiveSession, state: str, note: str, **changes: ob
 
 def save_marks(session: LiveSession) -> None:
     """Store prices, guards and peaks, unless a person has just resumed the session and reset them,
-    or its plan has just levelled its money.
+    or its plan has just levelled its money. What this turn has stored already is not stored again.
     """
-    session.turn_at = timezone.now()
     marks = {name: getattr(session, name) for name in MARKS}
+    if marks == session.stored_marks:
+        return
+    session.turn_at = timezone.now()
     mine = LiveSession.objects.filter(pk=session.pk, risk_state=session.risk_state)
     if session.plan_id is not None:  # the marks of before money was levelled would trip the wrong breakers
         mine = mine.filter(capital=session.capital)
-    mine.update(**marks)
+    is_stored = mine.update(**marks, turn_at=session.turn_at)
+    session.stored_marks = {**marks, "levels": {**marks["levels"]}} if is_stored else None
 
 
 def point(session: LiveSession, at_ms: int, price: Decimal) -> None:

@@ -1,5 +1,7 @@
 """Live sessions and what they did: decisions, equity, days."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 
@@ -106,6 +108,8 @@ class LiveSession(models.Model):
     started_ms = models.BigIntegerField(default=0)
     stopped_ms = models.BigIntegerField(default=0)
     turn_at = models.DateTimeField(null=True)  # wall clock of the last completed turn: the heartbeat
+
+    stored_marks: dict[str, Any] | None = None  # as this turn has stored them; see trading.states
 
     objects = LiveSessionQuerySet.as_manager()
 

@@ -6,7 +6,7 @@ Taking turns in order of asking keeps both from costing anything, and what sessi
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,10 +50,13 @@ class Baton:
 
 
 class Outside:
-    """An object whose methods wait for the outside: each runs with the baton passed on."""
+    """An object whose methods wait for the outside: each runs with the baton passed on.
 
-    def __init__(self, inner: Any, baton: Baton) -> None:
-        self._inner, self._baton = inner, baton
+    :param before: called first, while the baton is still held
+    """
+
+    def __init__(self, inner: Any, baton: Baton, before: Callable[[], None] = lambda: None) -> None:
+        self._inner, self._baton, self._before = inner, baton, before
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._inner, name)
@@ -61,6 +64,7 @@ class Outside:
             return value
 
         def call(*args: Any, **given: Any) -> Any:
+            self._before()
             with self._baton.passed_on():
                 return value(*args, **given)
 

@@ -15,6 +15,7 @@ from trading.exchanges.errors import ClockSkew, ExchangeError, Throttled
 from trading.exchanges.port import Exchange, Quote
 from trading.runner.baton import Baton
 from trading.runner.driven import Driven
+from trading.runner.glance import Glance
 from trading.ticks import record_ticks
 
 logger = logging.getLogger(__name__)
@@ -83,9 +84,19 @@ class Desk:
         self.failures = 0
         self.quotes, self.at_ms = quotes, at_ms
         self._record(quotes.values())
-        for one in self._due():
-            one.is_in_line = True
+        due = self._due()
+        glance = self._glance(due)
+        for one in due:
+            one.is_in_line, one.glance = True, glance
             self.line.append(one)
+
+    def _glance(self, due: list[Driven]) -> Glance | None:
+        try:
+            return Glance([one.session for one in due], self._monotonic_s)
+        except DatabaseError as error:
+            connections.refresh()
+            logger.warning("%s: each session looks for itself: %s", self.market, error)
+            return None
 
     def _due(self) -> list[Driven]:
         now_s = self._monotonic_s()

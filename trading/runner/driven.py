@@ -18,6 +18,7 @@ from trading.exchanges.port import Exchange, Quote
 from trading.guard import LeaseLost
 from trading.models import AlertKind, AlertLevel, LiveSession
 from trading.runner.baton import Baton, Outside
+from trading.runner.glance import Glance
 from trading.runner.shared import Minds
 from trading.seat import Seat, take
 
@@ -45,6 +46,7 @@ class Driven:
     is_in_line: bool = False  # for a turn
     is_busy: bool = False  # a turn is under way: it keeps its own lease
     is_over: bool = field(default=False)
+    glance: Glance | None = None  # of the tick its turn is on
 
     def keep(self) -> bool:
         """Renew the lease when half of it is used up; False when it is lost. Between turns only."""
@@ -72,7 +74,8 @@ class Driven:
         if self.seat is None and not self._sit_down(at_ms):
             return
         assert self.seat is not None  # noqa: S101  for the type checker: `_sit_down` made it
-        sessions.step(self.seat, quote=quote, now_ms=at_ms)
+        row = self.glance.row(self.session) if self.glance else None
+        sessions.step(self.seat, quote=quote, now_ms=at_ms, row=row)
         self.is_over = self.session.status not in states.DRIVEN
 
     def _sit_down(self, at_ms: int) -> bool:
@@ -84,7 +87,7 @@ class Driven:
             self.seat = take(
                 self.session,
                 decider=decider,
-                exchange=cast(Exchange, Outside(self.exchange, self.baton)),
+                exchange=cast(Exchange, Outside(self.exchange, self.baton, self._act)),
                 lease=self.lease,
                 source=None if source is None else cast(DataSource, Outside(source, self.baton)),
                 newest=self.minds.newest_bars,
@@ -94,6 +97,11 @@ class Driven:
             states.fail(self.session, str(error), at_ms)
             self.is_over = True
         return self.seat is not None
+
+    def _act(self) -> None:
+        """Whatever is asked of the venue may change what the sessions of the account know."""
+        if self.glance is not None:
+            self.glance.drop(self.session.account_id)
 
     def unknown(self, why: str) -> None:
         """The venue shows no prices at all."""

@@ -9,6 +9,7 @@ from tests.sandbox_server import start_sandbox
 from trading import accounts, seat, services, sessions
 from trading.exchanges.registry import connect
 from trading.models import RiskProfile
+from trading.runner.loop import Runner
 
 MINUTE = 60_000
 
@@ -93,3 +94,50 @@ def account(db, user, venue):
 @pytest.fixture
 def live(user, venue, account):
     return Live(user, venue, account)
+
+
+class Inline:
+    """Does the work at once: a test's transaction is seen by its own thread only."""
+
+    def hand(self, work):
+        work()
+
+    def close(self):
+        pass
+
+
+class Hand:
+    """A clock and a sleep that move the sandbox instead of waiting."""
+
+    def __init__(self, venue, rounds):
+        self.venue, self.left, self.now_s = venue, rounds, 0.0
+
+    def monotonic_s(self):
+        return self.now_s
+
+    def sleep(self, seconds):
+        self.now_s += 30
+        self.left -= 1
+        self.venue.advance(30_000)
+
+    def must_end(self):
+        return self.left <= 0
+
+    def drive(self):
+        runner = Runner(
+            monotonic_s=self.monotonic_s, sleep=self.sleep, must_end=self.must_end, hands=Inline()
+        )
+        runner.run(10**9)
+        return runner
+
+
+@pytest.fixture
+def give_back(live):
+    """Start a session and give its lease back, so that a runner takes it."""
+
+    def start(*args, **options):
+        live.start(*args, **options)
+        live.seat.lease.release()
+        return live.session
+
+    return start

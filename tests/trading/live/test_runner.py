@@ -1,62 +1,12 @@
 """The loop that drives sessions, in this process, on the sandbox."""
 
-import pytest
-
 from market import leases
 from market.models import Lease
 from tests.queue import queued
-from tests.trading.live.conftest import Live
+from tests.trading.live.conftest import Hand, Live
 from trading import services, sessions
 from trading.models import Alert, LiveSession, SessionStatus
-from trading.runner.loop import Runner
 from trading.runner.supervisor import Stall, enqueue_lost_sessions
-
-
-class Inline:
-    """Does the work at once: a test's transaction is seen by its own thread only."""
-
-    def hand(self, work):
-        work()
-
-    def close(self):
-        pass
-
-
-class Hand:
-    """A clock and a sleep that move the sandbox instead of waiting."""
-
-    def __init__(self, venue, rounds):
-        self.venue, self.left, self.now_s = venue, rounds, 0.0
-
-    def monotonic_s(self):
-        return self.now_s
-
-    def sleep(self, seconds):
-        self.now_s += 30
-        self.left -= 1
-        self.venue.advance(30_000)
-
-    def must_end(self):
-        return self.left <= 0
-
-    def drive(self):
-        runner = Runner(
-            monotonic_s=self.monotonic_s, sleep=self.sleep, must_end=self.must_end, hands=Inline()
-        )
-        runner.run(10**9)
-        return runner
-
-
-@pytest.fixture
-def give_back(live):
-    """Start a session and give its lease back, so that a runner takes it."""
-
-    def start(*args, **options):
-        live.start(*args, **options)
-        live.seat.lease.release()
-        return live.session
-
-    return start
 
 
 def test_the_runner_takes_up_trades_and_gives_back(live, give_back):
