@@ -32,6 +32,7 @@ WIDGETS = {
     "name": UnfoldAdminTextInputWidget,
     "series": UnfoldAdminSelectWidget,
     "preset": UnfoldAdminSelectWidget,
+    "algorithm": UnfoldAdminSelectWidget,
     "steps": UnfoldAdminIntegerFieldWidget,
     "seed": UnfoldAdminIntegerFieldWidget,
     "since": UnfoldAdminTextInputWidget,

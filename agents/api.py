@@ -24,7 +24,7 @@ from agents.models import (
 )
 from agents.policies import BASELINES
 from agents.policies.council import COMBINES, METHODS
-from agents.spec import PRESETS, TrainingSpec, over_preset, written
+from agents.spec import ALGORITHMS, PRESETS, TrainingSpec, over_preset, written
 from market.models import Series
 from market.web.idempotency import HEADER, idempotent
 from market.web.ownership import ReadOnly, visible
@@ -121,6 +121,9 @@ class RunSerializer(serializers.ModelSerializer):
 class RunRequest(serializers.Serializer):
     name = serializers.CharField(max_length=120)
     preset = serializers.ChoiceField(choices=list(PRESETS), required=False)
+    algorithm = serializers.ChoiceField(
+        choices=list(ALGORITHMS), required=False, help_text="Which algorithm learns; docs/training.md"
+    )
     spec = serializers.DictField(
         required=False,
         help_text="Settings over the preset: series, steps, seed, from, to, ppo, reward …; `extends` names "
@@ -178,7 +181,8 @@ class RunViewSet(ReadOnly):
         body = RunRequest(data=request.data)
         body.is_valid(raise_exception=True)
         given = body.validated_data
-        spec = over_preset(given.get("preset", ""), given.get("spec", {}))
+        chosen = {name: given[name] for name in ("algorithm",) if name in given} | given.get("spec", {})
+        spec = over_preset(given.get("preset", ""), chosen)
         run = services.start_training(owner=request.user, name=given["name"], spec=spec, by=request.user)
         return Response(RunSerializer(run).data, status=201)
 

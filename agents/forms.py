@@ -10,7 +10,7 @@ from agents.models import Council, TrainedModel
 from agents.policies import BASELINES
 from agents.policies.council import COMBINES, METHODS
 from agents.services import Seat
-from agents.spec import PRESETS, key_values, over_preset, read_text
+from agents.spec import KNOWN, PRESETS, key_values, over_preset, read_text
 from agents.spec.files import MOST_BYTES
 from market.errors import BadInput
 from market.models import Series
@@ -32,6 +32,12 @@ class TrainingForm(forms.Form):
     series = SeriesChoice(queryset=Series.objects.none(), label="Candles")
     preset = forms.ChoiceField(
         choices=[(name, name) for name in PRESETS], help_text="Features, network and settings to start from."
+    )
+    algorithm = forms.ChoiceField(
+        choices=[(name, f"{known.title}: {known.about}") for name, known in KNOWN.items()],
+        initial="ppo",
+        required=False,
+        help_text="Value learners take discrete actions, SAC and its kin continuous ones.",
     )
     steps = forms.IntegerField(
         min_value=1, initial=300_000, label="Environment steps", help_text="A few million for a serious run."
@@ -66,6 +72,8 @@ class TrainingForm(forms.Form):
             "steps": given["steps"],
             "seed": given["seed"],
         }
+        if given["algorithm"]:
+            chosen["algorithm"] = given["algorithm"]
         times = {"from": given["since"], "to": given["until"]}
         chosen |= {key: value for key, value in times.items() if value is not None}
         lines = [line.strip() for line in given["overrides"].splitlines() if line.strip()]

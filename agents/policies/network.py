@@ -18,6 +18,10 @@ def _relu(values: np.ndarray) -> np.ndarray:
 
 
 ACTIVATIONS = {"tanh": _tanh, "relu": _relu}
+CATEGORICAL, GREEDY = "categorical", "greedy"
+GAUSSIAN, SQUASHED, SQUASHED_GAUSSIAN = "gaussian", "squashed", "squashed_gaussian"
+HEADS = (CATEGORICAL, GREEDY, GAUSSIAN, SQUASHED, SQUASHED_GAUSSIAN)
+CONTINUOUS = (GAUSSIAN, SQUASHED, SQUASHED_GAUSSIAN)
 
 
 @dataclass(frozen=True)
@@ -25,13 +29,24 @@ class Network:
     """Two towers of dense layers, one for the action, one for the value.
 
     A layer is (weight float32 (inputs, outputs), bias float32 (outputs,)); the last of a tower is linear.
-    `log_std` is float32 (1,) for a continuous action, None for discrete ones.
+    What the action tower's outputs mean is the `head`:
+
+    - `categorical`: logits of the discrete actions
+    - `greedy`: values of the discrete actions; the best one is taken, and there is no value tower
+    - `gaussian`: means of a continuous action, `log_std` float32 (outputs,) beside them
+    - `squashed`: continuous actions before tanh; the value tower reads observation and action
+    - `squashed_gaussian`: the same, with the logarithms of the deviations behind the means
     """
 
     actor: tuple[tuple[np.ndarray, np.ndarray], ...]
     critic: tuple[tuple[np.ndarray, np.ndarray], ...]
     activation: str
     log_std: np.ndarray | None = None
+    head: str = ""  # empty: categorical, or gaussian where there is a log_std
+
+    def __post_init__(self) -> None:
+        if not self.head:
+            object.__setattr__(self, "head", CATEGORICAL if self.log_std is None else GAUSSIAN)
 
     @property
     def inputs(self) -> int:
@@ -39,14 +54,24 @@ class Network:
 
     @property
     def outputs(self) -> int:
-        return len(self.actor[-1][1])
+        """How many discrete actions there are, or numbers in a continuous one."""
+        return len(self.actor[-1][1]) // (2 if self.head == SQUASHED_GAUSSIAN else 1)
+
+    @property
+    def is_continuous(self) -> bool:
+        return self.head in CONTINUOUS
 
     def act(self, observation: np.ndarray) -> np.ndarray:
-        """Return logits, or the mean of a continuous action: (..., dim) -> (..., outputs)."""
+        """Return what the head describes: (..., dim) -> (..., outputs of the tower)."""
         return self._forward(self.actor, observation)
 
     def value(self, observation: np.ndarray) -> np.ndarray:
-        """Return the critic's estimate: (..., dim) -> (..., 1)."""
+        """Return the estimate of what is to come: (..., dim) -> (..., 1)."""
+        if self.head == GREEDY:
+            return self.act(observation).max(axis=-1, keepdims=True)
+        if self.head in (SQUASHED, SQUASHED_GAUSSIAN):
+            action = np.tanh(self.act(observation)[..., : self.outputs])
+            return self._forward(self.critic, np.concatenate([observation, action], axis=-1))
         return self._forward(self.critic, observation)
 
     def forward(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -85,6 +110,8 @@ class Network:
                 arrays[f"{tower}.{index}.weight"], arrays[f"{tower}.{index}.bias"] = weight, bias
         if self.log_std is not None:
             arrays["log_std"] = self.log_std
+        if self.head not in (CATEGORICAL, GAUSSIAN):
+            arrays["head"] = np.array(self.head)
         return arrays
 
     @classmethod
@@ -94,14 +121,18 @@ class Network:
         :raises BadInput: when arrays are missing or do not fit together
         """
         try:
-            actor, critic = (_tower(arrays, tower) for tower in ("actor", "critic"))
+            head = str(arrays["head"]) if "head" in arrays else ""
+            actor = _tower(arrays, "actor")
+            critic = () if head == GREEDY else _tower(arrays, "critic")
             activation = str(arrays["activation"])
             log_std = np.asarray(arrays["log_std"], np.float32) if "log_std" in arrays else None
         except (KeyError, ValueError) as error:
             raise BadInput("the model's weights are incomplete: train it again", "model") from error
         if activation not in ACTIVATIONS:
             raise BadInput(f"the model uses the activation {activation!r}, which is unknown here", "model")
-        return cls(actor, critic, activation, log_std)
+        if head and head not in HEADS:
+            raise BadInput(f"the model's output is of the kind {head!r}, which is unknown here", "model")
+        return cls(actor, critic, activation, log_std, head)
 
 
 def _tower(arrays: Mapping[str, np.ndarray], name: str) -> tuple[tuple[np.ndarray, np.ndarray], ...]:

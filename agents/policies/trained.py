@@ -6,17 +6,18 @@ from statistics import NormalDist
 import numpy as np
 
 from agents.observation import observation_size
-from agents.policies.network import Network
+from agents.policies.network import GAUSSIAN, GREEDY, SQUASHED, Network
 from agents.policies.port import ObservationNeeds, Opinion
 from agents.spaces import ActionSpec
 from market.errors import BadInput
 from market.kernel.rebalance import is_kept
 
 NORMAL = NormalDist()
+LOG_STD_RANGE = -20.0, 2.0  # of a squashed Gaussian, as the learning library cuts it
 
 
 class NetworkPolicy:
-    """Opinions of a `Network`: categorical over discrete actions, or a Gaussian exposure."""
+    """Opinions of a `Network`: over discrete actions, or a continuous exposure."""
 
     def __init__(
         self,
@@ -41,7 +42,7 @@ class NetworkPolicy:
         self._asked: list[float | None] | None = None  # the exposure each discrete action asks for
         if action_spec.kind != "continuous":
             self._asked = [action_spec.asked(action) for action in range(len(self._names))]
-        if (network.log_std is not None) != (action_spec.kind == "continuous"):
+        if network.is_continuous != (action_spec.kind == "continuous"):
             raise BadInput(f"the network of {name} and its kind of action do not fit together", "model")
 
     def opine(self, observation: np.ndarray, current_exposure: float, draw: float | None = None) -> Opinion:
@@ -53,7 +54,9 @@ class NetworkPolicy:
     ) -> Opinion:
         """Return what the network's answer to one observation means: output (outputs,), and the value."""
         if self._asked is None:
-            return self._continuous(float(output[0]), value, current_exposure, draw)
+            return self._continuous(output, value, current_exposure, draw)
+        if self.network.head == GREEDY:
+            return self._greedy(self._asked, output, value, current_exposure)
         probabilities = softmax(output.tolist())
         action = probabilities.index(max(probabilities)) if draw is None else drawn(probabilities, draw)
         wished = self._asked[action]
@@ -63,14 +66,33 @@ class NetworkPolicy:
             action, self._names[action], tuple(probabilities), value, probabilities[action], wished
         )
 
-    def _continuous(self, mean: float, value: float, current: float, draw: float | None) -> Opinion:
-        action = mean
-        if draw is not None and self.network.log_std is not None:
+    def _greedy(
+        self, asked: list[float | None], output: np.ndarray, value: float, current_exposure: float
+    ) -> Opinion:
+        """Take the action of the highest value; values are no probabilities, so there are none."""
+        action = int(np.argmax(output))
+        wished = asked[action]
+        if wished is not None and is_kept(wished, current_exposure, self.action_spec.band):
+            wished = None
+        return Opinion(action, self._names[action], (), value, None, wished)
+
+    def _continuous(
+        self, output: np.ndarray, value: float, current: float, draw: float | None
+    ) -> Opinion:
+        action, log_std = float(output[0]), self._log_std(output)
+        if draw is not None and log_std is not None:
             chance = min(max(draw, 1e-12), 1 - 1e-12)
-            action += math.exp(float(self.network.log_std[0])) * NORMAL.inv_cdf(chance)
-        action = min(max(action, -1.0), 1.0)
+            action += math.exp(log_std) * NORMAL.inv_cdf(chance)
+        action = min(max(action, -1.0), 1.0) if self.network.head == GAUSSIAN else math.tanh(action)
         target = self.action_spec.target(action, current)
         return Opinion(action, self._names[0], (), value, None, target)
+
+    def _log_std(self, output: np.ndarray) -> float | None:
+        if self.network.log_std is not None:
+            return float(self.network.log_std[0])
+        if self.network.head == SQUASHED:
+            return None
+        return min(max(float(output[1]), LOG_STD_RANGE[0]), LOG_STD_RANGE[1])
 
     def reset(self, seed: int) -> None:
         """Chance comes in with each draw; nothing to choose here."""

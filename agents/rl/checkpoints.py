@@ -1,6 +1,7 @@
-"""The whole state of a run between two rollouts, on disk: a killed run goes on as if nothing had happened.
+"""The whole state of a run between two updates, on disk: a killed run goes on as if nothing had happened.
 
-The library shuffles minibatches with numpy's global generator, so that one's state is part of it."""
+The library shuffles minibatches, draws from replay memories and explores with numpy's global generator, so that
+one's state is part of it."""
 
 import os
 import pickle
@@ -10,44 +11,76 @@ from typing import Any
 
 import numpy as np
 import torch
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.save_util import recursive_getattr
 
 from agents.rl.vec_env import TradingVecEnv
 
-FORMAT = 2
+FORMAT = 3
 ARRAY = "__array__"
+COUNTERS = ("_n_updates", "_n_calls", "_episode_num", "exploration_rate", "_current_progress_remaining")
+MEMORY = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
-def capture(model: OnPolicyAlgorithm, env: TradingVecEnv) -> dict[str, Any]:
-    """Return a copy of everything the next rollout and update depend on."""
+def capture(model: BaseAlgorithm, env: TradingVecEnv) -> dict[str, Any]:
+    """Return a copy of everything that the next rollout and update depend on."""
     kind, keys, position, has_gauss, cached = np.random.get_state()
+    modules, tensors = model._get_torch_save_params()
     return {
         "format": FORMAT,
         "steps": model.num_timesteps,
-        "updates": model._n_updates,
-        "policy": copied(model.policy.state_dict()),
-        "optimizer": copied(model.policy.optimizer.state_dict()),
+        "modules": {name: copied(recursive_getattr(model, name).state_dict()) for name in modules},
+        "tensors": {name: copied(recursive_getattr(model, name)) for name in tensors},
+        "counters": {name: getattr(model, name) for name in COUNTERS if hasattr(model, name)},
         "torch_rng": torch.get_rng_state(),
         "numpy_rng": [str(kind), np.asarray(keys), int(position), int(has_gauss), float(cached)],
+        "action_rng": model.action_space.np_random.bit_generator.state,
         "env": env.state(),
         "observations": np.array(model._last_obs),
         "episode_starts": np.array(model._last_episode_starts),
         "episodes": [dict(episode) for episode in model.ep_info_buffer or ()],
+        "memory": _memory(model),
     }
 
 
-def restore(model: OnPolicyAlgorithm, env: TradingVecEnv, state: dict[str, Any]) -> None:
+def restore(model: BaseAlgorithm, env: TradingVecEnv, state: dict[str, Any]) -> None:
     """Continue from what `capture` returned."""
-    model.policy.load_state_dict(state["policy"])
-    model.policy.optimizer.load_state_dict(state["optimizer"])
-    model.num_timesteps, model._n_updates = state["steps"], state["updates"]
+    for name, module in state["modules"].items():
+        recursive_getattr(model, name).load_state_dict(module)
+    for name, tensor in state["tensors"].items():
+        recursive_getattr(model, name).data.copy_(tensor)
+    for name, value in state["counters"].items():
+        setattr(model, name, value)
+    model.num_timesteps = state["steps"]
     model._last_obs = state["observations"]
     model._last_episode_starts = state["episode_starts"]
     model.ep_info_buffer = deque(state["episodes"], maxlen=model._stats_window_size)
     model.ep_success_buffer = deque(maxlen=model._stats_window_size)
+    if isinstance(model, OffPolicyAlgorithm):
+        _remember(model, state["memory"])
     env.set_state(state["env"])
     torch.set_rng_state(state["torch_rng"])
     np.random.set_state(tuple(state["numpy_rng"]))
+    model.action_space.np_random.bit_generator.state = state["action_rng"]
+
+
+def _memory(model: BaseAlgorithm) -> dict[str, Any] | None:
+    """Return the filled part of a replay memory."""
+    if not isinstance(model, OffPolicyAlgorithm) or model.replay_buffer is None:
+        return None
+    buffer = model.replay_buffer
+    filled = buffer.buffer_size if buffer.full else buffer.pos
+    arrays = {name: getattr(buffer, name)[:filled].copy() for name in MEMORY}
+    return {"at": buffer.pos, "is_full": buffer.full, **arrays}
+
+
+def _remember(model: OffPolicyAlgorithm, memory: dict[str, Any]) -> None:
+    buffer = model.replay_buffer
+    assert buffer is not None, "made by _setup_model"  # noqa: S101  programming error
+    buffer.pos, buffer.full = memory["at"], memory["is_full"]
+    for name in MEMORY:
+        getattr(buffer, name)[: len(memory[name])] = memory[name]
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import orjson
 import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
@@ -20,7 +22,7 @@ from agents.evaluation.data import Prepared
 from agents.evaluation.score import SHOWN, validate
 from agents.policies.network import Network
 from agents.rl import checkpoints
-from agents.rl.algorithms import BUILDERS
+from agents.rl.algorithms import BUILDERS, logged_names
 from agents.rl.averaging import RunningMean
 from agents.rl.curriculum import Curriculum
 from agents.rl.networks import network_of, require_equal
@@ -31,15 +33,8 @@ from market.errors import BadInput
 
 REPORT_S = 1.0  # between two progress reports
 METRIC_ROWS = 250  # kept per run
+LEAST_REWARDS = 64  # decisions of each account behind a reported mean reward
 PROBES = 512  # observations on which torch and numpy are compared
-TRAIN_NAMES = {
-    "train/policy_gradient_loss": "policy_loss",
-    "train/value_loss": "value_loss",
-    "train/entropy_loss": "entropy",
-    "train/approx_kl": "kl",
-    "train/clip_fraction": "clip_fraction",
-    "train/explained_variance": "explained_variance",
-}
 
 
 class Stopped(Exception):
@@ -102,9 +97,9 @@ def learn(spec: TrainingSpec, prepared: Prepared, folder: Path, listener: Listen
     :raises BadInput: when the checkpoint belongs to another spec or other candles
     """
     torch.set_num_threads(1)  # more threads gain nothing on small networks and lose under contention
-    env = TradingVecEnv(packed(*prepared.train), spec.env_settings(), spec.ppo.n_envs, spec.seed)
+    env = TradingVecEnv(packed(*prepared.train), spec.env_settings(), spec.learning.n_envs, spec.seed)
     if spec.reward.normalise == "returns":
-        env.normaliser = ReturnNormaliser(env.num_envs, spec.ppo.gamma)
+        env.normaliser = ReturnNormaliser(env.num_envs, spec.learning.gamma)
     model = BUILDERS[spec.algorithm](spec, env)
     model.set_logger(configure(str(folder / "tb"), ["tensorboard"]))
     run = _Run(spec, prepared, folder, listener, model, env)
@@ -126,13 +121,18 @@ class _Run:
         prepared: Prepared,
         folder: Path,
         listener: Listener,
-        model: OnPolicyAlgorithm,
+        model: BaseAlgorithm,
         env: TradingVecEnv,
     ) -> None:
         self.spec, self.prepared, self.listener = spec, prepared, listener
         self.model, self.env, self.path = model, env, folder / "checkpoint.pt"
         self.card = card_part(spec, prepared)
-        self.identity = {"spec": spec.completed().model_dump_json(), "data": prepared.fingerprint}
+        settings = orjson.dumps(spec.completed().as_dict()).decode()
+        self.identity = {"spec": settings, "data": prepared.fingerprint}
+        self.names = logged_names(spec.algorithm)
+        # A rollout is long and done again after a stop; a step between updates from a memory is soon over.
+        self.is_on_policy = isinstance(model, OnPolicyAlgorithm)
+        self.rewards: list[float] = []
         self.judged = Judged(next_step=_every(spec.validate_every, spec))
         staged = spec.curriculum.stages != "off"
         self.curriculum = Curriculum(spec, env, prepared.train[0]) if staged else None
@@ -167,6 +167,7 @@ class _Run:
     def between_updates(self) -> None:
         """Judge, report and save what is due; the state here is what a checkpoint holds."""
         step = self.model.num_timesteps
+        is_stop_wanted = self.listener.is_stop_wanted()
         if step:
             self._read_logger()
             self._average(step)
@@ -179,18 +180,24 @@ class _Run:
             if step >= self.next_metric:
                 self.listener.metric(step, dict(self.latest))
                 self.next_metric = step + max(1, self.spec.steps // METRIC_ROWS)
-        self.snapshot, self.saved_step = self._captured(), step
-        if step >= self.next_checkpoint:
+        is_due = step >= self.next_checkpoint
+        if is_due:
             self.next_checkpoint = step + _every(self.spec.checkpoint_every, self.spec)
-            self.snapshot["next_checkpoint"] = self.next_checkpoint
+        if self.is_on_policy or is_due or is_stop_wanted:
+            self.snapshot, self.saved_step = self._captured(), step
+        if is_due:
             self._save()
             self.listener.checkpointed(step)
-        self.each_step()
+        self._pause(is_stop_wanted)
 
-    def each_step(self) -> None:
+    def each_step(self, rewards: np.ndarray) -> None:
         """Report about once a second; stop when asked, back at the state before this rollout."""
+        self.rewards.append(float(rewards.mean()))
+        self._pause(self.is_on_policy and self.listener.is_stop_wanted())
+
+    def _pause(self, is_stop_wanted: bool) -> None:
         now = self.clock()
-        if self.listener.is_stop_wanted():
+        if is_stop_wanted:
             self._save()
             self._report(now, self.saved_step)  # what the checkpoint holds, so that row and curves agree
             raise Stopped
@@ -199,12 +206,15 @@ class _Run:
             self._report(now, self.model.num_timesteps)
 
     def after_rollout(self) -> None:
-        """Note what the rollout was worth; the update follows."""
+        """Note what the decisions were worth; the update follows."""
+        if not self.is_on_policy and len(self.rewards) < LEAST_REWARDS:
+            return  # a few decisions say nothing
         raw = self.env.mean_reward()
-        mean = float(self.model.rollout_buffer.rewards.mean()) if raw is None else raw
+        mean = float(np.mean(self.rewards)) if raw is None else raw
         self.latest["reward"] = mean / self.spec.reward.scale
         if self.env.normaliser is not None:
             self.latest["return_deviation"] = self.env.normaliser.deviation
+        self.rewards.clear()
         episodes = self.model.ep_info_buffer
         if episodes:
             returns = [episode["r"] for episode in episodes]
@@ -221,10 +231,7 @@ class _Run:
         last_score = float(self.judged.last["score"])
         self.model.policy.load_state_dict(self.judged.weights)
         network = network_of(self.model.policy)
-        probes = self.model.rollout_buffer.observations
-        if probes is None or not self.model.rollout_buffer.full:
-            probes = self.env.batch.observations()
-        require_equal(self.model.policy, network, probes.reshape(-1, network.inputs)[:PROBES])
+        require_equal(self.model.policy, network, self._probes().reshape(-1, network.inputs)[:PROBES])
         archive = io.BytesIO()
         self.model.save(archive)
         return Outcome(
@@ -237,6 +244,14 @@ class _Run:
             last_score,
             None if self.env.normaliser is None else self.env.normaliser.facts(),
         )
+
+    def _probes(self) -> np.ndarray:
+        """Return observations that the policy has met."""
+        buffer = getattr(self.model, "rollout_buffer", None) or getattr(self.model, "replay_buffer", None)
+        met = None if buffer is None else buffer.observations
+        if met is None or not (buffer.full or buffer.pos):
+            return self.env.batch.observations()
+        return met if buffer.full else met[: buffer.pos]
 
     def _average(self, step: int) -> None:
         """Take the weights of an update into the mean, once: a resumed run comes by here again."""
@@ -264,9 +279,9 @@ class _Run:
 
     def _read_logger(self) -> None:
         found = self.model.logger.name_to_value
-        values = {ours: float(found[theirs]) for theirs, ours in TRAIN_NAMES.items() if theirs in found}
+        values = {ours: float(found[theirs]) for theirs, ours in self.names.items() if theirs in found}
         if not np.isfinite([value for name, value in values.items() if name.endswith("_loss")]).all():
-            raise BadInput("the losses are no longer finite: lower ppo.lr or reward.scale", "spec")
+            raise BadInput("the losses are no longer finite: lower the learning rate or reward.scale", "spec")
         if "entropy" in values:
             values["entropy"] = -values["entropy"]  # the library logs the loss
         self.latest |= {name: value for name, value in values.items() if np.isfinite(value)}
@@ -306,7 +321,7 @@ class _Callback(BaseCallback):
         self.run.between_updates()
 
     def _on_step(self) -> bool:
-        self.run.each_step()
+        self.run.each_step(self.locals["rewards"])
         return True
 
     def _on_rollout_end(self) -> None:
@@ -324,4 +339,4 @@ def _present(identity: dict[str, Any]) -> dict[str, Any]:
 
 def _every(asked: int | None, spec: TrainingSpec) -> int:
     """Return a schedule's interval in steps; it acts at the first rollout boundary after that many."""
-    return asked if asked is not None else max(spec.ppo.rollout, spec.steps // 10)
+    return asked if asked is not None else max(spec.learning.rollout, spec.steps // 10)

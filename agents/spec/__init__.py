@@ -1,15 +1,17 @@
 """What a training run is asked to do (training), in sections (parts), over a preset (presets,
 overrides), read from and written to files (files, versions)."""
 
+from agents.spec.algorithms import ALGORITHMS, KNOWN
 from agents.spec.errors import first_error
 from agents.spec.files import read_file, read_text, written
 from agents.spec.overrides import apply_overrides, key_values, over_preset
 from agents.spec.parts import Fraction, Part, Trading
 from agents.spec.presets import PRESETS
-from agents.spec.training import ALGORITHMS, TrainingSpec, setting_names
+from agents.spec.training import TrainingSpec, setting_names
 
 __all__ = [
     "ALGORITHMS",
+    "KNOWN",
     "PRESETS",
     "Fraction",
     "Part",

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from agents.spec.algorithms import ALGORITHMS, KNOWN, SECTIONS, sections_of
 from agents.spec.errors import unknown_setting
 from agents.spec.presets import PRESETS
 from agents.spec.training import TrainingSpec, setting_names
@@ -19,6 +20,9 @@ def over_preset(name: str, chosen: Mapping[str, Any], pairs: Sequence[str] = ())
     of `chosen` may be dotted or short, as in `apply_overrides`. A series says its own interval. `extends` in
     `chosen` names the preset as well.
 
+    A preset holds for every algorithm: where it names another one's settings its horizon (gamma) is kept, and
+    where nobody chose a kind of action that the algorithm cannot learn, one that it can takes its place.
+
     :param name: of the preset; "" starts from the defaults.
     :raises BadInput: for a preset or key that there is not, or two presets.
     """
@@ -32,7 +36,27 @@ def over_preset(name: str, chosen: Mapping[str, Any], pairs: Sequence[str] = ())
     spec = dict(PRESETS.get(name, {}))
     if "series" in chosen:
         spec.pop("interval", None)
-    return apply_overrides(laid_over(spec, chosen), pairs)
+    given = {**chosen, **key_values(pairs)}
+    algorithm = given.get("algorithm", spec.get("algorithm", "ppo"))
+    return apply_overrides(laid_over(_suited(spec, algorithm, given), chosen), pairs)
+
+
+def _suited(spec: Mapping[str, Any], algorithm: Any, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a preset as this algorithm can take it, for people who chose these settings."""
+    if algorithm not in ALGORITHMS:
+        return dict(spec)
+    spec = {**spec, "algorithm": algorithm}
+    known = KNOWN[algorithm]
+    own, others = known.sections[0], SECTIONS - set(known.sections)
+    suited = {name: value for name, value in spec.items() if name not in others}
+    horizons = [spec[name]["gamma"] for name in sorted(others) if "gamma" in spec.get(name, {})]
+    if horizons:
+        suited[own] = {"gamma": horizons[0], **suited.get(own, {})}
+    action = chosen.get("action", {})
+    has_kind = "action.kind" in chosen or not isinstance(action, Mapping) or "kind" in action
+    if not has_kind and suited.get("action", {}).get("kind", "hold_buy_sell") not in known.actions:
+        suited["action"] = {"kind": known.actions[0]}
+    return suited
 
 
 def laid_over(spec: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,9 +65,10 @@ def laid_over(spec: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, A
     :raises BadInput: for a key of `chosen` that no spec has
     """
     changed: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in spec.items()}
+    algorithm = chosen.get("algorithm", spec.get("algorithm", "ppo"))
     sections = {full.partition(".")[0] for full in setting_names(TrainingSpec) if "." in full}
     for key, value in chosen.items():
-        section, _, leaf = _full_name(key).rpartition(".")
+        section, _, leaf = _full_name(key, algorithm).rpartition(".")
         if section:
             _section(changed, section, key)[leaf] = value
         elif leaf in sections and isinstance(value, Mapping):
@@ -63,8 +88,8 @@ def _section(spec: dict[str, Any], name: str, key: str) -> dict[str, Any]:
 def apply_overrides(values: Mapping[str, Any], pairs: Sequence[str]) -> dict[str, Any]:
     """Return a spec with `key=value` settings laid over it.
 
-    A key is dotted (`ppo.lr=1e-4`), or its last part where that is unambiguous (`lr=1e-4`). A value is JSON,
-    or else text.
+    A key is dotted (`ppo.lr=1e-4`), or its last part where that is unambiguous among the algorithm's settings
+    (`lr=1e-4`). A value is JSON, or else text.
 
     :raises BadInput: for a pair without `=` or a key that no spec has
     """
@@ -85,11 +110,13 @@ def key_values(pairs: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _full_name(key: str) -> str:
+def _full_name(key: str, algorithm: Any) -> str:
     names = setting_names(TrainingSpec)
     if key in names:
         return key
     fitting = [full for full, leaf in names.items() if leaf == key]
+    others = SECTIONS - set(sections_of(algorithm))
+    fitting = [full for full in fitting if full.partition(".")[0] not in others] or fitting
     if len(fitting) == 1:
         return fitting[0]
     if fitting:

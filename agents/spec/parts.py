@@ -115,38 +115,3 @@ class Trading(Part):
     dca_reluctance: float = 4.0
     dca_profit: float = 0.01
     dca_max_loss: float = 0.05
-
-
-class Network(Part):
-    net_arch: tuple[Annotated[int, Field(ge=1, le=2048)], ...] = Field(
-        default=(64, 64), min_length=1, max_length=6
-    )
-    activation: Literal["tanh", "relu"] = "tanh"
-
-
-class Ppo(Part):
-    n_envs: int = Field(default=64, ge=1, le=8192)
-    n_steps: int = Field(default=128, ge=2, le=100_000)
-    batch_size: int = Field(default=1024, ge=2, le=1_000_000)
-    epochs: int = Field(default=10, ge=1, le=100)
-    lr: float = Field(default=3e-4, gt=0, le=1)
-    gamma: float = Field(default=0.99, gt=0, le=1)
-    gae_lambda: float = Field(default=0.95, ge=0, le=1)
-    clip: float = Field(default=0.2, gt=0, le=1)
-    ent_coef: float = Field(default=0.001, ge=0, le=10)
-    vf_coef: float = Field(default=0.5, ge=0, le=10)
-    max_grad_norm: float = Field(default=0.5, gt=0, le=1000)
-    target_kl: float | None = Field(default=None, gt=0)
-
-    @property
-    def rollout(self) -> int:
-        return self.n_envs * self.n_steps
-
-    @model_validator(mode="after")
-    def batches_fit(self) -> "Ppo":
-        if self.batch_size > self.rollout:
-            raise ValueError(
-                f"batch_size must not be above n_envs * n_steps, which is {self.rollout}: "
-                "there would be no full batch to learn from"
-            )
-        return self

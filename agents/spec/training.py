@@ -7,17 +7,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from agents.envs.settings import EnvSettings
+from agents.observation import PORTFOLIO
 from agents.spaces import ActionSpec
+from agents.spec.algorithms import KNOWN, SECTIONS, A2c, Algorithm, Dqn, Network, Ppo, Replay, Rollouts, Sac, Td3
 from agents.spec.errors import first_error
-from agents.spec.parts import Action, Curriculum, Fraction, Network, Part, Ppo, Reward, Trading
+from agents.spec.parts import Action, Curriculum, Fraction, Part, Reward, Trading
 from agents.spec.versions import upgraded
 from agents.times import epoch_ms
 from market.candles import MS
 from market.errors import BadInput
 from market.features import FeatureSet, preset
 
-ALGORITHMS = ("ppo", "fast_ppo")
 MOST_ROLLOUT_BYTES = 8 * 2**30  # of the observations between two updates, float32
+MOST_REPLAY_BYTES = 2**30  # of a replay memory: every checkpoint holds it, so that a run resumes exactly
 FromTime = Annotated[int | None, BeforeValidator(partial(epoch_ms, field="from"))]
 ToTime = Annotated[int | None, BeforeValidator(partial(epoch_ms, field="to"))]
 
@@ -26,7 +28,7 @@ class TrainingSpec(Part):
     """One training run. `from` and `to` bound the open times of the bars used, `to` excluded."""
 
     version: Literal[2] = 2
-    algorithm: Literal["ppo", "fast_ppo"] = "ppo"
+    algorithm: Algorithm = "ppo"
     series: int | None = Field(default=None, ge=1)
     source: str | None = None
     pair: str | None = None
@@ -53,6 +55,10 @@ class TrainingSpec(Part):
     embargo_bars: int | None = Field(default=None, ge=0)
     network: Network = Network()
     ppo: Ppo = Ppo()
+    a2c: A2c = A2c()
+    dqn: Dqn = Dqn()
+    sac: Sac = Sac()
+    td3: Td3 = Td3()
     checkpoint_every: int | None = Field(default=None, ge=1)
     validate_every: int | None = Field(default=None, ge=1)
     averaging: Fraction = 0.0  # decay per update of the mean of weights that is judged and kept; 0: no mean
@@ -77,6 +83,27 @@ class TrainingSpec(Part):
             raise ValueError("a curriculum chooses where episodes start: set episode_bars above 0")
         return self
 
+    @model_validator(mode="after")
+    def algorithm_fits(self) -> "TrainingSpec":
+        known = KNOWN[self.algorithm]
+        if self.action.kind not in known.actions:
+            raise ValueError(
+                f"{self.algorithm} cannot learn {self.action.kind} actions: "
+                f"set action.kind to {' or '.join(known.actions)}, or choose another algorithm"
+            )
+        for section in sorted(SECTIONS - set(known.sections)):
+            if getattr(self, section) != type(self).model_fields[section].default:
+                raise ValueError(
+                    f"{self.algorithm} reads no {section} settings: write them as {known.sections[0]}.…, "
+                    "or choose another algorithm"
+                )
+        return self
+
+    @property
+    def learning(self) -> Rollouts | Replay:
+        """Return the algorithm's own section."""
+        return getattr(self, KNOWN[self.algorithm].sections[0])
+
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> "TrainingSpec":
         """Return the checked spec.
@@ -92,12 +119,21 @@ class TrainingSpec(Part):
         return spec
 
     def _check_memory(self) -> None:
-        needed = 4 * self.ppo.rollout * self.window * len(self.feature_set())
-        if needed > MOST_ROLLOUT_BYTES:
+        needed = 4 * self.learning.rows_held * (self.window * len(self.feature_set()) + len(PORTFOLIO))
+        section = KNOWN[self.algorithm].sections[0]
+        if isinstance(self.learning, Replay):
+            if needed > MOST_REPLAY_BYTES:
+                raise BadInput(
+                    f"a replay memory of {self.learning.buffer_size:,} decisions would need "
+                    f"{needed / 2**30:,.1f} GiB in memory and in every checkpoint; "
+                    f"{MOST_REPLAY_BYTES // 2**30} is allowed: lower buffer_size or window",
+                    f"{section}.buffer_size",
+                )
+        elif needed > MOST_ROLLOUT_BYTES:
             raise BadInput(
                 f"n_envs * n_steps * window * features would need {needed / 2**30:,.0f} GiB of memory for "
                 f"one update; {MOST_ROLLOUT_BYTES // 2**30} are allowed",
-                "ppo.n_steps",
+                f"{section}.n_steps",
             )
 
     def feature_set(self) -> FeatureSet:
@@ -122,7 +158,7 @@ class TrainingSpec(Part):
 
     def completed(self, **found: Any) -> "TrainingSpec":
         """Return the spec with what was left open decided: schedule, features written out, and `found`."""
-        rollout = self.ppo.rollout
+        rollout = self.learning.rollout
         every = max(rollout, self.steps // 10)
         decided = {
             "features": self.feature_set().to_json(),
@@ -135,8 +171,9 @@ class TrainingSpec(Part):
         return self.model_copy(update={**decided, **found})
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the spec as JSON values, with the names it is written with."""
-        return self.model_dump(mode="json", by_alias=True)
+        """Return the spec as JSON values, with the names it is written with; other algorithms' settings left out."""
+        others = SECTIONS - set(KNOWN[self.algorithm].sections)
+        return self.model_dump(mode="json", by_alias=True, exclude=set(others))
 
 
 def setting_names(spec: type[BaseModel]) -> dict[str, str]:

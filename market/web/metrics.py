@@ -15,6 +15,7 @@ SHARES = {
     "win_rate",
     "drawdown",
     "clip_fraction",
+    "exploration_rate",
     "benchmark_max_drawdown",
 }
 MONEY = {"fees", "notional", "final_equity"}
@@ -37,7 +38,8 @@ LABELS = {
     "gated": "Held back by the gate",
     "kl": "KL divergence",
 }
-ORDER = ["reward", "episode_return", "policy_loss", "value_loss", "entropy", "kl", "clip_fraction",
+ORDER = ["reward", "episode_return", "policy_loss", "value_loss", "actor_loss", "critic_loss",
+         "action_value_loss", "entropy_weight", "exploration_rate", "entropy", "kl", "clip_fraction",
          "explained_variance", "total_return", "benchmark_return", "final_equity", "annual_return", "sharpe",
          "benchmark_sharpe", "sortino", "calmar", "volatility", "max_drawdown", "benchmark_max_drawdown",
          "max_drawdown_days", "max_drawdown_bars", "var_95", "cvar_95", "win_rate", "profit_factor",

@@ -1,0 +1,138 @@
+"""How each kind of torch policy is read: as the numpy network that trades, and as torch's own answers.
+
+A reading answers with (outputs, values) as `agents.policies.network.Network.act` and `.value` describe them, at
+the precision of the policy's weights.
+"""
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy, ContinuousCritic
+from stable_baselines3.dqn.policies import DQNPolicy
+from stable_baselines3.sac.policies import SACPolicy
+from stable_baselines3.td3.policies import TD3Policy
+from torch import nn
+
+from agents.policies.network import GREEDY, SQUASHED, SQUASHED_GAUSSIAN, Network
+
+Layers = tuple[tuple[np.ndarray, np.ndarray], ...]
+Answers = tuple[torch.Tensor, torch.Tensor]
+NAMES = {nn.Tanh: "tanh", nn.ReLU: "relu"}
+
+
+class Reading(Protocol):
+    def network(self, policy: Any) -> Network: ...
+    def answers(self, policy: Any, observations: torch.Tensor) -> Answers: ...
+
+
+class ActorCritic:
+    """Two towers over the observation: PPO, A2C and their kin."""
+
+    def network(self, policy: ActorCriticPolicy) -> Network:
+        towers = policy.mlp_extractor
+        log_std = getattr(policy, "log_std", None)
+        return Network(
+            layers(towers.policy_net, policy.action_net),
+            layers(towers.value_net, policy.value_net),
+            activation(towers.policy_net),
+            None if log_std is None else array(log_std),
+        )
+
+    def answers(self, policy: ActorCriticPolicy, observations: torch.Tensor) -> Answers:
+        hidden = policy.mlp_extractor.forward_actor(policy.pi_features_extractor(observations))
+        value_hidden = policy.mlp_extractor.forward_critic(policy.vf_features_extractor(observations))
+        return policy.action_net(hidden), policy.value_net(value_hidden)
+
+
+class ActionValues:
+    """One tower that values each discrete action: DQN."""
+
+    def network(self, policy: DQNPolicy) -> Network:
+        net = policy.q_net.q_net
+        return Network(layers(net), (), activation(net), head=GREEDY)
+
+    def answers(self, policy: DQNPolicy, observations: torch.Tensor) -> Answers:
+        values = policy.q_net.q_net(policy.q_net.features_extractor(observations))
+        return values, values.max(dim=1, keepdim=True).values
+
+
+class Deterministic:
+    """A continuous action behind tanh, valued by critics that read it too: TD3."""
+
+    def network(self, policy: TD3Policy) -> Network:
+        net = policy.actor.mu
+        return Network(layers(net), layers(first_critic(policy.critic)), activation(net), head=SQUASHED)
+
+    def answers(self, policy: TD3Policy, observations: torch.Tensor) -> Answers:
+        actor = policy.actor
+        wish = actor.mu[:-1](actor.features_extractor(observations))
+        return wish, valued(policy.critic, observations, torch.tanh(wish))
+
+
+class SquashedGaussian:
+    """A Gaussian before tanh whose deviation depends on the observation: SAC."""
+
+    def network(self, policy: SACPolicy) -> Network:
+        actor = policy.actor
+        (mean, mean_bias), (deviation, deviation_bias) = layers(actor.mu)[0], layers(actor.log_std)[0]
+        last = np.concatenate([mean, deviation], axis=1), np.concatenate([mean_bias, deviation_bias])
+        return Network(
+            (*layers(actor.latent_pi), last),
+            layers(first_critic(policy.critic)),
+            activation(actor.latent_pi),
+            head=SQUASHED_GAUSSIAN,
+        )
+
+    def answers(self, policy: SACPolicy, observations: torch.Tensor) -> Answers:
+        actor = policy.actor
+        hidden = actor.latent_pi(actor.features_extractor(observations))
+        wish = actor.mu(hidden)
+        outputs = torch.cat([wish, actor.log_std(hidden)], dim=1)
+        return outputs, valued(policy.critic, observations, torch.tanh(wish))
+
+
+class _Pair(NamedTuple):
+    kind: type[BasePolicy]
+    reading: Reading
+
+
+READINGS = (
+    _Pair(DQNPolicy, ActionValues()),
+    _Pair(TD3Policy, Deterministic()),
+    _Pair(SACPolicy, SquashedGaussian()),
+    _Pair(ActorCriticPolicy, ActorCritic()),
+)
+
+
+def reading_of(policy: BasePolicy) -> Reading:
+    """Return how to read a policy. :raises TypeError: for a kind that no algorithm of ours makes"""
+    for kind, reading in READINGS:
+        if isinstance(policy, kind):
+            return reading
+    raise TypeError(f"there is no numpy form of {type(policy).__name__}")
+
+
+def first_critic(critic: ContinuousCritic) -> nn.Module:
+    """Return the critic whose estimate is shown: the others only keep training from believing it too much."""
+    return critic.q_networks[0]
+
+
+def valued(critic: ContinuousCritic, observations: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+    """Return the first critic's values of actions, (n, 1)."""
+    return first_critic(critic)(torch.cat([critic.features_extractor(observations), action], dim=1))
+
+
+def layers(*modules: nn.Module) -> Layers:
+    """Return (weight (inputs, outputs), bias) of every linear layer, in order."""
+    linear = [part for module in modules for part in module.modules() if isinstance(part, nn.Linear)]
+    return tuple((array(layer.weight.T), array(layer.bias)) for layer in linear)
+
+
+def activation(tower: nn.Module) -> str:
+    """Return the name of the function behind a tower's hidden layers."""
+    return next(NAMES[type(part)] for part in tower.modules() if type(part) in NAMES)
+
+
+def array(tensor: torch.Tensor) -> np.ndarray:
+    return np.array(tensor.detach().numpy(), dtype=np.float32, order="C", copy=True)

@@ -1,0 +1,37 @@
+"""A market that anybody can predict, and what each algorithm is given to find it out."""
+
+from agents.spec import KNOWN, TrainingSpec
+
+BASE = {
+    "features": "price",
+    "episode_bars": 100,
+    "validation_share": 0.2,
+    "seed": 3,
+    "network": {"net_arch": [16, 16]},
+    "validate_every": 10_000,
+    "checkpoint_every": 1_000_000,
+    "keep": "last",
+}
+ON_POLICY = {"n_envs": 32, "n_steps": 64, "gamma": 0.95}
+REPLAY = {
+    "n_envs": 16, "gamma": 0.9, "lr": 0.002, "learning_starts": 512, "buffer_size": 10_000,
+    "batch_size": 128, "train_every": 2, "gradient_steps": 2,
+}  # fmt: skip
+TASKS = {  # steps, and the algorithm's own settings
+    "ppo": (30_000, {**ON_POLICY, "lr": 0.003, "batch_size": 512, "epochs": 6}),
+    "fast_ppo": (30_000, {**ON_POLICY, "lr": 0.003, "batch_size": 512, "epochs": 6}),
+    "a2c": (60_000, {"n_envs": 32, "n_steps": 8, "gamma": 0.9, "lr": 0.004}),
+    "dqn": (20_000, {**REPLAY, "target_update": 512, "exploration_share": 0.4}),
+    "sac": (12_000, REPLAY),
+    "td3": (12_000, REPLAY),
+}
+
+
+def spec_for(algorithm, *, steps=None, **changes):
+    """Return the spec of an algorithm's task."""
+    budget, own = TASKS[algorithm]
+    section = KNOWN[algorithm].sections[0]
+    action = {"kind": KNOWN[algorithm].actions[0]}
+    return TrainingSpec.parse(
+        {**BASE, "algorithm": algorithm, "steps": steps or budget, "action": action, section: own, **changes}
+    )
