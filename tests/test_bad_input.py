@@ -423,6 +423,7 @@ def train(world, way, series, **settings):
     [({"features": "full"}, "the features need volume and SIM/USD 1m (test) reports none"),
      ({"steps": -1}, "greater than or equal to"),
      ({"ppo.lr": -1}, "greater than 0"),
+     ({"algorithm": "sac", "action.kind": "levels"}, "sac cannot learn levels actions"),
      ({"episode_bars": 10**9}, "too few"),
      ({"nonsense": 1}, "nonsense")],
 )  # fmt: skip

@@ -76,9 +76,7 @@ class NetworkPolicy:
             wished = None
         return Opinion(action, self._names[action], (), value, None, wished)
 
-    def _continuous(
-        self, output: np.ndarray, value: float, current: float, draw: float | None
-    ) -> Opinion:
+    def _continuous(self, output: np.ndarray, value: float, current: float, draw: float | None) -> Opinion:
         action, log_std = float(output[0]), self._log_std(output)
         if draw is not None and log_std is not None:
             chance = min(max(draw, 1e-12), 1 - 1e-12)

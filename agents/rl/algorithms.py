@@ -29,6 +29,7 @@ LOGGED = {  # the library's name -> ours, see market.web.definitions
     "train/ent_coef": "entropy_weight",
     "rollout/exploration_rate": "exploration_rate",
 }
+SAC_START = "auto_0.1"  # rewards here are small: from the library's 1 the weight takes long to come down
 LOGGED_BY = {"dqn": {"train/loss": "action_value_loss"}}
 
 
@@ -89,7 +90,8 @@ def dqn(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
 
 def sac(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
     given = spec.sac
-    return SAC(env=env, ent_coef=given.ent_coef, tau=given.tau, **_replay(given), **_common(spec))
+    weight = SAC_START if given.ent_coef == "auto" else given.ent_coef
+    return SAC(env=env, ent_coef=weight, tau=given.tau, **_replay(given), **_common(spec))
 
 
 def td3(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:

@@ -1,7 +1,7 @@
 """The whole state of a run between two updates, on disk: a killed run goes on as if nothing had happened.
 
-The library shuffles minibatches, draws from replay memories and explores with numpy's global generator, so that
-one's state is part of it."""
+The library shuffles minibatches, draws from replay memories and explores with numpy's global generator, so
+that one's state is part of it."""
 
 import os
 import pickle

@@ -20,8 +20,9 @@ def network_of(policy: BasePolicy) -> Network:
 def require_equal(policy: BasePolicy, network: Network, observations: np.ndarray) -> float:
     """Return the largest difference between both on observations, float32 (n, dim).
 
-    Compared are probabilities (or continuous actions) absolutely and values relative to their size. Where
-    logits are so large that float32 is coarser than 1e-6, numpy may be as far from the exact answer as torch is.
+    Compared are probabilities (or continuous actions) absolutely and values relative to their size.
+    Where logits are so large that float32 is coarser than 1e-6, numpy may be as far from the exact answer as
+    torch is.
 
     :raises RuntimeError: when they differ by more
     """

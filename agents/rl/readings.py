@@ -1,10 +1,10 @@
 """How each kind of torch policy is read: as the numpy network that trades, and as torch's own answers.
 
-A reading answers with (outputs, values) as `agents.policies.network.Network.act` and `.value` describe them, at
-the precision of the policy's weights.
+A reading answers with (outputs, values) as `agents.policies.network.Network.act` and `.value` describe them,
+at the precision of the policy's weights.
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
@@ -75,7 +75,10 @@ class SquashedGaussian:
 
     def network(self, policy: SACPolicy) -> Network:
         actor = policy.actor
-        (mean, mean_bias), (deviation, deviation_bias) = layers(actor.mu)[0], layers(actor.log_std)[0]
+        (mean, mean_bias), (deviation, deviation_bias) = (
+            layers(actor.mu)[0],
+            layers(cast(nn.Module, actor.log_std))[0],
+        )
         last = np.concatenate([mean, deviation], axis=1), np.concatenate([mean_bias, deviation_bias])
         return Network(
             (*layers(actor.latent_pi), last),
@@ -88,7 +91,7 @@ class SquashedGaussian:
         actor = policy.actor
         hidden = actor.latent_pi(actor.features_extractor(observations))
         wish = actor.mu(hidden)
-        outputs = torch.cat([wish, actor.log_std(hidden)], dim=1)
+        outputs = torch.cat([wish, cast(nn.Module, actor.log_std)(hidden)], dim=1)
         return outputs, valued(policy.critic, observations, torch.tanh(wish))
 
 

@@ -248,10 +248,9 @@ class _Run:
     def _probes(self) -> np.ndarray:
         """Return observations that the policy has met."""
         buffer = getattr(self.model, "rollout_buffer", None) or getattr(self.model, "replay_buffer", None)
-        met = None if buffer is None else buffer.observations
-        if met is None or not (buffer.full or buffer.pos):
+        if buffer is None or not (buffer.full or buffer.pos):
             return self.env.batch.observations()
-        return met if buffer.full else met[: buffer.pos]
+        return buffer.observations if buffer.full else buffer.observations[: buffer.pos]
 
     def _average(self, step: int) -> None:
         """Take the weights of an update into the mean, once: a resumed run comes by here again."""

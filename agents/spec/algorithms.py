@@ -71,7 +71,7 @@ class A2c(Rollouts):
 
 
 class Replay(Part):
-    """Learning from a memory of what any policy has done: after every `train_every` decisions of each account."""
+    """Learning from a memory of past decisions, after every `train_every` new ones of each account."""
 
     n_envs: int = Field(default=16, ge=1, le=1024)
     lr: Positive = 3e-4
@@ -115,7 +115,9 @@ class Sac(Replay):
 
 class Td3(Replay):
     tau: Positive = 0.005
-    noise: float = Field(default=0.2, ge=0, le=2)  # of exploration, standard deviation of an action in [-1, 1]
+    noise: float = Field(
+        default=0.2, ge=0, le=2
+    )  # of exploration, standard deviation of an action in [-1, 1]
     policy_delay: int = Field(default=2, ge=1, le=100)
     target_noise: float = Field(default=0.2, ge=0, le=2)
     target_noise_clip: float = Field(default=0.5, gt=0, le=2)

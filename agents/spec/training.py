@@ -9,7 +9,19 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_v
 from agents.envs.settings import EnvSettings
 from agents.observation import PORTFOLIO
 from agents.spaces import ActionSpec
-from agents.spec.algorithms import KNOWN, SECTIONS, A2c, Algorithm, Dqn, Network, Ppo, Replay, Rollouts, Sac, Td3
+from agents.spec.algorithms import (
+    KNOWN,
+    SECTIONS,
+    A2c,
+    Algorithm,
+    Dqn,
+    Network,
+    Ppo,
+    Replay,
+    Rollouts,
+    Sac,
+    Td3,
+)
 from agents.spec.errors import first_error
 from agents.spec.parts import Action, Curriculum, Fraction, Part, Reward, Trading
 from agents.spec.versions import upgraded
@@ -171,7 +183,7 @@ class TrainingSpec(Part):
         return self.model_copy(update={**decided, **found})
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the spec as JSON values, with the names it is written with; other algorithms' settings left out."""
+        """Return the spec as JSON values by the names it is written with, less other algorithms' settings."""
         others = SECTIONS - set(KNOWN[self.algorithm].sections)
         return self.model_dump(mode="json", by_alias=True, exclude=set(others))
 

@@ -118,7 +118,7 @@ DEFINITIONS = {
     "stage_score": "Mean return of the stage's last episodes; above the limit the next stage begins.",
     "policy_loss": "PPO's clipped objective of the last update, as a loss.",
     "value_loss": "Squared error of the value estimate in the last update.",
-    "actor_loss": "What the actor minimises: the negative value of its actions, less an entropy bonus in SAC.",
+    "actor_loss": "What the actor minimises: the negative value of its actions, less SAC's entropy bonus.",
     "critic_loss": "Squared error of the critics' values against reward and discounted value ahead.",
     "action_value_loss": "Error of the chosen actions' values against reward and discounted value ahead.",
     "entropy_weight": "How much SAC pays for undecidedness; it sets this weight itself.",

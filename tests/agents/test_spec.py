@@ -2,7 +2,16 @@
 
 import pytest
 
-from agents.spec import PRESETS, TrainingSpec, apply_overrides, key_values
+from agents.spec import (
+    ALGORITHMS,
+    KNOWN,
+    PRESETS,
+    TrainingSpec,
+    apply_overrides,
+    key_values,
+    over_preset,
+)
+from agents.spec.algorithms import SECTIONS
 from market.errors import BadInput
 
 
@@ -43,6 +52,11 @@ def test_dates_and_milliseconds_mean_the_same_moment():
         ({"algorithm": "alchemy"}, "algorithm", "'ppo'"),
         ({"curriculum": {"stages": "volatility"}, "episode_bars": 0}, "", "episode_bars above 0"),
         ({"curriculum": {"stages": "seasons"}}, "curriculum.stages", "'volatility'"),
+        ({"algorithm": "sac"}, "", "sac cannot learn hold_buy_sell actions: set action.kind to continuous"),
+        ({"algorithm": "dqn", "action": {"kind": "continuous"}}, "", "dqn cannot learn continuous actions"),
+        ({"algorithm": "dqn", "ppo": {"lr": 0.1}}, "", "dqn reads no ppo settings: write them as dqn."),
+        ({"algorithm": "dqn", "dqn": {"gae_lambda": 0.1}}, "dqn.gae_lambda", "no training setting"),
+        ({"algorithm": "dqn", "dqn": {"buffer_size": 50_000_000}}, "dqn.buffer_size", "1 is allowed"),
         ({"validation_share": 0}, "validation_share", "0.01"),
         ({"reward": {"terms": {"fame": 1}}}, "reward", "'fame'"),
         ({"reward": {"terms": {"turnover": -1}}}, "reward.terms.turnover", "greater than or equal to 0"),
@@ -62,6 +76,24 @@ def test_what_cannot_be_used_is_refused_in_one_sentence_that_names_it(values, fi
 def test_settings_are_laid_over_a_spec_by_dotted_or_plain_names():
     made = apply_overrides({"ppo": {"lr": 1}, "steps": 1}, ["lr=1e-4", "reward.kind=log_return", "steps=5"])
     assert made == {"ppo": {"lr": 1e-4}, "steps": 5, "reward": {"kind": "log_return"}}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_preset_holds_for_every_algorithm(name, algorithm):
+    spec = TrainingSpec.parse(over_preset(name, {"algorithm": algorithm}, ["lr=0.002"]))
+    assert (spec.algorithm, spec.learning.lr) == (algorithm, 0.002)
+    assert spec.learning.gamma == PRESETS[name]["ppo"].get("gamma", 0.99)
+    assert spec.action.kind in KNOWN[algorithm].actions
+    assert TrainingSpec.parse(spec.completed().as_dict()) == spec.completed()
+    assert not set(spec.as_dict()) & (SECTIONS - set(KNOWN[algorithm].sections))
+
+
+def test_an_action_that_a_person_chose_is_never_replaced():
+    with pytest.raises(BadInput, match="cannot learn levels actions"):
+        TrainingSpec.parse(over_preset("demo", {"algorithm": "sac", "action": {"kind": "levels"}}))
+    with pytest.raises(BadInput, match="cannot learn levels actions"):
+        TrainingSpec.parse(over_preset("demo", {"algorithm": "sac"}, ["action.kind=levels"]))
 
 
 def test_overrides_leave_the_preset_as_it_was():

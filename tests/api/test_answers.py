@@ -13,6 +13,7 @@ from django.utils import timezone
 from knox.models import AuthToken
 from rest_framework.test import APIClient
 
+from agents.spec import ALGORITHMS, KNOWN
 from market.errors import Conflict
 from market.models import AuditEvent, IdempotencyKey, ImportReport
 from tests import factories
@@ -279,6 +280,16 @@ def test_a_spec_changes_only_what_it_names_of_a_preset(api, ada):
     ppo, trading = made.json()["spec"]["ppo"], made.json()["spec"]["trading"]
     assert (ppo["lr"], ppo["epochs"], ppo["ent_coef"]) == (1e-5, 6, 0.01)
     assert (trading["slippage"], trading["half_spread"]) == (0.002, 0.0001)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_algorithm_can_be_chosen(api, ada, algorithm):
+    series = stored(walk(3000), ada)
+    body = {"name": "one", "preset": "demo", "algorithm": algorithm, "spec": {"series": series.pk}}
+    made = api.post("/api/v1/training-runs/", body, format="json")
+    assert made.status_code == 201, made.content
+    assert made.json()["spec"]["algorithm"] == algorithm
+    assert KNOWN[algorithm].sections[0] in made.json()["spec"]
 
 
 def test_an_hourly_preset_yields_to_the_interval_of_a_series(api, ada):

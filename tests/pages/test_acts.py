@@ -5,9 +5,12 @@ from django.contrib.messages import get_messages
 from django.urls import reverse
 from knox.models import AuthToken
 
+from agents.models import TrainingRun
+from agents.spec import ALGORITHMS, KNOWN
 from market.models import AuditEvent
 from market.web.roles import Role
 from tests import factories
+from tests.agents.markets import stored, walk
 from trading.models import Account, Alert, RiskProfile, SessionStatus
 
 
@@ -144,6 +147,16 @@ def test_a_training_form_names_the_setting_that_is_wrong(as_ada, world):
     answer = as_ada.post(reverse("run-start"), form | {"overrides": "nonsense=1"})
     assert answer.status_code == 422
     assert "nonsense" in answer.content.decode()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_training_form_offers_every_algorithm(as_ada, ada, algorithm):
+    series = stored(walk(3000), ada)
+    assert KNOWN[algorithm].title in as_ada.get(reverse("run-start")).content.decode()
+    form = {"name": "x", "series": series.pk, "preset": "demo", "steps": 1000, "seed": 1}
+    answer = as_ada.post(reverse("run-start"), form | {"algorithm": algorithm})
+    assert answer.status_code == 302, answer.content.decode()
+    assert TrainingRun.objects.get(name="x").spec["algorithm"] == algorithm
 
 
 def test_an_empty_upload_is_refused(as_ada):

@@ -18,12 +18,12 @@ REPLAY = {
     "batch_size": 128, "train_every": 2, "gradient_steps": 2,
 }  # fmt: skip
 TASKS = {  # steps, and the algorithm's own settings
-    "ppo": (30_000, {**ON_POLICY, "lr": 0.003, "batch_size": 512, "epochs": 6}),
-    "fast_ppo": (30_000, {**ON_POLICY, "lr": 0.003, "batch_size": 512, "epochs": 6}),
-    "a2c": (60_000, {"n_envs": 32, "n_steps": 8, "gamma": 0.9, "lr": 0.004}),
-    "dqn": (20_000, {**REPLAY, "target_update": 512, "exploration_share": 0.4}),
-    "sac": (12_000, REPLAY),
-    "td3": (12_000, REPLAY),
+    "ppo": (8_192, {**ON_POLICY, "lr": 0.003, "batch_size": 512, "epochs": 6}),
+    "fast_ppo": (8_192, {**ON_POLICY, "lr": 0.003, "batch_size": 512, "epochs": 6}),
+    "a2c": (12_000, {"n_envs": 32, "n_steps": 8, "gamma": 0.9, "lr": 0.004}),
+    "dqn": (10_000, {**REPLAY, "target_update": 512, "exploration_share": 0.4}),
+    "sac": (8_000, REPLAY),
+    "td3": (10_000, REPLAY),
 }
 
 

@@ -59,8 +59,8 @@ def test_a_killed_run_resumed_ends_with_the_weights_of_an_uninterrupted_one(algo
     spec = small(algorithm)
     ready = made_ready(walk(1200), spec)
     whole = learn(spec, ready, tmp_path / "whole", Ear())
+    asked = 40 if isinstance(spec.learning, Replay) else 150  # a memory is asked between updates only
     with pytest.raises(KeyboardInterrupt):
-        asked = 40 if isinstance(spec.learning, Replay) else 150  # a memory is asked between updates only
         learn(spec, ready, tmp_path / "killed", Ear(kill_at=asked))
     np.random.rand(7)  # whatever happened to the generator in between does not matter
     with pytest.raises(Stopped):
@@ -83,7 +83,9 @@ def test_its_archive_opens_in_the_library_and_acts_as_the_stored_network(algorit
     seen = np.random.default_rng(0).normal(size=(40, network.inputs)).astype(np.float32)
     expected, _ = theirs.predict(seen, deterministic=True)
     found = [policy.opine(row, 0.5).action for row in seen]
-    assert np.allclose(found, np.clip(expected.reshape(-1), -1 if network.is_continuous else 0, None), atol=1e-5)
+    assert np.allclose(
+        found, np.clip(expected.reshape(-1), -1 if network.is_continuous else 0, None), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("algorithm", ["dqn", "sac", "td3"])
