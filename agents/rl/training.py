@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import orjson
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
@@ -127,8 +126,7 @@ class _Run:
         self.spec, self.prepared, self.listener = spec, prepared, listener
         self.model, self.env, self.path = model, env, folder / "checkpoint.pt"
         self.card = card_part(spec, prepared)
-        settings = orjson.dumps(spec.completed().as_dict()).decode()
-        self.identity = {"spec": settings, "data": prepared.fingerprint}
+        self.identity = {"spec": spec.completed().model_dump_json(), "data": prepared.fingerprint}
         self.names = logged_names(spec.algorithm)
         # A rollout is long and done again after a stop; a step between updates from a memory is soon over.
         self.is_on_policy = isinstance(model, OnPolicyAlgorithm)
