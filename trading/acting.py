@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from market.kernel import rebalance
-from trading import alerts, orders, risk, settle, waiting
+from trading import alerts, legs, orders, risk, settle, waiting
 from trading.exchanges.port import Quote
 from trading.models import AlertKind, Decision, LiveSession, Order, OrderStatus, ParentOrder, Side
 from trading.seat import Seat
@@ -43,18 +43,23 @@ def intend(
 
     Call inside a transaction, together with what led to it.
     """
-    session, step = seat.session, Decimal(seat.instrument.step)
+    session = seat.session
     if quantity == 0:
         return None
     if waiting.is_exit(session, quantity):
-        waiting.drop(session, f"the session sells instead: {reason}", now_ms)
-    side = Side.BUY if quantity > 0 else Side.SELL
-    distinct = orders.distinct_quantity(abs(quantity), step=step, session=session, side=side, now_ms=now_ms)
-    if not risk.can_be_sent(distinct, limit or price, seat.instrument):
+        waiting.drop(session, f"the session leaves its position instead: {reason}", now_ms)
+    leg = legs.first_leg(session, quantity, price, seat.instrument)
+    if leg.side == Side.SHORT_OPEN and not seat.may_short:
+        return None
+    leg = legs.distinct(session, leg, price, seat.instrument, now_ms)
+    if not risk.can_be_sent(leg.quantity, limit or price, seat.instrument):
         return None
     return orders.plan(
         session,
-        quantity=distinct if quantity > 0 else -distinct,
+        quantity=leg.signed,
+        side=leg.side,
+        collateral=leg.collateral,
+        step=leg.step,
         expected_price=price,
         reason=reason,
         fence=seat.lease.fence,
@@ -62,7 +67,7 @@ def intend(
         decision=decision,
         parent=parent,
         price=limit,
-        expires_at=None if parent else _deadline(seat, quantity, price),
+        expires_at=None if parent else _deadline(seat, leg.signed, price),
     )
 
 
@@ -92,7 +97,10 @@ def carry_out(seat: Seat, order: Order | None, quote: Quote) -> None:
         seat.refused_ms = quote.at_ms
         _tell(session, order)
         return
-    settle.accept(order, report)
+    if report.venue_order_id:
+        settle.accept(order, report)
+    else:
+        settle.accept_unnamed(order, report, seat.exchange)
     settled(session)
     alerts.close_alert(session.owner, f"order:{session.pk}")
 

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from market.kernel import breakers
-from trading import entry, risk, waiting
+from trading import entry, purse, risk, waiting
 from trading.acting import carry_out
 from trading.exchanges.port import Quote
 from trading.models import Order, OrderStatus, RiskState, Side
@@ -38,7 +38,7 @@ def _over(order: Order, seat: Seat) -> str:
 def refusal(seat: Seat, order: Order, quote: Quote, now_ms: int, trades_today: int) -> str:
     """Return why an approved order may not be sent now: the market has moved on while it waited."""
     session, profile = seat.session, seat.session.risk
-    quantity = order.quantity if order.side == Side.BUY else -order.quantity
+    quantity = order.quantity * Side(order.side).sign
     price = quote.ask if quantity > 0 else quote.bid
     seen = entry.entry_of(
         session, quote, now_ms=now_ms, trades_today=trades_today, reference=order.expected_price,
@@ -46,9 +46,10 @@ def refusal(seat: Seat, order: Order, quote: Quote, now_ms: int, trades_today: i
     )  # fmt: skip
     if why := entry.refusal(seen, profile, "the price it was approved at"):
         return why
-    paying = quantity * price * (1 + Decimal(seat.instrument.taker_fee))
-    if paying > session.cash:
-        return f"it would cost {paying:.2f}, {session.cash:.2f} are left"
+    paying = (order.collateral or quantity * price) * (1 + Decimal(seat.instrument.taker_fee))
+    left = purse.free_cash(session)
+    if paying > left:
+        return f"it would cost {paying:.2f}, {left:.2f} are left"
     equity = session.cash + session.held * quote.mid
     _, code = breakers.limited_order(
         quantity, session.held, price, equity, risk.caps_of(profile), risk.state_of(session), True,

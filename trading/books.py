@@ -10,7 +10,7 @@ from django.db import transaction
 from market.kernel.plan import followed
 from market.kernel.portfolio import average_entry, equity, realised, settle
 from market.kernel.triggers import EXIT_REASONS
-from trading import orders, positions
+from trading import orders, positions, short_books
 from trading.alerts import announce
 from trading.exchanges.port import FILLED, OPEN, OrderReport
 from trading.models import (
@@ -86,26 +86,69 @@ def book_part(session: LiveSession, order: Order, part: Part, report: OrderRepor
 
     :param session: the order's, locked, with its account.
     """
-    quantity = part.quantity if order.side == Side.BUY else -part.quantity
-    before = session.held
+    side, note = Side(order.side), f"order {report.venue_order_id}"
+    mine = of_session(session, side, part)
+    quantity = mine.quantity * side.sign
     fill = Fill.objects.create(
         order=order,
         session=session,
         quantity=quantity,
         price=part.price,
-        fee=part.fee,
+        fee=mine.fee,
         role=report.role,
-        realised=realised(session.entry_price, before, quantity, part.price),
+        realised=realised(session.entry_price, session.held, quantity, part.price),
         filled_ms=report.finished_ms or report.created_ms,
     )
-    base, quote = coins(order.pair)
-    note = f"order {report.venue_order_id}"
-    enter(session.account, base, quantity, LedgerKind.TRADE, fill=fill, note=note)
-    enter(session.account, quote, -quantity * part.price, LedgerKind.TRADE, fill=fill, note=note)
-    enter(session.account, quote, -part.fee, LedgerKind.FEE, fill=fill, note=note)
+    relief = post(session.account, side, order.pair, part, LedgerKind.TRADE, fill=fill, note=note)
+    if relief:
+        fill.relief = short_books.kept(relief * mine.quantity / part.quantity)
+        fill.realised += fill.relief
+        fill.save(update_fields=["relief", "realised"])
     _book_session(session, fill)
     tell_fill(fill)
     return fill
+
+
+def of_session(session: LiveSession, side: Side, part: Part) -> Part:
+    """Return the session's part of what has traded.
+
+    The venue merges all shorts of a pair and closes a rest below its minimum along with what it was asked
+    for: that rest may be somebody else's.
+    """
+    if side != Side.SHORT_CLOSE or part.quantity <= session.shorted:
+        return part
+    return Part(session.shorted, part.price, short_books.kept(part.fee * session.shorted / part.quantity))
+
+
+def post(
+    account: Account,
+    side: Side,
+    pair: str,
+    part: Part,
+    kind: str,
+    *,
+    fill: Fill | None = None,
+    note: str,
+) -> Decimal:
+    """Enter into the account's books what a trade changed; return the loss a short's collateral spared it.
+
+    Call inside a transaction.
+    """
+    base, quote = coins(pair)
+    fee_kind, relief = LedgerKind.FEE if kind == LedgerKind.TRADE else kind, Decimal(0)
+    if side.is_short:
+        short = short_books.of_account(account).get(pair, short_books.NONE)
+        made, changes, relief = short_books.after(short, side, pair, part.quantity, part.price)
+    else:
+        quantity = part.quantity * side.sign
+        changes = {base: quantity, quote: -quantity * part.price}
+    for name, amount in changes.items():
+        enter(account, name, amount, kind, fill=fill, note=note)
+    if part.fee:
+        enter(account, quote, -part.fee, fee_kind, fill=fill, note=note)
+    if side.is_short:
+        short_books.remember(account, pair, made)
+    return relief
 
 
 def tell_fill(fill: Fill) -> None:
@@ -149,6 +192,9 @@ def _book_session(session: LiveSession, fill: Fill) -> None:
     before, worth = session.held, equity(session.cash, session.held, fill.price)
     entry = average_entry(session.entry_price, before, fill.quantity, fill.price)
     session.cash, session.held = settle(session.cash, before, fill.quantity, fill.price, fill.fee)
+    session.cash += fill.relief
+    if Side(fill.order.side).is_short:
+        session.shorted -= fill.quantity
     session.entry_price = AVERAGES.plus(entry)
     session.fees += fill.fee
     session.realised += fill.realised
@@ -168,4 +214,4 @@ def _book_session(session: LiveSession, fill: Fill) -> None:
             changed["last_loss_ms"] = fill.filled_ms
     for name, value in changed.items():
         setattr(session, name, value)
-    session.save(update_fields=["cash", "held", "entry_price", "fees", "realised", *changed])
+    session.save(update_fields=["cash", "held", "shorted", "entry_price", "fees", "realised", *changed])

@@ -64,7 +64,7 @@ def pending_of(sessions: Iterable[LiveSession]) -> dict[int, list[tuple[Decimal,
 
 
 def _signed(side: str, quantity: Decimal) -> Decimal:
-    return quantity if side == Side.BUY else -quantity
+    return quantity * Side(side).sign
 
 
 def value_of(session: LiveSession, pending: list[tuple[Decimal, Decimal]]) -> Decimal:

@@ -133,7 +133,7 @@ def _small(seat: Seat, leaning: float, quote: Quote) -> risk.Sized:
     target = held + (share if leaning > 0 else -share)
     if float(session.held) * target < 0:
         target = 0.0  # a small trade closes a small position, it does not turn it
-    target = min(max(target, -1.0 if working.may_short(session) else 0.0), 1.0)
+    target = min(max(target, -1.0 if seat.may_short else 0.0), 1.0)
     trades = working.trades_today(session, quote.at_ms)
     return risk.size(session, target, quote, seat.instrument, trades_today=trades, is_sized=True)
 

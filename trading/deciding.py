@@ -8,7 +8,7 @@ from django.db import transaction
 
 from market.kernel import portfolio
 from market.sources.port import SourceUnavailable
-from trading import caps, contest, entry, plans, positions, risk, states, waiting, working
+from trading import caps, contest, entry, legs, plans, positions, risk, states, waiting, working
 from trading.acting import carry_out
 from trading.exchanges.port import Quote
 from trading.health import Health
@@ -63,7 +63,7 @@ def _planned(seat: Seat, quote: Quote, now_ms: int) -> risk.Sized:
     if seat.plan_equity is None:
         return risk.nothing(quote, "the plan waits until all its sessions are at work")
     target = plans.wish(seat.session, seat.plan_equity)
-    sized = _sized(seat, target, quote, now_ms)
+    sized = size_wish(seat, target, quote, now_ms)
     if target is None:
         return sized
     asked = f"the plan asks for {target:.1%} of this session's equity"
@@ -98,12 +98,12 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
         sized = _planned(seat, quote, now_ms)
     else:
         conviction = seat.decider.conviction(decided.opinion)
-        sized = _sized(seat, decided.target, quote, now_ms, conviction)
+        sized = size_wish(seat, decided.target, quote, now_ms, conviction)
     latency_us = (time.perf_counter_ns() - started) // 1000
     opinion, tally = decided.opinion, decided.opinion.tally
     seat.exchange.require()
     with transaction.atomic():
-        sized = capped(seat, sized)
+        sized, turns_to = legs.split(seat, capped(seat, sized))
         decision = Decision.objects.create(
             session=session,
             bar_ms=bar_ms,
@@ -116,6 +116,7 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
             confidence=opinion.confidence,
             gate_reason=(decided.gate_reason or (tally.note if tally else ""))[:200],
             risk_reason=sized.reason[:200],
+            turns_to=turns_to,
             sized=None if sized.target is None else float(sized.target),
             atr=float(session.atr) if positions.needs_atr(session.risk) else None,
             atr_bars=session.risk.atr_bars,
@@ -137,7 +138,7 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
         states.tell_left_out(seat, tally.failures)
 
 
-def _sized(
+def size_wish(
     seat: Seat, target: float | None, quote: Quote, now_ms: int, conviction: float | None = None
 ) -> risk.Sized:
     """Size a wish.

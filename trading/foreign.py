@@ -1,14 +1,16 @@
 """Orders of an account that we did not send: recognised by their ids, taken over once, told by policy.
 
 The money of such an order has moved, so the account's ledger always follows. Policy decides about sessions:
-where it says *adopt*, a position that somebody sold by hand is sold in the session's books, too; where it
+where it says *adopt*, a position that somebody closed by hand is closed in the session's books, too; where it
 says *ignore*, sessions keep their own view and nobody is told.
 """
 
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 
-from trading import books
+from market.kernel.instrument import floor_to_step
+from market.kernel.shorts import Short
+from trading import books, short_books
 from trading.exchanges.port import FILLED, OrderReport
 from trading.models import (
     Account,
@@ -23,11 +25,13 @@ from trading.models import (
 
 UNIT = Decimal("0.000000000001")  # the finest amount a column holds
 BY_HAND = "placed by hand"
+ZERO = Decimal(0)
+LEAST_SHORT = Decimal(1)  # quote currency; the venue leaves no smaller short open
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The part of a foreign order that closes a session's position."""
+    """The part of a foreign order that closes a session's position; > 0, whatever side it was on."""
 
     session: LiveSession
     quantity: Decimal  # > 0, base units
@@ -39,10 +43,7 @@ def unknown(account: Account, reports: list[OrderReport]) -> list[OrderReport]:
 
     One that looks like an order of ours in flight is not somebody else's: it is about to be settled.
     """
-    in_flight = {
-        (order.pair, order.side, order.quantity)
-        for order in Order.objects.unsettled().filter(account=account)
-    }
+    in_flight = list(Order.objects.unsettled().filter(account=account))
     known = set(account.orders.exclude(venue_order_id="").values_list("venue_order_id", flat=True))
     kind = LedgerKind.ADJUSTMENT
     notes = set(LedgerEntry.objects.filter(account=account, kind=kind).values_list("note", flat=True))
@@ -54,19 +55,52 @@ def unknown(account: Account, reports: list[OrderReport]) -> list[OrderReport]:
         and report.created_ms >= account.opened_ms
         and report.venue_order_id not in known
         and note_of(report) not in notes
-        and (report.pair, report.side, report.quantity) not in in_flight
+        and not any(has_its_figures(order, report) for order in in_flight)
     ]
 
 
-def effect_of(reports: list[OrderReport]) -> dict[str, Decimal]:
-    """Return by how much filled orders changed each coin."""
+def has_its_figures(order: Order, report: OrderReport) -> bool:
+    """Say whether pair, side and quantity of a report are those an order of ours must have there.
+
+    The venue makes an opening short's quantity of the collateral at the price it fills at; closing one, it
+    adds a rest that is below its minimum.
+    """
+    if (report.pair, report.side) != (order.pair, order.side):
+        return False
+    if order.side == Side.SHORT_OPEN and order.collateral is not None and order.step is not None:
+        if report.average_price <= 0:
+            return False
+        return report.quantity == floor_to_step(order.collateral / report.average_price, order.step, ZERO)
+    if order.side == Side.SHORT_CLOSE:
+        return 0 <= (report.quantity - order.quantity) * report.average_price < LEAST_SHORT
+    return report.quantity == order.quantity
+
+
+def effect_of(reports: list[OrderReport], held: dict[str, Short] | None = None) -> dict[str, Decimal]:
+    """Return by how much filled orders, oldest first, changed each holding.
+
+    :param held: the account's shorts before them
+    """
     total: dict[str, Decimal] = {}
+    shorts = dict(held or {})
     for report in reports:
-        base, quote = books.coins(report.pair)
-        signed = report.filled if report.side == Side.BUY else -report.filled
-        total[base] = total.get(base, Decimal(0)) + signed
-        total[quote] = total.get(quote, Decimal(0)) - signed * report.average_price - report.fee
+        for name, amount in _effect(report, shorts).items():
+            total[name] = total.get(name, ZERO) + amount
     return total
+
+
+def _effect(report: OrderReport, shorts: dict[str, Short]) -> dict[str, Decimal]:
+    """Return what one order changed; a short goes on in `shorts`."""
+    side, (base, quote) = Side(report.side), books.coins(report.pair)
+    if side.is_short:
+        before = shorts.get(report.pair, short_books.NONE)
+        shorts[report.pair], changes, _ = short_books.after(
+            before, side, report.pair, report.filled, report.average_price
+        )
+    else:
+        signed = report.filled * side.sign
+        changes = {base: signed, quote: -signed * report.average_price}
+    return {**changes, quote: changes.get(quote, ZERO) - report.fee}
 
 
 def take_over(account: Account, reports: list[OrderReport]) -> list[str]:
@@ -86,9 +120,10 @@ def take_over(account: Account, reports: list[OrderReport]) -> list[str]:
         if share is not None:
             _close(share, report)
             what += f", of which {share.quantity:f} were the position of {share.session}"
-        for coin, amount in _rest(report, share).items():
-            if amount:
-                books.enter(account, coin, amount, LedgerKind.ADJUSTMENT, note=note_of(report))
+        rest = _rest(report, share)
+        if rest.quantity or rest.fee:
+            side, kind = Side(report.side), LedgerKind.ADJUSTMENT
+            books.post(account, side, report.pair, rest, kind, note=note_of(report))
         done.append(f"{what} {_DONE[account.foreign_orders]}")
     return done
 
@@ -119,19 +154,25 @@ def note_of(report: OrderReport) -> str:
 
 
 def _share(account: Account, report: OrderReport) -> Share | None:
-    """Return what of a sale by hand was a session's position: coins it counts on and that are gone."""
-    if account.foreign_orders != ForeignOrders.ADOPT or report.side != Side.SELL:
+    """Return what a closing by hand took of a session's position: what it counts on and that is gone."""
+    if account.foreign_orders != ForeignOrders.ADOPT or report.side not in (Side.SELL, Side.SHORT_CLOSE):
         return None
-    wanted = LiveSession.objects.driven().filter(account=account, held__gt=0)
+    is_short = report.side == Side.SHORT_CLOSE
+    wanted = LiveSession.objects.driven().filter(account=account)
+    wanted = wanted.filter(shorted__gt=0) if is_short else wanted.filter(held__gt=0)
     driven = list(wanted.select_for_update(of=("self",)).select_related("account", "owner"))
     session = next((one for one in driven if one.pair == report.pair), None)
     if session is None:
         return None
     base, _ = books.coins(report.pair)
-    counted_on = sum((one.held for one in driven if books.coins(one.pair)[0] == base), Decimal(0))
-    holding = account.holdings.filter(coin=base).first()
-    left = (holding.quantity if holding else Decimal(0)) - report.filled
-    quantity = min(counted_on - left, session.held, report.filled)
+    if is_short:
+        name, mine, counted_on = short_books.name_of(report.pair), session.shorted, session.shorted
+    else:
+        name, mine = base, session.held
+        counted_on = sum((one.held for one in driven if books.coins(one.pair)[0] == base), ZERO)
+    holding = account.holdings.filter(coin=name).first()
+    left = (holding.quantity if holding else ZERO) - report.filled
+    quantity = min(counted_on - left, mine, report.filled)
     if quantity <= 0:
         return None
     fee = (report.fee * quantity / report.filled).quantize(UNIT, ROUND_DOWN)
@@ -139,7 +180,7 @@ def _share(account: Account, report: OrderReport) -> Share | None:
 
 
 def _close(share: Share, report: OrderReport) -> None:
-    """Write a sale by hand down as an order of the session whose position it closed."""
+    """Write a closing by hand down as an order of the session whose position it closed."""
     session = share.session
     order = Order.objects.create(
         client_ref=f"{session.pk}:by-hand:{report.venue_order_id}",
@@ -153,7 +194,7 @@ def _close(share: Share, report: OrderReport) -> None:
         reason=BY_HAND,
         status=OrderStatus.FILLED,
         venue_order_id=report.venue_order_id,
-        answer="somebody sold this position outside the session",
+        answer="somebody closed this position outside the session",
         fence=0,
         planned_ms=report.created_ms,
         sent_ms=report.created_ms,
@@ -162,16 +203,14 @@ def _close(share: Share, report: OrderReport) -> None:
     books.book_part(session, order, books.Part(share.quantity, report.average_price, share.fee), report)
 
 
-def _rest(report: OrderReport, share: Share | None) -> dict[str, Decimal]:
-    """Return by how much an order changed each coin beyond what a session has booked of it."""
-    effect = effect_of([report])
-    if share is not None:
-        base, quote = books.coins(report.pair)
-        effect[base] += share.quantity
-        effect[quote] -= share.quantity * report.average_price - share.fee
-    return effect
+def _rest(report: OrderReport, share: Share | None) -> books.Part:
+    """Return what of an order no session has booked."""
+    if share is None:
+        return books.Part(report.filled, report.average_price, report.fee)
+    return books.Part(report.filled - share.quantity, report.average_price, report.fee - share.fee)
 
 
 def _proven_absent(account: Account, report: OrderReport) -> Order | None:
     absent = account.orders.filter(status=OrderStatus.ABSENT, pair=report.pair, side=report.side)
-    return absent.filter(quantity=report.quantity, sent_ms__lte=report.created_ms).first()
+    absent = absent.filter(sent_ms__lte=report.created_ms)
+    return next((order for order in absent if has_its_figures(order, report)), None)

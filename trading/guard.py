@@ -5,7 +5,7 @@ from dataclasses import replace
 from django.conf import settings
 
 from market.leases import Held
-from trading.exchanges.port import Balance, Exchange, OrderReport, Proposal
+from trading.exchanges.port import Balance, Exchange, OrderReport, Proposal, ShortPosition
 
 
 class LeaseLost(Exception):
@@ -58,6 +58,10 @@ class Leased:
     def reports(self, pair: str | None) -> list[OrderReport]:
         self.require()
         return self.exchange.reports(pair, limit=LISTED)
+
+    def short_positions(self) -> list[ShortPosition]:
+        self.require()
+        return self.exchange.short_positions()
 
     def cancel(self, venue_order_id: str) -> bool:
         self.require()

@@ -6,7 +6,7 @@ UPDATE that names the status it starts from, so a row moves once even when two p
 
 import logging
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -34,6 +34,7 @@ NEXT: dict[str, set[OrderStatus]] = {
     S.REFUSED: set(),
 }
 NEVER_THERE = [S.REJECTED, S.REFUSED]  # certainly not on the venue
+CENT = Decimal("0.01")
 DISTINCT_MS = 3_600_000  # venue time within which no two orders of an account look alike
 
 
@@ -76,10 +77,30 @@ def taken_quantities(session: LiveSession, side: str, now_ms: int) -> frozenset[
     return frozenset(recent.values_list("quantity", flat=True))
 
 
+def distinct_collateral(
+    notional: Decimal, *, gap: Decimal, session: LiveSession, now_ms: int
+) -> Decimal:
+    """Return `notional` in whole cents, lowered until it is `gap` away from every recent one of the pair.
+
+    The venue turns collateral into a quantity at the price it fills at: that far apart, no two collaterals
+    give the same quantity at one price.
+    """
+    recent = Order.objects.filter(account=session.account_id, pair=session.pair, side=Side.SHORT_OPEN)
+    recent = recent.filter(planned_ms__gt=now_ms - DISTINCT_MS).exclude(status__in=NEVER_THERE)
+    found = notional.quantize(CENT, ROUND_FLOOR)
+    for taken in sorted(filter(None, recent.values_list("collateral", flat=True)), reverse=True):
+        if abs(found - taken) < gap:
+            found = (taken - gap).quantize(CENT, ROUND_FLOOR)
+    return max(found, Decimal(0))
+
+
 def plan(
     session: LiveSession,
     *,
     quantity: Decimal,
+    side: Side | None = None,
+    collateral: Decimal | None = None,
+    step: Decimal | None = None,
     expected_price: Decimal,
     reason: str,
     fence: int,
@@ -91,6 +112,7 @@ def plan(
 ) -> Order | None:
     """Commit the intent to trade a signed `quantity`; None while another order of the pair is unsettled.
 
+    :param side: of a short, with `collateral` and the venue's quantity `step` where it opens one
     :param price: of a limit order; None is a market order.
     :param expires_at: makes the order wait for a person until then.
     """
@@ -105,9 +127,11 @@ def plan(
                 decision=decision,
                 parent=parent,
                 pair=session.pair,
-                side=Side.BUY if quantity > 0 else Side.SELL,
+                side=side or (Side.BUY if quantity > 0 else Side.SELL),
                 type=OrderType.MARKET if price is None else OrderType.LIMIT,
                 quantity=abs(quantity),
+                collateral=collateral,
+                step=step,
                 price=price,
                 expected_price=expected_price,
                 reason=reason[:200],
@@ -130,7 +154,9 @@ def send(order: Order, *, exchange: Leased, seen_ms: int) -> OrderReport | None:
     exchange.require()
     if not move(order, S.SENDING, sent_ms=seen_ms, fence=exchange.lease.fence):
         return None
-    proposal = Proposal(order.pair, order.side, order.type, order.quantity, order.price)
+    proposal = Proposal(
+        order.pair, order.side, order.type, order.quantity, order.price, order.collateral
+    )
     try:
         return exchange.place(proposal)
     except LeaseLost:

@@ -3,6 +3,7 @@
 from decimal import ROUND_FLOOR, Decimal
 
 from market.errors import BadInput
+from market.kernel import shorts
 from trading.books import coins
 from trading.models import LiveSession
 
@@ -39,4 +40,12 @@ def capital_of(session: LiveSession, free: Decimal, min_notional: Decimal | floa
 
 def _claim(other: LiveSession) -> Decimal:
     """Return how much of the account's free money belongs to another session."""
-    return other.cash if other.started_ms else other.capital or Decimal(0)
+    return free_cash(other) if other.started_ms else other.capital or Decimal(0)
+
+
+def free_cash(session: LiveSession) -> Decimal:
+    """Return what of a session's cash the venue shows as free: neither proceeds nor collateral of its short."""
+    if not session.shorted:
+        return session.cash
+    entry = session.entry_price
+    return shorts.free_cash(session.cash, shorts.Short(session.shorted, entry, session.shorted * entry))

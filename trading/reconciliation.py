@@ -13,8 +13,8 @@ from decimal import Decimal
 from django.db import transaction
 from django.utils import timezone
 
-from trading import alerts, books, foreign
-from trading.exchanges.port import OPEN, Balance, Exchange, OrderReport
+from trading import alerts, books, foreign, short_books
+from trading.exchanges.port import OPEN, Balance, Exchange, OrderReport, ShortPosition
 from trading.guard import Leased
 from trading.models import (
     Account,
@@ -24,6 +24,7 @@ from trading.models import (
     LedgerEntry,
     LedgerKind,
     Reconciliation,
+    Side,
 )
 from trading.models.order import RESTING
 
@@ -83,13 +84,34 @@ def holdings(account: Account) -> dict[str, Decimal]:
     return dict(Holding.objects.filter(account=account).values_list("coin", "quantity"))
 
 
-def totals(balances: Mapping[str, Balance]) -> dict[str, Decimal]:
-    return {coin: balance.total for coin, balance in balances.items()}
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the venue shows of an account: its wallet, and its shorts, which were read after it."""
+
+    balances: Mapping[str, Balance]
+    shorts: tuple[ShortPosition, ...] = ()
+
+    @property
+    def totals(self) -> dict[str, Decimal]:
+        """Return every holding: coins, and shorts by their names. Collateral is part of its coin."""
+        coins = {coin: balance.total for coin, balance in self.balances.items()}
+        return coins | short_books.quantities(self.shorts)
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Return how many figures of the venue each total is made of: 2 where something is locked, else 1."""
+        return {coin: 2 if balance.locked else 1 for coin, balance in self.balances.items()}
 
 
-def parts_of(balances: Mapping[str, Balance]) -> dict[str, int]:
-    """Return how many figures of the venue each total is made of: 2 where something is locked, else 1."""
-    return {coin: 2 if balance.locked else 1 for coin, balance in balances.items()}
+def look(account: Account, exchange: Exchange | Leased, *, may_short: bool = False) -> Seen:
+    """Read the wallet and, where there can be any, the shorts.
+
+    :param may_short: an order in doubt may have opened one
+    """
+    balances = exchange.balances()
+    if may_short or short_books.of_account(account) or any(one.collateral for one in balances.values()):
+        return Seen(balances, tuple(exchange.short_positions()))
+    return Seen(balances)
 
 
 def open_books(account: Account, exchange: Exchange | Leased) -> None:
@@ -97,14 +119,15 @@ def open_books(account: Account, exchange: Exchange | Leased) -> None:
     if account.opened_at is not None:
         return
     opened_ms = exchange.server_ms()  # asked, not estimated: later orders must not seem to be older
-    found = totals(exchange.balances())
+    seen = look(account, exchange)
     with transaction.atomic():
         now = timezone.now()
         mine = Account.objects.filter(pk=account.pk, opened_at=None)
         if mine.update(opened_at=now, opened_ms=opened_ms, proven_equal_at=now):
-            for coin, amount in found.items():
+            for coin, amount in seen.totals.items():
                 if amount:
                     books.enter(account, coin, amount, LedgerKind.OPENING, note="found at first reading")
+            short_books.follow(account, seen.shorts)
             Reconciliation.objects.create(account=account, equal=True)
     account.refresh_from_db(fields=["opened_at", "opened_ms", "proven_equal_at"])
 
@@ -118,8 +141,8 @@ def reconcile(account: Account, exchange: Exchange | Leased) -> Reconciliation |
     before = _state(account)
     if before is None:
         return None
-    balances = exchange.balances()
-    differences = compare(holdings(account), totals(balances), parts_of(balances))
+    seen = look(account, exchange)
+    differences = [*compare(holdings(account), seen.totals, seen.parts), *_terms(account, seen)]
     orders = exchange.reports(None) if differences else []
     if differences and not _all_rest(account, orders):
         return None
@@ -127,7 +150,22 @@ def reconcile(account: Account, exchange: Exchange | Leased) -> Reconciliation |
         Account.objects.select_for_update().get(pk=account.pk)
         if _state(account) != before:
             return None
-        return _record(account, differences, balances, orders)
+        return _record(account, differences, seen, orders)
+
+
+def _terms(account: Account, seen: Seen) -> list[Difference]:
+    """Return entries and collateral of shorts that are not what our books say although the quantity is."""
+    ours, found = short_books.of_account(account), []
+    for one in seen.shorts:
+        mine = ours.get(one.pair)
+        if mine is None or mine.quantity != one.quantity:
+            continue
+        name = short_books.name_of(one.pair)
+        if abs(mine.entry - one.entry_price) > NOISE * one.entry_price:
+            found.append(Difference(f"{name} entry", mine.entry, one.entry_price))
+        if abs(mine.collateral - one.collateral) >= CENT:
+            found.append(Difference(f"{name} collateral", mine.collateral, one.collateral))
+    return found
 
 
 def _state(account: Account) -> int | None:
@@ -150,13 +188,14 @@ def _all_rest(account: Account, reports: list[OrderReport]) -> bool:
 def _record(
     account: Account,
     differences: list[Difference],
-    balances: Mapping[str, Balance],
+    seen: Seen,
     orders: list[OrderReport],
 ) -> Reconciliation:
     done = foreign.take_over(account, orders) if differences else []
-    for left in compare(holdings(account), totals(balances), parts_of(balances)):
+    for left in compare(holdings(account), seen.totals, seen.parts):
         books.enter(account, left.coin, left.missing, LedgerKind.ADJUSTMENT, note="the venue's figure")
         done.append(f"{left.coin} corrected by {left.missing:f}")
+    short_books.follow(account, seen.shorts)
     if not all(one.is_dust for one in differences):
         _tell(account, differences, done)
     return _write_down(account, differences, done)
@@ -174,11 +213,11 @@ def _write_down(account: Account, differences: list[Difference], done: list[str]
 
 
 def adopt_if_explained(
-    account: Account, names: tuple[str, ...], balances: Mapping[str, Balance], reports: list[OrderReport]
+    account: Account, names: tuple[str, ...], seen: Seen, reports: list[OrderReport]
 ) -> bool:
     """Adopt foreign orders if they explain the whole difference of the named coins; False changes nothing."""
-    effect = foreign.effect_of(foreign.unknown(account, reports))
-    ours, theirs, parts = holdings(account), totals(balances), parts_of(balances)
+    effect = foreign.effect_of(foreign.unknown(account, reports), short_books.of_account(account))
+    ours, theirs, parts = holdings(account), seen.totals, seen.parts
     found = [Difference(coin, ours.get(coin, ZERO), theirs.get(coin, ZERO)) for coin in names]
     for one in found:
         with_them = one.ours + effect.get(one.coin, ZERO)
@@ -195,6 +234,28 @@ def adopt_if_explained(
         _tell(account, differences, done)
         _write_down(account, differences, done)
     return True
+
+
+def adopt_before(account: Account, found: OrderReport, reports: list[OrderReport]) -> None:
+    """Take over the shorts that others opened and closed on a pair before an order of ours.
+
+    The venue has merged them by then, and what ours has earned or paid depends on them.
+    """
+    at = (found.created_ms, int(found.venue_order_id))
+    older = [
+        one
+        for one in reports
+        if Side(one.side).is_short and one.pair == found.pair
+        and (one.created_ms, int(one.venue_order_id)) < at
+    ]  # fmt: skip
+    with transaction.atomic():
+        Account.objects.select_for_update().get(pk=account.pk)
+        done = foreign.take_over(account, older)
+        if done:
+            name = short_books.name_of(found.pair)
+            row = {"coin": name, "ours": "", "theirs": "", "done": "; ".join(done)}
+            Reconciliation.objects.create(account=account, equal=False, differences=[row])
+            _tell(account, [], done)
 
 
 def _tell(account: Account, differences: list[Difference], done: list[str]) -> None:

@@ -38,11 +38,17 @@ class Seat:
     health: Health | None = None  # made at the first decision
     plan_equity: Decimal | None = None  # of the session's portfolio plan, at its last look
     may_wait: bool = True  # orders that wait for a person may exist
+    may_turn: bool = True  # a decision whose second order is still to come may exist
     failures: deque[bool] = field(default_factory=lambda: deque(maxlen=LOOKED_AT))  # of the latest turns
 
     @property
     def lease(self) -> Held:
         return self.exchange.lease
+
+    @property
+    def may_short(self) -> bool:
+        """Say whether the session's policy may ask for less than nothing."""
+        return self.decider.policy.action_spec.levels[0] < 0
 
     @property
     def clock_rate(self) -> float:

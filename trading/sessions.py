@@ -22,6 +22,7 @@ from trading import (
     risk,
     settle,
     summaries,
+    turning,
     waiting,
     working,
 )
@@ -212,6 +213,7 @@ def _guard(seat: Seat, quote: Quote, now_ms: int) -> bool:
     elif not _follow(seat, quote, now_ms):
         return False
     else:
+        turning.go_on(seat, quote, now_ms)
         contest.keep_active(seat, quote, now_ms)
     save_marks(session)
     return True

@@ -11,11 +11,11 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from trading import alerts, books, reconciliation
+from trading import alerts, books, foreign, reconciliation, short_books
 from trading.exchanges.errors import OrderRejected, OutcomeUnknown
 from trading.exchanges.port import OPEN, Exchange, OrderReport
 from trading.guard import LISTED, Leased
-from trading.models import Account, AlertKind, AlertLevel, LedgerEntry, LiveSession, Order, OrderStatus
+from trading.models import Account, AlertKind, AlertLevel, LedgerEntry, LiveSession, Order, OrderStatus, Side
 from trading.models.order import RESTING, OrderQuerySet
 from trading.orders import move
 from trading.states import DRIVEN
@@ -67,6 +67,18 @@ def accept(order: Order, report: OrderReport) -> None:
     books.book(order, report)
 
 
+def accept_unnamed(order: Order, report: OrderReport, exchange: Leased) -> None:
+    """Book an answered order whose id the answer does not tell, once it is found in the venue's list.
+
+    Until then it is uncertain; it cannot be proven absent, because the venue's books show it.
+
+    :raises ExchangeError: when the list cannot be read; the next turn tries again.
+    """
+    words = f"accepted: {report.filled.normalize():f} at {report.average_price.normalize():f}"
+    if move(order, OrderStatus.UNCERTAIN, answer=words):
+        resolve(order, exchange)
+
+
 def follow(order: Order, exchange: Venue) -> None:
     """Look at an open order."""
     report = exchange.report(order.venue_order_id)
@@ -98,6 +110,8 @@ def resolve(order: Order, exchange: Leased) -> None:
     found = matching(order, reports)
     if found is not None:
         logger.info("order %s found on the venue as %s", order.client_ref, found.venue_order_id)
+        if Side(order.side).is_short:
+            reconciliation.adopt_before(order.account, found, reports)
         accept(order, found)
         alerts.close_alert(order.session.owner, _key(order))
     elif is_over(order, asked_ms) and covers(order, reports) and _balances_agree(order, exchange):
@@ -125,9 +139,9 @@ def matching(order: Order, reports: list[OrderReport]) -> OrderReport | None:
 def is_alike(order: Order, report: OrderReport) -> bool:
     """Say whether a report can be this order; the quantity was made distinct for this question."""
     return (
-        (report.pair, report.side, report.type) == (order.pair, order.side, order.type)
-        and report.quantity == order.quantity
+        report.type == order.type
         and report.created_ms >= order.sent_ms - BEFORE_MS
+        and foreign.has_its_figures(order, report)
     )
 
 
@@ -156,17 +170,15 @@ def _balances_agree(order: Order, exchange: Leased) -> bool:
     account: Account = order.account
     names = _telling_coins(order)
     before = _newest_entry(account, names)
-    balances = exchange.balances()
+    seen = reconciliation.look(account, exchange, may_short=Side(order.side).is_short)
     if not names or _telling_coins(order) != names or _newest_entry(account, names) != before:
         return False
-    differing = reconciliation.compare(
-        reconciliation.holdings(account), reconciliation.totals(balances), reconciliation.parts_of(balances)
-    )
+    differing = reconciliation.compare(reconciliation.holdings(account), seen.totals, seen.parts)
     wrong = [one.coin for one in differing if one.coin in names]
     if wrong:
         logger.warning("order %s: %s differ from our books", order.client_ref, ", ".join(wrong))
         # Of every pair: whoever bought something else by hand paid with the same dollars.
-        return reconciliation.adopt_if_explained(account, names, balances, exchange.reports(None))
+        return reconciliation.adopt_if_explained(account, names, seen, exchange.reports(None))
     return True
 
 
@@ -178,7 +190,9 @@ def _telling_coins(order: Order) -> tuple[str, ...]:
     """
     others = order.account.orders.unsettled().exclude(pk=order.pk).values_list("pair", flat=True)
     moving = {coin for pair in others for coin in books.coins(pair)}
-    return tuple(coin for coin in books.coins(order.pair) if coin not in moving)
+    base, quote = books.coins(order.pair)
+    own = (short_books.name_of(order.pair) if Side(order.side).is_short else base, quote)
+    return tuple(coin for coin in own if coin not in moving)
 
 
 def _newest_entry(account: Account, names: tuple[str, ...]) -> int:

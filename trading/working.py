@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from django.db import transaction
 
-from trading import alerts, orders, risk, settle, styles, waiting
+from trading import alerts, legs, orders, risk, settle, styles, waiting
 from trading.acting import RETRY_MS, carry_out, intend, settled
 from trading.exchanges.errors import ExchangeError, Throttled
 from trading.exchanges.port import Quote
@@ -48,11 +48,6 @@ def execution_of(session: LiveSession) -> Execution:
     return Execution.from_dict(session.settings)
 
 
-def may_short(session: LiveSession) -> bool:
-    """Say whether the session may hold less than nothing."""
-    return False
-
-
 def working(session: LiveSession) -> ParentOrder | None:
     """Return the session's parent order at work; without a query for the many that have none."""
     if session.settings.get("style", "market") == "market":
@@ -77,6 +72,7 @@ def begin(
     """
     session, rules = seat.session, execution_of(seat.session)
     is_plain = rules.style == "market" or session.risk_state != RiskState.ACTIVE
+    is_plain = is_plain or _is_short(seat, quantity, price, decision)
     is_plain = is_plain or waiting.is_needed(session, quantity, price)  # a person approves one order, whole
     slices: tuple[Decimal, ...] = ()
     if rules.style == "split" and not is_plain:
@@ -101,6 +97,12 @@ def begin(
         until_ms=until_ms,
     )
     return None
+
+
+def _is_short(seat: Seat, quantity: Decimal, price: Decimal, decision: Decision) -> bool:
+    """Say whether a wish opens or closes a short, or must be closed first: those go to market at once."""
+    leg = legs.first_leg(seat.session, quantity, price, seat.instrument)
+    return leg.side.is_short or decision.turns_to is not None
 
 
 def _slices(seat: Seat, quantity: Decimal, price: Decimal, count: int, now_ms: int) -> tuple[Decimal, ...]:

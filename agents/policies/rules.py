@@ -66,7 +66,7 @@ class Rule:
         self.check()
         feature_set = FeatureSet(self.features())
         self.observation = ObservationNeeds(feature_set, unscaled(len(feature_set)), 1, BARS_SCALE)
-        self.action_spec = ActionSpec("hold_buy_sell", (0.0, self.exposure), BAND)
+        self.action_spec = ActionSpec("hold_buy_sell", (self.lowest, self.exposure), BAND)
         identity = [VERSION, self.name, self.settings, feature_set.hash]
         self.policy_hash = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
@@ -74,6 +74,11 @@ class Rule:
     def exposure(self) -> float:
         """Share of equity this rule holds when it is in the market."""
         return 1.0
+
+    @property
+    def lowest(self) -> float:
+        """Share of equity this rule holds when it is out of the market; below 0 it sells short."""
+        return 0.0
 
     def check(self) -> None:
         """Refuse parameters that make no sense together."""
@@ -216,13 +221,59 @@ class Conservative(Rule):
         return self.exposure if values[1] < self.settings["calm"] else None
 
 
+class BothWays(Rule):
+    """A rule that is long or short by the same share of equity."""
+
+    params = {"share": Bound(0.5, 0.01, 1.0)}
+
+    @property
+    def exposure(self) -> float:
+        return float(self.settings["share"])
+
+    @property
+    def lowest(self) -> float:
+        return -self.exposure
+
+
+class MomentumLongShort(BothWays):
+    name, about = "momentum_long_short", "Long while the return over a period is above a threshold, else short"
+    params = {**BothWays.params, **Momentum.params}
+
+    def features(self) -> tuple[FeatureSpec, ...]:
+        return (_column("log_return", self.settings["period"]),)
+
+    def wish(self, values: np.ndarray, held: float) -> float | None:
+        return self.exposure if values[0] > self.settings["threshold"] else self.lowest
+
+
+class RandomLongShort(BothWays):
+    """Chance as in `Random`: a replay, or a session after a restart, draws alike."""
+
+    name, about = "random_long_short", "Turns from long to short and back by chance, with a given turnover"
+    params = {**BothWays.params, **Random.params}
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._key = b""
+        self.reset(0)
+
+    def opine(self, observation: np.ndarray, current_exposure: float, draw: float | None = None) -> Opinion:
+        stays = uniform(self._key, observation) >= self.settings["turnover"]
+        turned = self.lowest if current_exposure > BAND else self.exposure
+        return self.opinion(None if stays else turned, current_exposure)
+
+    def reset(self, seed: int) -> None:
+        self._key = b"random baseline" + seed.to_bytes(8, "little")
+
+
 def _column(kind: str, period: Number) -> FeatureSpec:
     return FeatureSpec(f"{kind}_{period}", kind, {"period": period})
 
 
 BASELINES: dict[str, type[Rule]] = {
     rule.name: rule
-    for rule in (Cash, BuyAndHold, TargetWeight, Random, SmaCrossover, MeanReversion, Momentum, Conservative)
+    for rule in (Cash, BuyAndHold, TargetWeight, Random, SmaCrossover, MeanReversion, Momentum, Conservative,
+                 MomentumLongShort, RandomLongShort)  # fmt: skip
 }
 
 

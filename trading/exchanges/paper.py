@@ -4,6 +4,7 @@ A resting limit is looked at whenever something is read or sent: a touch between
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
@@ -14,7 +15,18 @@ from market.kernel.instrument import Instrument
 from trading.exchanges import paper_shorts
 from trading.exchanges.errors import BadAnswer, OrderRejected, OutcomeUnknown, Unreachable, VenueClosed
 from trading.exchanges.paper_book import PaperBook
-from trading.exchanges.port import OPEN, Balance, OrderReport, Proposal, Quote, ShortPosition, ShortReport
+from trading.exchanges.port import (
+    OPEN,
+    SHORT_CLOSE,
+    SHORT_OPEN,
+    ZERO,
+    Balance,
+    OrderReport,
+    Proposal,
+    Quote,
+    ShortPosition,
+    ShortReport,
+)
 from trading.models import PaperState
 
 Result = TypeVar("Result")
@@ -69,13 +81,31 @@ class Paper:
         return found if wanted is None else {pair: found[pair] for pair in wanted if pair in found}
 
     def balances(self, *, allow_empty: bool = False) -> dict[str, Balance]:
-        return dict(self._current().balances)
+        book = self._current()
+        locked: dict[str, Decimal] = {}
+        for pair, short in book.shorts.items():
+            quote = pair.partition("/")[2]
+            locked[quote] = locked.get(quote, ZERO) + short.collateral
+        return {
+            coin: replace(balance, collateral=locked.get(coin, ZERO))
+            for coin, balance in book.balances.items()
+        }
 
     def place(self, order: Proposal) -> OrderReport:
         rules, quote = self._market(order.pair)
         now_ms = self.now_ms()
         order.before_send()
-        return self._change(lambda book: book.place(order, rules, quote, now_ms), moves_money=True)
+
+        def place(book: PaperBook) -> OrderReport:
+            if order.side == SHORT_OPEN:
+                paper_shorts.open_short(book, rules, order.collateral or ZERO, quote, now_ms)
+            elif order.side == SHORT_CLOSE:
+                paper_shorts.close_short(book, rules, order.quantity, quote, now_ms)
+            else:
+                return book.place(order, rules, quote, now_ms)
+            return book.orders[-1]
+
+        return self._change(place, moves_money=True)
 
     def cancel(self, venue_order_id: str) -> bool:
         self._current()

@@ -5,7 +5,7 @@ a limit that is marketable on arrival fills at the touch as taker. Refusals use 
 """
 
 from dataclasses import asdict, dataclass, field, fields, replace
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 from typing import Any
 
 from market.kernel.costs import fee_of
@@ -83,6 +83,21 @@ class PaperBook:
                 return True
         return False
 
+    def enter(
+        self, side: str, rules: Instrument, quantity: Decimal, price: Decimal, fee: Decimal, now_ms: int
+    ) -> str:
+        """Enter a filled order whose money has moved already, and return its id."""
+        number = str(self.next_id)
+        self.next_id += 1
+        self.orders.append(
+            OrderReport(
+                number, rules.pair, side, "MARKET", FILLED, quantity, quantity, price, fee, rules.quote,
+                "TAKER", now_ms, now_ms, price,
+            )
+        )  # fmt: skip
+        self._forget_old()
+        return number
+
     def free(self, coin: str) -> Decimal:
         return self.balances[coin].free if coin in self.balances else ZERO
 
@@ -147,11 +162,6 @@ class PaperBook:
         settled = [report for report in self.orders if report.status != OPEN]
         forgotten = {report.venue_order_id for report in settled[:-KEPT_ORDERS]}
         self.orders = [report for report in self.orders if report.venue_order_id not in forgotten]
-
-
-def cents(value: Decimal) -> Decimal:
-    """Return `value` floored to whole cents."""
-    return value.quantize(Decimal("0.01"), ROUND_FLOOR)
 
 
 def _rate(report: OrderReport, rules: Instrument) -> Decimal:

@@ -3,13 +3,24 @@
 from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from market.kernel import shorts
 from market.kernel.costs import fee_of
 from market.kernel.instrument import Instrument, floor_to_step
+from market.kernel.shorts import Short
 from trading.exchanges.errors import OrderRejected
-from trading.exchanges.paper_book import PaperBook, PaperShort, cents
-from trading.exchanges.port import FILLED, ZERO, Balance, Quote, ShortPosition, ShortReport
+from trading.exchanges.paper_book import PaperBook, PaperShort
+from trading.exchanges.port import (
+    FILLED,
+    SHORT_CLOSE,
+    SHORT_OPEN,
+    ZERO,
+    Balance,
+    Quote,
+    ShortPosition,
+    ShortReport,
+)
 
-MIN_COLLATERAL = Decimal(1)
+CENT, MIN_COLLATERAL = Decimal("0.01"), Decimal(1)
 ENTRY_STEP = Decimal(1).scaleb(-12)  # a merged entry is a quotient
 
 
@@ -26,60 +37,50 @@ def open_short(
     quantity = floor_to_step(collateral / entry, rules.step, ZERO)
     if quantity <= 0:
         raise OrderRejected("quantity error")
-    locked = cents(quantity * entry)
+    before = _short(book, rules.pair)
+    after = shorts.opened(before, quantity, entry, CENT)
+    locked = after.collateral - before.collateral
     fee = fee_of(quantity * entry, rules.taker_fee, rules.fee_step, ZERO)
     if locked + fee > book.free(rules.quote):
         raise OrderRejected("insufficient balance")
     _pay(book, rules.quote, free=-locked - fee, locked=locked)
-    book.shorts[rules.pair] = _merged(book.shorts.get(rules.pair), quantity, entry, locked, now_ms)
-    book.next_id += 1
-    return ShortReport(
-        str(book.next_id - 1), rules.pair, FILLED, quantity, entry, fee, locked, created_ms=now_ms
-    )
-
-
-def _merged(
-    before: PaperShort | None, quantity: Decimal, entry: Decimal, locked: Decimal, now_ms: int
-) -> PaperShort:
-    if before is None:
-        return PaperShort(quantity, entry, locked, now_ms)
-    total = before.quantity + quantity
-    weighted = (before.entry_price * before.quantity + entry * quantity) / total
-    return replace(
-        before,
-        quantity=total,
-        entry_price=weighted.quantize(ENTRY_STEP, ROUND_HALF_EVEN),
-        collateral=before.collateral + locked,
-    )
+    opened_ms = book.shorts[rules.pair].opened_ms if rules.pair in book.shorts else now_ms
+    average = after.entry.quantize(ENTRY_STEP, ROUND_HALF_EVEN) if before.quantity else entry
+    book.shorts[rules.pair] = PaperShort(after.quantity, average, after.collateral, opened_ms)
+    number = book.enter(SHORT_OPEN, rules, quantity, entry, fee, now_ms)
+    return ShortReport(number, rules.pair, FILLED, quantity, entry, fee, locked, created_ms=now_ms)
 
 
 def close_short(
     book: PaperBook, rules: Instrument, wanted: Decimal | None, quote: Quote, now_ms: int
 ) -> ShortReport:
     """Close all or part of a short at the ask. Excess is cut; a leftover below the minimum is closed too."""
-    short = book.shorts.get(rules.pair)
-    if short is None:
+    held = book.shorts.get(rules.pair)
+    if held is None:
         raise OrderRejected("no open short position for this pair")
     if wanted is not None and (wanted <= 0 or floor_to_step(wanted, rules.step, ZERO) != wanted):
         raise OrderRejected("quantity step size error")
-    price = quote.ask
-    quantity = short.quantity if wanted is None else min(wanted, short.quantity)
-    left = short.quantity - quantity
-    if left * price < MIN_COLLATERAL:
-        quantity, left = short.quantity, ZERO
-    kept = cents(short.collateral * left / short.quantity)
-    released = short.collateral - kept
-    realised = max(-released, quantity * (short.entry_price - price))
+    price, before = quote.ask, _short(book, rules.pair)
+    asked = before.quantity if wanted is None else wanted
+    quantity = shorts.closing_quantity(before, asked, price, MIN_COLLATERAL)
+    after, realised, _ = shorts.closed(before, quantity, price, CENT)
+    released = before.collateral - after.collateral
     fee = fee_of(quantity * price, rules.taker_fee, rules.fee_step, ZERO)
     _pay(book, rules.quote, free=released + realised - fee, locked=-released)
-    if left:
-        book.shorts[rules.pair] = replace(short, quantity=left, collateral=kept)
+    if after.quantity:
+        book.shorts[rules.pair] = replace(held, quantity=after.quantity, collateral=after.collateral)
     else:
         del book.shorts[rules.pair]
+    book.enter(SHORT_CLOSE, rules, quantity, price, fee, now_ms)
     return ShortReport(
-        "", rules.pair, FILLED, quantity, price, fee, kept, realised, released + realised - fee,
-        is_closed=not left, created_ms=now_ms,
+        "", rules.pair, FILLED, quantity, price, fee, after.collateral, realised, released + realised - fee,
+        is_closed=not after.quantity, created_ms=now_ms,
     )  # fmt: skip
+
+
+def _short(book: PaperBook, pair: str) -> Short:
+    held = book.shorts.get(pair)
+    return Short(ZERO, ZERO, ZERO) if held is None else Short(held.quantity, held.entry_price, held.collateral)
 
 
 def positions(book: PaperBook, quotes: dict[str, Quote]) -> list[ShortPosition]:
@@ -90,7 +91,7 @@ def positions(book: PaperBook, quotes: dict[str, Quote]) -> list[ShortPosition]:
             short.quantity,
             short.entry_price,
             short.collateral,
-            max(-short.collateral, short.quantity * (short.entry_price - quotes[pair].ask)),
+            shorts.unrealised(_short(book, pair), quotes[pair].ask),
             short.opened_ms,
         )
         for pair, short in book.shorts.items()

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from market.kernel.instrument import Instrument
 
 OPEN, FILLED, CANCELLED = "open", "filled", "cancelled"
+SHORT_OPEN, SHORT_CLOSE = "SHORT_OPEN", "SHORT_CLOSE"
 ZERO = Decimal(0)
 
 
@@ -41,10 +42,11 @@ class Proposal:
     """
 
     pair: str
-    side: str  # BUY or SELL
+    side: str  # BUY or SELL; SHORT_OPEN and SHORT_CLOSE where the venue can short, at the market only
     type: str  # MARKET or LIMIT
-    quantity: Decimal  # base units, > 0
+    quantity: Decimal  # base units, > 0; of SHORT_OPEN only expected, the venue takes what `collateral` gives
     price: Decimal | None = None  # limit price; None for MARKET
+    collateral: Decimal | None = None  # quote currency, of SHORT_OPEN
     before_send: Callable[[], None] = field(default=always, repr=False, compare=False)  # raises to stop it
 
 
@@ -52,7 +54,7 @@ class Proposal:
 class OrderReport:
     """What the venue says about one order."""
 
-    venue_order_id: str
+    venue_order_id: str  # empty: accepted, and the answer does not tell under which id; see `reports`
     pair: str
     side: str  # BUY, SELL; a venue's short activity appears as SHORT_OPEN, SHORT_CLOSE
     type: str
@@ -75,6 +77,7 @@ class Balance:
 
     free: Decimal
     locked: Decimal = ZERO  # in resting orders, and collateral of shorts
+    collateral: Decimal = ZERO  # of `locked`, where the venue tells it apart
 
     @property
     def total(self) -> Decimal:

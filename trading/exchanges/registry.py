@@ -62,6 +62,7 @@ LABELS = {
     "paper": "Paper trading at Roostoo's prices",
     "paper-binance": "Paper trading at Binance's prices",
 }
+SHORTING = ("roostoo", "paper", "paper-binance")  # where sessions may go short
 KEYLESS = frozenset({"paper", "paper-binance"})
 
 

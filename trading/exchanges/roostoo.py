@@ -7,7 +7,17 @@ from typing import Any
 from market.kernel.instrument import Instrument
 from trading.exchanges import roostoo_answers as answers
 from trading.exchanges.errors import BadAnswer, OrderRejected, OutcomeUnknown
-from trading.exchanges.port import Balance, OrderReport, Proposal, Quote, ShortPosition, ShortReport
+from trading.exchanges.port import (
+    SHORT_CLOSE,
+    SHORT_OPEN,
+    Balance,
+    OrderReport,
+    Proposal,
+    Quote,
+    ShortPosition,
+    ShortReport,
+    always,
+)
 from trading.exchanges.roostoo_answers import plain
 from trading.exchanges.roostoo_wire import Call, RoostooWire
 
@@ -64,6 +74,8 @@ class Roostoo:
         return answers.balances(self._wire.signed(Call("GET", "/v3/balance")), allow_empty=allow_empty)
 
     def place(self, order: Proposal) -> OrderReport:
+        if order.side in (SHORT_OPEN, SHORT_CLOSE):
+            return self._place_short(order)
         sent = {
             "pair": order.pair,
             "side": order.side,
@@ -76,6 +88,19 @@ class Roostoo:
             Call("POST", "/v3/place_order", sent, moves_money=True, before_send=order.before_send)
         )
         return _understood(lambda: answers.order_report(answer.get("OrderDetail")))
+
+    def _place_short(self, order: Proposal) -> OrderReport:
+        """Open or close a short at the market. The answer names no order: its id comes with `reports`."""
+        if order.type != "MARKET":
+            raise OrderRejected("shorts are traded at the market only: leave the price out")
+        if order.side == SHORT_OPEN:
+            done = self._open_short(order.pair, order.collateral, None, order.before_send)
+        else:
+            done = self._close_short(order.pair, order.quantity, order.before_send)
+        return OrderReport(
+            "", order.pair, order.side, order.type, done.status, done.quantity, done.quantity, done.price,
+            done.fee, order.pair.partition("/")[2], "TAKER", done.created_ms, done.created_ms, raw=done.raw,
+        )  # fmt: skip
 
     def cancel(self, venue_order_id: str) -> bool:
         sent = {"order_id": venue_order_id}
@@ -100,17 +125,31 @@ class Roostoo:
         return [] if answer.get("Success") is False else answers.order_reports(answer)
 
     def open_short(self, pair: str, collateral: Decimal, price: Decimal | None = None) -> ShortReport:
+        return self._open_short(pair, collateral, price, always)
+
+    def _open_short(
+        self, pair: str, collateral: Decimal | None, price: Decimal | None, before_send: Callable[[], None]
+    ) -> ShortReport:
         sent = {"pair": pair, "collateral": plain(_positive(collateral, "collateral"))}
         if price is not None:
             sent |= {"order_type": "LIMIT", "price": plain(_positive(price, "price"))}
-        answer = self._wire.signed(Call("POST", "/v6/short_open", sent, moves_money=True))
+        answer = self._wire.signed(
+            Call("POST", "/v6/short_open", sent, moves_money=True, before_send=before_send)
+        )
         return _understood(lambda: answers.short_opened(answer))
 
     def close_short(self, pair: str, quantity: Decimal | None = None) -> ShortReport:
+        return self._close_short(pair, quantity, always)
+
+    def _close_short(
+        self, pair: str, quantity: Decimal | None, before_send: Callable[[], None]
+    ) -> ShortReport:
         sent = {"pair": pair}
         if quantity is not None:
             sent["close_qty"] = plain(_positive(quantity, "quantity"))
-        answer = self._wire.signed(Call("POST", "/v6/short_close", sent, moves_money=True))
+        answer = self._wire.signed(
+            Call("POST", "/v6/short_close", sent, moves_money=True, before_send=before_send)
+        )
         return _understood(lambda: answers.short_closed(pair, answer))
 
     def short_positions(self) -> list[ShortPosition]:

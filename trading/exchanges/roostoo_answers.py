@@ -99,7 +99,8 @@ def balances(answer: dict[str, Any], *, allow_empty: bool) -> dict[str, Balance]
     if wallet is not None and not isinstance(wallet, dict):
         raise BadAnswer("the balance answer's wallet is malformed")
     found = {
-        coin: Balance(_decimal(row, "Free"), _decimal(row, "Lock")) for coin, row in (wallet or {}).items()
+        coin: Balance(_decimal(row, "Free"), _decimal(row, "Lock"), _or_zero(row, "ShortCollateral"))
+        for coin, row in (wallet or {}).items()
     }
     if "USD" not in found and not allow_empty:
         # A coin once held stays listed, USD always: an empty or USD-less wallet is a failed read (design P5).

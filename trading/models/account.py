@@ -13,7 +13,7 @@ MONEY: dict[str, Any] = {"max_digits": 28, "decimal_places": 12}
 class ForeignOrders(models.TextChoices):
     """What sessions make of orders on their account that we did not send."""
 
-    ADOPT = "adopt", "adopt: a position sold by hand is closed in its session, and you are told"
+    ADOPT = "adopt", "adopt: a position closed by hand is closed in its session, and you are told"
     IGNORE = "ignore", "ignore: the account's books follow, sessions keep theirs, nobody is told"
 
 
@@ -62,11 +62,16 @@ class Account(models.Model):
 
 
 class Holding(models.Model):
-    """How much of a coin our books say an account has: always the sum of its ledger entries."""
+    """How much of a coin our books say an account has: always the sum of its ledger entries.
+
+    "BTC/USD short" is no coin: it is the quantity of the account's one short of that pair.
+    """
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="holdings")
-    coin = models.CharField(max_length=20)
+    coin = models.CharField(max_length=40)
     quantity = models.DecimalField(**MONEY, default=0)
+    entry_price = models.DecimalField(**MONEY, default=0)  # of a short: quantity-weighted
+    collateral = models.DecimalField(**MONEY, default=0)  # of a short: already part of the quote coin
 
     class Meta:
         ordering = ["coin"]
@@ -87,7 +92,7 @@ class LedgerEntry(models.Model):
     """One change of one coin. Append-only: what an account holds is the sum of these."""
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="ledger")
-    coin = models.CharField(max_length=20)
+    coin = models.CharField(max_length=40)
     amount = models.DecimalField(**MONEY)
     kind = models.CharField(max_length=10, choices=LedgerKind)
     fill = models.ForeignKey("trading.Fill", models.PROTECT, null=True, related_name="ledger")

@@ -12,6 +12,20 @@ from trading.models.session import Decision, LiveSession
 class Side(models.TextChoices):
     BUY = "BUY"
     SELL = "SELL"
+    SHORT_OPEN = "SHORT_OPEN"  # opens or enlarges the one short of its pair
+    SHORT_CLOSE = "SHORT_CLOSE"
+
+    @property
+    def sign(self) -> int:
+        """1 where the position grows, -1 where it falls."""
+        return 1 if self in (Side.BUY, Side.SHORT_CLOSE) else -1
+
+    @property
+    def is_short(self) -> bool:
+        return self in SHORTS
+
+
+SHORTS = (Side.SHORT_OPEN, Side.SHORT_CLOSE)
 
 
 class OrderType(models.TextChoices):
@@ -60,7 +74,7 @@ class ParentOrder(models.Model):
     session = models.ForeignKey(LiveSession, models.CASCADE, related_name="parents")
     decision = models.ForeignKey(Decision, models.SET_NULL, null=True, related_name="parents")
     style = models.CharField(max_length=6)  # limit or split
-    side = models.CharField(max_length=4, choices=Side)
+    side = models.CharField(max_length=11, choices=Side)
     quantity = models.DecimalField(**MONEY)
     slices = models.JSONField(default=list)  # of a split: decimal texts that sum to the quantity
     target = models.FloatField()  # exposure asked for
@@ -101,9 +115,11 @@ class Order(models.Model):
     decision = models.ForeignKey(Decision, models.SET_NULL, null=True, related_name="orders")
     parent = models.ForeignKey(ParentOrder, models.SET_NULL, null=True, related_name="children")
     pair = models.CharField(max_length=30)
-    side = models.CharField(max_length=4, choices=Side)
+    side = models.CharField(max_length=11, choices=Side)
     type = models.CharField(max_length=6, choices=OrderType, default=OrderType.MARKET)
-    quantity = models.DecimalField(**MONEY)
+    quantity = models.DecimalField(**MONEY)  # of SHORT_OPEN: expected; the fill says what it became
+    collateral = models.DecimalField(**MONEY, null=True)  # of SHORT_OPEN: what is sent, quote currency
+    step = models.DecimalField(**MONEY, null=True)  # of SHORT_OPEN: to which the venue floors its quantity
     price = models.DecimalField(**MONEY, null=True)  # limit price; null for market
     expected_price = models.DecimalField(**MONEY)  # touch when it was planned
     reason = models.CharField(max_length=200)  # signal, stop loss, take profit, flatten …
@@ -148,6 +164,7 @@ class Fill(models.Model):
     fee = models.DecimalField(**MONEY)  # quote currency
     role = models.CharField(max_length=5)  # TAKER or MAKER
     realised = models.DecimalField(**MONEY, default=0)  # profit of the closed part before fees
+    relief = models.DecimalField(**MONEY, default=0)  # loss beyond a short's collateral, which nobody pays
     filled_ms = models.BigIntegerField()  # venue clock
 
     class Meta:

@@ -64,6 +64,7 @@ class LiveSession(models.Model):
     )  # quote currency; null until the first turn reads the account
     cash = models.DecimalField(**MONEY, default=0)
     held = models.DecimalField(**MONEY, default=0)  # base coin, negative when short
+    shorted = models.DecimalField(**MONEY, default=0)  # its part of the venue's short, base coin, 0 or more
     entry_price = models.DecimalField(**MONEY, default=0)  # average; 0 when flat
     fees = models.DecimalField(**MONEY, default=0)
     realised = models.DecimalField(**MONEY, default=0)  # profit of closed quantity before fees
@@ -145,6 +146,7 @@ class Decision(models.Model):
         max_length=200, blank=True
     )  # why the wish was not followed; empty = followed
     risk_reason = models.CharField(max_length=200, blank=True)
+    turns_to = models.FloatField(null=True)  # exposure still to be opened once its close is proven; null: none
     sized = models.FloatField(null=True)  # exposure the rules on size left of the wish; null = no order
     atr = models.FloatField(null=True)  # average true range it was sized with; null = no rule needs it
     atr_bars = models.PositiveIntegerField(default=0)

@@ -18,7 +18,7 @@ from trading.agent import decision_settings, policy_of
 from trading.bars import BarFeed, TooFewBars
 from trading.books import coins
 from trading.exchanges.errors import ExchangeError
-from trading.exchanges.registry import connect
+from trading.exchanges.registry import LABELS, SHORTING, connect
 from trading.execution import Execution
 from trading.models import Account, LiveSession, RiskProfile
 from trading.purse import CENT, capital_of
@@ -58,7 +58,7 @@ def prepared_session(
         councils.require_quorum(council, policy)
     decider = Decider(policy, decision_settings(profile, settings))
     Execution.from_dict(settings)
-    _check_long_only(policy)
+    _check_shorts(policy, account)
     if not account.is_active:
         raise BadInput(f"the account {account} is switched off", field="account")
     _check_features(decider.policy, account)
@@ -164,13 +164,15 @@ def _check_features(policy: Policy, account: Account) -> None:
         )
 
 
-def _check_long_only(policy: Policy) -> None:
+def _check_shorts(policy: Policy, account: Account) -> None:
     lowest = policy.action_spec.levels[0]
-    if lowest < 0:
+    if lowest < 0 and account.venue not in SHORTING:
+        able = ", ".join(LABELS[name] for name in SHORTING)
         raise BadInput(
-            f"{policy.name} may ask for short positions (down to {lowest:.0%} of equity), and sessions are "
-            "long only: train one with action levels from 0 up",
-            field="model",
+            f"{policy.name} may ask for short positions (down to {lowest:.0%} of equity), and {account} is at "
+            f"a venue where sessions cannot go short: choose an account at one that can ({able}), or a policy "
+            "with levels from 0 up",
+            field="account",
         )
 
 
