@@ -334,7 +334,7 @@ class OfAccount(OwnedAdmin):
 
 @admin.register(Holding)
 class HoldingAdmin(OfAccount):
-    list_display = ("account", "coin", "quantity")
+    list_display = ("account", "coin", "quantity", "entry_price", "collateral")
 
 
 @admin.register(LedgerEntry)

@@ -29,6 +29,7 @@ def export(session: LiveSession) -> dict[str, Any]:
         "capital": plain(session.capital),
         "cash": plain(session.cash),
         "held": plain(session.held),
+        "shorted": plain(session.shorted),
         "fees": plain(session.fees),
         "orders": _orders(session, fills),
         "fills": [
@@ -40,6 +41,7 @@ def export(session: LiveSession) -> dict[str, Any]:
                 "fee": plain(fill.fee),
                 "role": fill.role,
                 "realised": plain(fill.realised),
+                "relief": plain(fill.relief),
                 "filled_ms": fill.filled_ms,
             }
             for fill in fills
@@ -66,6 +68,7 @@ def _orders(session: LiveSession, fills: list[Any]) -> list[dict[str, Any]]:
             "side": order.side,
             "type": order.type,
             "quantity": plain(order.quantity),
+            "collateral": plain(order.collateral),
             "price": plain(of_order[order.pk][0].price if of_order[order.pk] else order.price),
             "status": order.status,
             "fee": plain(sum((fill.fee for fill in of_order[order.pk]), Decimal(0))),
@@ -79,8 +82,9 @@ def _orders(session: LiveSession, fills: list[Any]) -> list[dict[str, Any]]:
 
 def _decisions(session: LiveSession) -> list[dict[str, Any]]:
     names = (
-        "bar_ms", "decided_ms", "price", "action", "target", "probabilities", "value", "confidence",
-        "gate_reason", "risk_reason", "portfolio", "votes", "observation_hash", "model_hash", "latency_us",
+        "bar_ms", "decided_ms", "price", "action", "target", "turns_to", "probabilities", "value",
+        "confidence", "gate_reason", "risk_reason", "portfolio", "votes", "observation_hash", "model_hash",
+        "latency_us",
     )  # fmt: skip
     rows = session.decisions.order_by("bar_ms").values(*names)
     return [{**row, "price": plain(row["price"])} for row in rows]

@@ -85,9 +85,7 @@ def _with(sized: risk.Sized, quantity: Decimal, why: str) -> risk.Sized:
     return replace(sized, quantity=quantity, reason="; ".join(filter(None, (sized.reason, why))))
 
 
-def distinct(
-    session: LiveSession, leg: Leg, price: Decimal, instrument: Instrument, now_ms: int
-) -> Leg:
+def distinct(session: LiveSession, leg: Leg, price: Decimal, instrument: Instrument, now_ms: int) -> Leg:
     """Return the order with figures that no other recent one of the account has."""
     step = Decimal(instrument.step)
     if leg.side != Side.SHORT_OPEN:

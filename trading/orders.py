@@ -77,9 +77,7 @@ def taken_quantities(session: LiveSession, side: str, now_ms: int) -> frozenset[
     return frozenset(recent.values_list("quantity", flat=True))
 
 
-def distinct_collateral(
-    notional: Decimal, *, gap: Decimal, session: LiveSession, now_ms: int
-) -> Decimal:
+def distinct_collateral(notional: Decimal, *, gap: Decimal, session: LiveSession, now_ms: int) -> Decimal:
     """Return `notional` in whole cents, lowered until it is `gap` away from every recent one of the pair.
 
     The venue turns collateral into a quantity at the price it fills at: that far apart, no two collaterals
@@ -154,9 +152,7 @@ def send(order: Order, *, exchange: Leased, seen_ms: int) -> OrderReport | None:
     exchange.require()
     if not move(order, S.SENDING, sent_ms=seen_ms, fence=exchange.lease.fence):
         return None
-    proposal = Proposal(
-        order.pair, order.side, order.type, order.quantity, order.price, order.collateral
-    )
+    proposal = Proposal(order.pair, order.side, order.type, order.quantity, order.price, order.collateral)
     try:
         return exchange.place(proposal)
     except LeaseLost:

@@ -44,7 +44,7 @@ def _claim(other: LiveSession) -> Decimal:
 
 
 def free_cash(session: LiveSession) -> Decimal:
-    """Return what of a session's cash the venue shows as free: neither proceeds nor collateral of its short."""
+    """Return what of a session's cash the venue shows as free: no proceeds, no collateral of its short."""
     if not session.shorted:
         return session.cash
     entry = session.entry_price

@@ -60,7 +60,7 @@ class Difference:
 def compare(
     ours: Mapping[str, Decimal], theirs: Mapping[str, Decimal], parts: Mapping[str, int] | None = None
 ) -> list[Difference]:
-    """Return the coins that differ by more than the venue's display can explain; `parts` as `parts_of`."""
+    """Return the coins that differ by more than the venue's display can explain; `parts` as `Seen.parts`."""
     found = []
     for coin in sorted(set(ours) | set(theirs)):
         one, other = ours.get(coin, Decimal(0)), theirs.get(coin, Decimal(0))
@@ -236,26 +236,38 @@ def adopt_if_explained(
     return True
 
 
-def adopt_before(account: Account, found: OrderReport, reports: list[OrderReport]) -> None:
-    """Take over the shorts that others opened and closed on a pair before an order of ours.
+def adopt_before(
+    account: Account, found: OrderReport, reports: list[OrderReport], exchange: Exchange | Leased
+) -> None:
+    """Take over the shorts that others opened and closed on a pair before an order of ours, not yet booked.
 
-    The venue has merged them by then, and what ours has earned or paid depends on them.
+    The venue has merged them by then, and what ours has earned or paid depends on them. The venue's shorts
+    must show that they are missing in our books: times alone do not tell what was there before the books.
     """
-    at = (found.created_ms, int(found.venue_order_id))
+    name = short_books.name_of(found.pair)
     older = [
         one
-        for one in reports
-        if Side(one.side).is_short and one.pair == found.pair
-        and (one.created_ms, int(one.venue_order_id)) < at
-    ]  # fmt: skip
+        for one in foreign.unknown(account, reports)
+        if Side(one.side).is_short and one.pair == found.pair and _age(one) < _age(found)
+    ]
+    if not older:
+        return
+    shorts, theirs = short_books.of_account(account), look(account, exchange, may_short=True).totals
+    ours = holdings(account).get(name, ZERO)
+    with_ours = ours + foreign.effect_of([found], shorts).get(name, ZERO)
+    with_all = ours + foreign.effect_of([*older, found], shorts).get(name, ZERO)
+    if with_ours == theirs.get(name, ZERO) or with_all != theirs.get(name, ZERO):
+        return
     with transaction.atomic():
         Account.objects.select_for_update().get(pk=account.pk)
-        done = foreign.take_over(account, older)
-        if done:
-            name = short_books.name_of(found.pair)
-            row = {"coin": name, "ours": "", "theirs": "", "done": "; ".join(done)}
-            Reconciliation.objects.create(account=account, equal=False, differences=[row])
-            _tell(account, [], done)
+        done = foreign.take_over(account, older[::-1])  # as the venue lists them, newest first
+        row = {"coin": name, "ours": str(ours), "theirs": str(with_all), "done": "; ".join(done)}
+        Reconciliation.objects.create(account=account, equal=False, differences=[row])
+        _tell(account, [Difference(name, ours, with_all)], done)
+
+
+def _age(report: OrderReport) -> tuple[int, int]:
+    return report.created_ms, int(report.venue_order_id)
 
 
 def _tell(account: Account, differences: list[Difference], done: list[str]) -> None:

@@ -111,7 +111,7 @@ def resolve(order: Order, exchange: Leased) -> None:
     if found is not None:
         logger.info("order %s found on the venue as %s", order.client_ref, found.venue_order_id)
         if Side(order.side).is_short:
-            reconciliation.adopt_before(order.account, found, reports)
+            reconciliation.adopt_before(order.account, found, reports, exchange)
         accept(order, found)
         alerts.close_alert(order.session.owner, _key(order))
     elif is_over(order, asked_ms) and covers(order, reports) and _balances_agree(order, exchange):

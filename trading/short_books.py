@@ -39,7 +39,7 @@ def of_account(account: Account) -> dict[str, Short]:
 def after(
     short: Short, side: str, pair: str, quantity: Decimal, price: Decimal
 ) -> tuple[Short, dict[str, Decimal], Decimal]:
-    """Return (short, what each holding changes by before the fee, relief) once a SHORT_OPEN or SHORT_CLOSE has traded.
+    """Return (short, what each holding changes by before the fee, relief) after an order of `side`.
 
     A close of more than our books know of closes what they know; the next comparison finds the rest.
     """

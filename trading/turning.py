@@ -58,7 +58,10 @@ def _refusal(seat: Seat, decision: Decision, quote: Quote, now_ms: int) -> str:
         return "the order that closes was not made"
     if not is_left(session, seat, quote):
         return "the position is not closed"
-    if session.status != SessionStatus.RUNNING or session.risk_state in (RiskState.REDUCING, RiskState.HALTED):
+    if session.status != SessionStatus.RUNNING or session.risk_state in (
+        RiskState.REDUCING,
+        RiskState.HALTED,
+    ):
         return f"the session is {session.status}, risk {session.risk_state}"
     if now_ms >= decision.bar_ms + 2 * session.interval_ms:
         return "a newer bar has closed meanwhile"

@@ -236,7 +236,10 @@ class BothWays(Rule):
 
 
 class MomentumLongShort(BothWays):
-    name, about = "momentum_long_short", "Long while the return over a period is above a threshold, else short"
+    name, about = (
+        "momentum_long_short",
+        "Long while the return over a period is above a threshold, else short",
+    )
     params = {**BothWays.params, **Momentum.params}
 
     def features(self) -> tuple[FeatureSpec, ...]:
@@ -272,8 +275,18 @@ def _column(kind: str, period: Number) -> FeatureSpec:
 
 BASELINES: dict[str, type[Rule]] = {
     rule.name: rule
-    for rule in (Cash, BuyAndHold, TargetWeight, Random, SmaCrossover, MeanReversion, Momentum, Conservative,
-                 MomentumLongShort, RandomLongShort)  # fmt: skip
+    for rule in (
+        Cash,
+        BuyAndHold,
+        TargetWeight,
+        Random,
+        SmaCrossover,
+        MeanReversion,
+        Momentum,
+        Conservative,
+        MomentumLongShort,
+        RandomLongShort,
+    )
 }
 
 

@@ -1,4 +1,4 @@
-"""A short at a venue that takes collateral: 1x, one per pair, merged. Quantities here are unsigned base units.
+"""A short at a venue that takes collateral: 1x, one per pair, merged. Quantities are unsigned base units.
 
 The venue keeps the collateral in the quote coin's balance and pays proceeds to nobody: opening costs the fee
 only, closing pays the profit. So equity is the balance plus `unrealised`, and nothing is counted twice.

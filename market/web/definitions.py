@@ -7,7 +7,10 @@ DEFINITIONS = {
     "pnl_today": "Equity now minus equity at the start of the UTC day of the venue's clock, fees included.",
     "pnl_total": "Equity now minus the capital the session started with, fees included.",
     "capital": "Quote currency the session was given at its first turn.",
-    "cash": "Quote currency of the session that is not invested.",
+    "cash": "Quote currency of the session that is not invested, the proceeds of a short included.",
+    "collateral": "Dollars that the venue keeps locked for the short. They are part of the equity already.",
+    "collateral_sent": "A short is opened by collateral: the venue makes a quantity of it at its own price.",
+    "turns_to": "Exposure on the other side, opened once the order that closes is proven, else not.",
     "position": "Units of the base coin held by the session; negative when short.",
     "entry": "Average price paid for what is held.",
     "unrealised": "Profit of the open position at the last good price, before fees of closing it.",
@@ -15,8 +18,8 @@ DEFINITIONS = {
     "fees": "All fees paid to the venue so far.",
     "exposure": "Value of the position divided by equity.",
     "proven": "Last time our books and the venue's balances were compared and found equal.",
-    "foreign": "Orders on this account that no session sent. Adopt: a position you sell by hand is closed in "
-    "its session, and you are told. Ignore: sessions keep their own view and nobody is told. The account's "
+    "foreign": "Orders on this account that no session sent. Adopt: a position you close by hand is closed "
+    "in its session, and you are told. Ignore: sessions keep their own view and nobody is told. The account's "
     "books follow the venue either way.",
     # time
     "heartbeat": "Time since a runner last completed a turn of the session (wall clock).",

@@ -23,11 +23,14 @@ from trading.models.risk import out_of_range
 
 
 class HoldingSerializer(serializers.ModelSerializer):
+    coin = serializers.CharField(help_text='"BTC/USD short" is the quantity of the one short of that pair')
     quantity = AmountField()
+    entry_price = AmountField(help_text="Of a short; else 0")
+    collateral = AmountField(help_text="Of a short, quote currency: part of that coin already; else 0")
 
     class Meta:
         model = Holding
-        fields = ("coin", "quantity")
+        fields = ("coin", "quantity", "entry_price", "collateral")
 
 
 class AccountSerializer(serializers.ModelSerializer):

@@ -22,7 +22,8 @@ class SessionSerializer(serializers.ModelSerializer):
     )
     capital = AmountField(allow_null=True)
     cash = AmountField()
-    held = AmountField()
+    held = AmountField(help_text="Base coin; negative when short")
+    shorted = AmountField(help_text="What of it is sold short, base coin, 0 or more")
     entry_price = AmountField()
     fees = AmountField()
     realised = AmountField()
@@ -40,6 +41,7 @@ class SessionSerializer(serializers.ModelSerializer):
         model = LiveSession
         fields = ("id", "name", "status", "risk_state", "note", "model", "baseline", "council", "account",
                   "pair", "interval", "risk", "settings", "duration_s", "equity", "capital", "cash", "held",
+                  "shorted",
                   "entry_price", "fees", "realised", "price", "price_ms", "peak_equity", "day_equity",
                   "stop_price", "take_price", "week_equity", "loss_streak", "safe_until_ms",
                   "health", "last_bar_ms", "flatten_wanted", "created_at", "started_ms",
@@ -75,6 +77,9 @@ class SessionDetailSerializer(SessionSerializer):
     limits = serializers.SerializerMethodField()
     execution = serializers.SerializerMethodField(help_text="Style, order at work, contest figures")
     levels = serializers.SerializerMethodField()
+    collateral = serializers.SerializerMethodField(
+        help_text="Of its short, quote currency: locked at the venue, part of the equity already"
+    )
     atr = AmountField(help_text="Average true range of closed bars; 0 where no rule needs it")
     open_equity = AmountField(help_text="Equity before the position was opened; 0 when flat")
     lot_price = AmountField()
@@ -84,8 +89,8 @@ class SessionDetailSerializer(SessionSerializer):
 
     class Meta(SessionSerializer.Meta):
         fields = (*SessionSerializer.Meta.fields, "pnl_today", "pnl_total", "exposure", "drawdown",
-                  "is_stale", "limits", "execution", "levels", "atr", "open_equity", "lots", "lot_price",
-                  "trades_closed", "win_share", "mean_gain", "mean_loss",
+                  "is_stale", "limits", "execution", "levels", "collateral", "atr",
+                  "open_equity", "lots", "lot_price", "trades_closed", "win_share", "mean_gain", "mean_loss",
                   "losses_open")  # type: ignore[assignment]  # fmt: skip
 
     def to_representation(self, session: LiveSession) -> dict[str, Any]:
@@ -117,6 +122,9 @@ class SessionDetailSerializer(SessionSerializer):
             "until_ms": parent.until_ms,
         }
         return {**facts["execution"].to_dict(), "at_work": at_work, **facts["contest"]}
+
+    def get_collateral(self, session: LiveSession) -> str | None:
+        return plain(selectors.collateral_of(session))
 
     def get_limits(self, session: LiveSession) -> list[dict[str, Any]]:
         return list(LimitSerializer(selectors.distances(self.figures), many=True).data)
@@ -162,19 +170,20 @@ class DecisionSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Decision
-        fields = ("id", "bar_ms", "decided_ms", "price", "action", "target", "sized", "atr", "probabilities",
-                  "value", "confidence", "gate_reason", "risk_reason", "portfolio", "votes",
+        fields = ("id", "bar_ms", "decided_ms", "price", "action", "target", "sized", "turns_to", "atr",
+                  "probabilities", "value", "confidence", "gate_reason", "risk_reason", "portfolio", "votes",
                   "observation_hash", "model_hash", "latency_us")  # fmt: skip
 
 
 class OrderSerializer(serializers.ModelSerializer):
-    quantity = AmountField()
+    quantity = AmountField(help_text="Of SHORT_OPEN only expected: the fill says what it became")
+    collateral = AmountField(allow_null=True, help_text="Of SHORT_OPEN: what is sent, quote currency")
     price = AmountField(allow_null=True)
     expected_price = AmountField()
 
     class Meta:
         model = Order
-        fields = ("id", "client_ref", "decision", "pair", "side", "type", "quantity", "price",
+        fields = ("id", "client_ref", "decision", "pair", "side", "type", "quantity", "collateral", "price",
                   "expected_price", "reason", "status", "venue_order_id", "answer", "planned_ms", "sent_ms",
                   "settled_ms")  # fmt: skip
 
@@ -184,10 +193,11 @@ class FillSerializer(serializers.ModelSerializer):
     price = AmountField()
     fee = AmountField()
     realised = AmountField()
+    relief = AmountField(help_text="Loss beyond a short's collateral, which nobody pays")
 
     class Meta:
         model = Fill
-        fields = ("id", "order", "quantity", "price", "fee", "role", "realised", "filled_ms")
+        fields = ("id", "order", "quantity", "price", "fee", "role", "realised", "relief", "filled_ms")
 
 
 class DaySerializer(serializers.ModelSerializer):

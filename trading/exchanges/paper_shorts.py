@@ -80,7 +80,9 @@ def close_short(
 
 def _short(book: PaperBook, pair: str) -> Short:
     held = book.shorts.get(pair)
-    return Short(ZERO, ZERO, ZERO) if held is None else Short(held.quantity, held.entry_price, held.collateral)
+    return (
+        Short(ZERO, ZERO, ZERO) if held is None else Short(held.quantity, held.entry_price, held.collateral)
+    )
 
 
 def positions(book: PaperBook, quotes: dict[str, Quote]) -> list[ShortPosition]:

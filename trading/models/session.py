@@ -146,7 +146,9 @@ class Decision(models.Model):
         max_length=200, blank=True
     )  # why the wish was not followed; empty = followed
     risk_reason = models.CharField(max_length=200, blank=True)
-    turns_to = models.FloatField(null=True)  # exposure still to be opened once its close is proven; null: none
+    turns_to = models.FloatField(
+        null=True
+    )  # exposure still to be opened once its close is proven; null: none
     sized = models.FloatField(null=True)  # exposure the rules on size left of the wish; null = no order
     atr = models.FloatField(null=True)  # average true range it was sized with; null = no rule needs it
     atr_bars = models.PositiveIntegerField(default=0)

@@ -6,6 +6,7 @@ from trading.selectors.home import home, open_alerts
 from trading.selectors.plans import plan_facts, plans_of
 from trading.selectors.risk import cap_facts, risk_overview, waiting_orders
 from trading.selectors.session import (
+    collateral_of,
     decision_facts,
     distances,
     execution_facts,
@@ -21,6 +22,7 @@ __all__ = [
     "Figures",
     "cap_facts",
     "chart",
+    "collateral_of",
     "decision_facts",
     "distances",
     "equity_series",

@@ -12,6 +12,7 @@ from agents.spaces import ActionSpec
 from market.kernel.triggers import EXIT_REASONS
 from market.web.numbers import plain
 from market.web.ownership import visible
+from trading import short_books
 from trading.execution import Execution
 from trading.models import Decision, EquityPoint, LiveSession
 from trading.selectors.figures import Figures, figures_of
@@ -57,6 +58,7 @@ def live_state(session: LiveSession) -> dict[str, Any]:
         "session": figures.session,
         "figures": figures,
         "equity": plain(figures.equity),
+        "collateral": collateral_of(figures.session),
         "distances": distances(figures),
         "levels": levels(figures.session),
         "decisions": decisions,
@@ -79,6 +81,16 @@ def execution_facts(session: LiveSession) -> dict[str, Any]:
         "parent_left": parent.left if parent else None,
         "contest": {name: newest.get(name) for name in CONTEST},
     }
+
+
+def collateral_of(session: LiveSession) -> Decimal:
+    """Return how much of the account's locked dollars is the collateral of the session's short."""
+    if not session.shorted:
+        return Decimal(0)
+    short = short_books.of_account(session.account).get(session.pair)
+    if short is None:
+        return Decimal(0)
+    return (short.collateral * session.shorted / short.quantity).quantize(short_books.CENT)
 
 
 def session_facts(session: LiveSession) -> dict[str, Any]:

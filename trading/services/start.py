@@ -169,9 +169,9 @@ def _check_shorts(policy: Policy, account: Account) -> None:
     if lowest < 0 and account.venue not in SHORTING:
         able = ", ".join(LABELS[name] for name in SHORTING)
         raise BadInput(
-            f"{policy.name} may ask for short positions (down to {lowest:.0%} of equity), and {account} is at "
-            f"a venue where sessions cannot go short: choose an account at one that can ({able}), or a policy "
-            "with levels from 0 up",
+            f"{policy.name} may ask for short positions (down to {lowest:.0%} of equity), and {account} is "
+            f"at a venue where sessions cannot go short: choose an account at one that can ({able}), or a "
+            "policy with levels from 0 up",
             field="account",
         )
 

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from agents.policies.port import Opinion
-from agents.policies.rules import Momentum
 from agents.spaces import ActionSpec
-from market.errors import BadInput
 from market.kernel import metrics
 from tests.factories import DecisionFactory, EquityFactory, SessionFactory
 from tests.trading.live.conftest import MINUTE
@@ -120,15 +118,3 @@ def test_the_start_form_gathers_the_execution_settings(user):
     form.is_valid()
     assert form.cleaned_data["settings"] == {"style": "limit", "deadline_s": 90.0}
     assert not {"style", "deadline_s"} & set(form.cleaned_data)
-
-
-def test_a_policy_that_may_go_short_is_refused_at_the_start(live, monkeypatch):
-    real = Momentum.__init__
-
-    def long_and_short(self, **given):
-        real(self, **given)
-        self.action_spec = ActionSpec("hold_buy_sell", (-1.0, 1.0))
-
-    monkeypatch.setattr(Momentum, "__init__", long_and_short)
-    with pytest.raises(BadInput, match="may ask for short positions"):
-        live.start("momentum")

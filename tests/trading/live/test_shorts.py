@@ -1,8 +1,10 @@
 """Sessions that go short: closed before turned, settled by asking, counted once."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
 from market.errors import BadInput
 from trading import services
@@ -53,7 +55,261 @@ def test_a_sessions_equity_is_the_venues_short_or_long(live):
         owned = sum(Decimal(part) for part in theirs["purses"]["USD"].values())
         price = Decimal(live.venue.state()["prices"]["BTC/USD"]["ask" if session.held < 0 else "bid"])
         worth = owned + sum(
-            (Decimal(one["quantity"]) * (Decimal(one["entry"]) - price) for one in theirs["shorts"]), Decimal(0)
+            (Decimal(one["quantity"]) * (Decimal(one["entry"]) - price) for one in theirs["shorts"]),
+            Decimal(0),
         )
         worth += sum((Decimal(part) for part in theirs["purses"].get("BTC", {}).values()), Decimal(0)) * price
         assert session.cash + session.held * price == worth
+
+
+# --- orders nobody answered
+
+
+def unanswered(path):
+    return {"value": True, "paths": [path], "times": 1}
+
+
+@pytest.fixture
+def patience():
+    def pass_by():
+        Order.objects.update(changed_at=timezone.now() - timedelta(seconds=30))
+
+    return pass_by
+
+
+def short(live):
+    """A session that has turned from long to short."""
+    flips(live)
+    live.turn()
+    live.bar()
+    assert live.session.held < 0
+    return live
+
+
+@pytest.mark.parametrize("path", ["short_open", "short_close"])
+def test_an_accepted_short_order_whose_answer_was_lost_is_found_and_not_sent_again(live, path):
+    flips(live)
+    live.turn()
+    if path == "short_close":
+        live.bar()
+    live.venue.faults(drop_after=unanswered(path))
+    live.bar()
+    side = path.upper()
+    assert live.session.orders.get(side=side).status == S.UNCERTAIN
+    count = len(live.venue_orders())
+    live.turn()
+    order = live.session.orders.get(side=side)
+    assert (order.status, order.fills.count()) == (S.FILLED, 1)
+    sides = [one["side"] for one in live.venue_orders()]
+    assert sides.count(side) == 1
+    assert len(sides) == count + (path == "short_close")  # the close is proven: now it may go long
+    assert books_agree(live)
+
+
+@pytest.mark.parametrize("path", ["short_open", "short_close"])
+def test_a_short_order_that_never_arrived_is_proven_absent_by_the_shorts(live, path, patience):
+    flips(live)
+    live.turn()
+    if path == "short_close":
+        live.bar()
+    live.venue.faults(drop_before=unanswered(path))
+    live.bar()
+    order = live.session.orders.get(side=path.upper())
+    assert order.status == S.UNCERTAIN
+    live.venue.advance(20_000)
+    live.turn()
+    order.refresh_from_db()
+    assert order.status == S.UNCERTAIN  # its bound on our clock is not over
+    patience()
+    live.turn()
+    order.refresh_from_db()
+    assert order.status == S.ABSENT
+    live.bar(2)
+    assert books_agree(live)
+
+
+def test_a_close_that_failed_never_leads_to_the_opening_it_was_for(live, patience):
+    """The named regression: failed close, then direction switch."""
+    short(live)
+    live.venue.faults(drop_before=unanswered("short_close"))
+    live.bar()
+    assert live.session.decisions.first().turns_to is not None
+    live.venue.advance(20_000)
+    patience()
+    live.turn()
+    decision = live.session.decisions.first()
+    assert decision.turns_to is None
+    assert "not turned: the order that closes is absent" in decision.risk_reason
+    assert live.session.held < 0
+    assert filled(live) == ["BUY", "SELL", "SHORT_OPEN"]
+    assert books_agree(live)
+    live.bar()  # the next decision closes anew, then opens
+    assert filled(live)[3:] == ["SHORT_CLOSE", "BUY"]
+    assert books_agree(live)
+
+
+def test_a_refused_close_leaves_the_position_and_opens_nothing(live):
+    short(live)
+    live.venue.faults(no_permission=True)
+    live.bar()
+    live.venue.faults(clear=True)
+    live.turn()
+    assert live.session.orders.get(side="SHORT_CLOSE").status == S.REJECTED
+    assert (live.session.held < 0, live.session.decisions.first().turns_to) == (True, None)
+    assert books_agree(live)
+
+
+def test_the_next_driver_opens_what_a_dead_one_had_still_to_open(live, monkeypatch):
+    flips(live)
+    live.turn()
+    monkeypatch.setattr("trading.turning.go_on", lambda *_: None)  # killed between the two orders
+    live.bar()
+    monkeypatch.undo()
+    assert (filled(live), live.session.decisions.first().turns_to) == (["BUY", "SELL"], -0.8)
+    live.die()
+    live.take()
+    live.turn()
+    assert filled(live) == ["BUY", "SELL", "SHORT_OPEN"]
+    live.turn()
+    assert len(live.venue_orders()) == 3
+    assert books_agree(live)
+
+
+def test_a_turn_that_comes_too_late_is_not_made(live, monkeypatch):
+    flips(live, settings={"turnover": 1.0, "share": 0.8, "seed": 1})
+    live.turn()
+    monkeypatch.setattr("trading.turning.go_on", lambda *_: None)
+    live.bar()
+    monkeypatch.undo()
+    decision = live.session.decisions.first()
+    live.venue.faults(http_5xx_before={"value": 503, "paths": ["klines"]})
+    live.bar()
+    decision.refresh_from_db()
+    assert decision.turns_to is not None  # unknown bars decide nothing, not even that
+    live.venue.faults(clear=True)
+    live.turn()
+    assert live.session.decisions.first() != decision
+    assert books_agree(live)
+
+
+# --- shorts that others opened or closed
+
+
+def by_hand(live, path, **given):
+    answer = live.venue.signed("POST", f"/v6/{path}", pair="BTC/USD", **given)
+    assert answer["Success"], answer
+    return answer
+
+
+def compare(live):
+    live.seat.is_checked = False
+    live.turn()
+
+
+def test_a_short_opened_by_hand_is_adopted_and_is_no_sessions_position(live):
+    flips(live, capital=Decimal(20_000))
+    live.turn()
+    by_hand(live, "short_open", collateral=500)
+    compare(live)
+    assert live.session.shorted == 0
+    assert books_agree(live)
+    assert "adopted" in Reconciliation.objects.first().differences[0]["done"]
+    compare(live)
+    assert Reconciliation.objects.first().equal
+
+
+def test_a_short_merged_with_one_by_hand_keeps_the_books_and_the_others_part(live):
+    flips(live, capital=Decimal(20_000))
+    live.turn()
+    by_hand(live, "short_open", collateral=500)
+    live.venue.advance(45_000)
+    live.turn()
+    live.bar(2)  # turned short into the same position, then long again
+    assert "SHORT_CLOSE" in filled(live)
+    mine = short_at(live)
+    assert mine is not None
+    assert live.session.shorted == 0
+    merged = live.account.holdings.get(coin="BTC/USD short")
+    assert merged.quantity == Decimal(mine["quantity"])
+    compare(live)
+    assert Reconciliation.objects.first().equal
+    assert abs(live.books()["USD"] - live.ledger()["USD"]) < Decimal("1e-8")
+
+
+def test_a_short_opened_by_hand_just_before_our_unseen_one_is_booked_first(live):
+    flips(live, capital=Decimal(20_000))
+    live.turn()
+    live.venue.advance(50_000)
+    by_hand(live, "short_open", collateral=500)
+    live.venue.faults(drop_after=unanswered("short_open"))
+    live.venue.advance(10_000)
+    live.turn()
+    live.turn()
+    assert live.session.orders.get(side="SHORT_OPEN").status == S.FILLED
+    mine = short_at(live)
+    assert live.session.shorted < Decimal(mine["quantity"])
+    live.bar()
+    compare(live)
+    assert not live.account.ledger.filter(note="the venue's figure").exists()
+    assert abs(live.books()["USD"] - live.ledger()["USD"]) < Decimal("1e-8")
+
+
+def test_a_sessions_short_closed_by_hand_is_closed_in_its_books(live):
+    short(live)
+    shorted = live.session.shorted
+    by_hand(live, "short_close")
+    compare(live)
+    assert (live.session.shorted, live.session.held + shorted > 0) == (0, True)
+    order = live.session.orders.get(reason="placed by hand")
+    assert (order.side, order.fills.get().quantity) == ("SHORT_CLOSE", shorted)
+    assert Alert.objects.filter(key=f"books:{live.account.pk}").exists()
+    assert books_agree(live)
+    compare(live)
+    assert Reconciliation.objects.first().equal
+
+
+def test_a_short_that_was_there_before_is_neither_closed_nor_counted(live):
+    by_hand(live, "short_open", collateral=5000)
+    flips(live, capital=Decimal(20_000))
+    live.turn()
+    live.bar(2)
+    services.flatten_session(session=live.session, by=live.user)
+    live.turn()
+    assert live.turn().status == SessionStatus.STOPPED
+    assert (live.session.held, live.session.shorted) == (0, 0)
+    assert short_at(live) is not None
+    assert live.books()["BTC/USD short"] == Decimal(short_at(live)["quantity"])
+    opened = live.account.ledger.get(kind="opening", coin="USD").amount  # shown to the cent
+    assert 0 <= live.ledger()["USD"] - live.books()["USD"] < Decimal("0.02")
+    assert opened < 50_000
+
+
+# --- risk
+
+
+def test_flatten_closes_a_short(live):
+    short(live)
+    services.flatten_session(session=live.session, by=live.user)
+    live.turn()
+    assert live.turn().status == SessionStatus.STOPPED
+    assert (live.session.shorted, short_at(live)) == (0, None)
+    assert books_agree(live)
+
+
+def test_a_stop_leaves_a_short_when_the_price_rises(live):
+    short(live)
+    type(live.session.risk).objects.update(stop_loss=0.02)
+    live.turn()
+    assert live.session.stop_price == live.session.entry_price * Decimal("1.02")
+    type(live.session).objects.update(entry_price=live.session.price / 2, stop_price=0, high_water=0)
+    live.turn()
+    assert live.session.shorted == 0
+    assert live.session.orders.filter(reason="stop-loss", side="SHORT_CLOSE", status=S.FILLED).exists()
+    assert books_agree(live)
+
+
+def test_a_venue_that_cannot_short_is_refused_with_a_sentence_that_names_those_that_can(live):
+    type(live.account).objects.update(venue="elsewhere")
+    live.account.refresh_from_db()
+    with pytest.raises(BadInput, match=r"cannot go short.*Roostoo"):
+        flips(live)

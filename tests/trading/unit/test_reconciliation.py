@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.exchanges.port import FILLED, Balance, OrderReport
+from trading.exchanges.port import FILLED, Balance, OrderReport, ShortPosition
 from trading.foreign import effect_of
-from trading.reconciliation import compare, is_equal, parts_of, totals
+from trading.reconciliation import Seen, compare, is_equal
 
 amounts = st.integers(0, 10**13).map(lambda n: D(n) / 10**8)
 
@@ -50,9 +50,24 @@ def test_the_effect_of_orders_is_coins_against_money_and_fee():
 
 
 def test_what_is_free_and_what_is_locked_are_floored_each_by_itself():
-    shown = {"USD": Balance(D("99.98"), D("50.01"))}  # of 99.989 and 50.019
+    shown = Seen({"USD": Balance(D("99.98"), D("50.01"))})  # of 99.989 and 50.019
     ours = {"USD": D("150.008")}
-    assert compare(ours, totals(shown)) != []
-    assert compare(ours, totals(shown), parts_of(shown)) == []
-    assert compare({"USD": D("150.0101")}, totals(shown), parts_of(shown)) != []
-    assert parts_of({"USD": Balance(D(1))}) == {"USD": 1}
+    assert compare(ours, shown.totals) != []
+    assert compare(ours, shown.totals, shown.parts) == []
+    assert compare({"USD": D("150.0101")}, shown.totals, shown.parts) != []
+    assert Seen({"USD": Balance(D(1))}).parts == {"USD": 1}
+
+
+def test_a_short_is_a_holding_and_its_collateral_is_part_of_the_dollars():
+    position = ShortPosition("BTC/USD", D("0.1"), D(50_000), D(5000), D(-3), 1)
+    shown = Seen({"USD": Balance(D(1000), D(5000), D(5000))}, (position,))
+    assert shown.totals == {"USD": D(6000), "BTC/USD short": D("0.1")}
+
+
+def test_the_effect_of_shorts_is_their_fee_then_their_profit():
+    def report(side, quantity, price):
+        values = D(quantity), D(quantity), D(price), D("0.5")
+        return OrderReport("1", "BTC/USD", side, "MARKET", FILLED, *values, "USD", "TAKER", 1, 1)
+
+    acts = [report("SHORT_OPEN", 1, 100), report("SHORT_OPEN", 1, 110), report("SHORT_CLOSE", 1, 95)]
+    assert effect_of(acts) == {"USD": D("-1.5") + 10, "BTC/USD short": D(1)}
