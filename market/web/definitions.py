@@ -18,8 +18,8 @@ DEFINITIONS = {
     "fees": "All fees paid to the venue so far.",
     "exposure": "Value of the position divided by equity.",
     "proven": "Last time our books and the venue's balances were compared and found equal.",
-    "foreign": "Orders on this account that no session sent. Adopt: a position you close by hand is closed "
-    "in its session, and you are told. Ignore: sessions keep their own view and nobody is told. The account's "
+    "foreign": "Orders on this account that no session sent. Adopt: a position closed by hand is closed in "
+    "its session, and you are told. Ignore: sessions keep their own view and nobody is told. The account's "
     "books follow the venue either way.",
     # time
     "heartbeat": "Time since a runner last completed a turn of the session (wall clock).",
