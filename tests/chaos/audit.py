@@ -2,6 +2,7 @@
 
 from collections import Counter
 from decimal import Decimal
+from itertools import combinations
 from typing import Any
 
 from market.models import AuditEvent
@@ -23,12 +24,15 @@ DOUBT = [OrderStatus.PLANNED, OrderStatus.SENDING, OrderStatus.UNCERTAIN, OrderS
 Venue = dict[str, Any]
 
 
-def audit(account: Account, theirs: Venue, pairs: tuple[str, ...]) -> list[str]:
-    """Return what is wrong; an empty list is the proof."""
+def audit(account: Account, theirs: Venue, pairs: tuple[str, ...], again: int = 0) -> list[str]:
+    """Return what is wrong; an empty list is the proof.
+
+    :param again: how often somebody asked for a session of a pair anew, which starts one if it had ended
+    """
     return [
         *orders(account, theirs),
         *ledger(account, theirs),
-        *sessions(account, pairs),
+        *sessions(account, pairs, again),
         *drivers(account),
         *decisions(account),
     ]
@@ -126,14 +130,19 @@ def ledger(account: Account, theirs: Venue) -> list[str]:
     return wrong
 
 
-def sessions(account: Account, pairs: tuple[str, ...]) -> list[str]:
-    """Each session ended by itself, with books that are its capital and its fills, never below zero."""
+def sessions(account: Account, pairs: tuple[str, ...], again: int = 0) -> list[str]:
+    """Each session ended as asked, with books that are its capital and its fills, never below zero.
+
+    A pair has one session at a time: the next is made after the last turn of the one before.
+    """
     wrong = []
-    rows = list(LiveSession.objects.filter(account=account))
-    driven_pairs = Counter(row.pair for row in rows)
+    rows = list(LiveSession.objects.filter(account=account).order_by("pk"))
     started = AuditEvent.objects.filter(action="session.start", object_id__in=[str(row.pk) for row in rows])
-    if len(rows) != len(pairs) or set(driven_pairs) != set(pairs):
-        wrong.append(f"{len(rows)} sessions were started, {len(pairs)} were asked for")
+    if not len(pairs) <= len(rows) <= len(pairs) + again or {row.pair for row in rows} != set(pairs):
+        wrong.append(f"{len(rows)} sessions were started, {len(pairs)} were asked for and {again} again")
+    for before, after in combinations(rows, 2):
+        if before.pair == after.pair and before.turn_at and before.turn_at > after.created_at:
+            wrong.append(f"sessions {before.pk} and {after.pk} traded {after.pair} at the same time")
     if started.count() != len(rows):
         wrong.append(f"{started.count()} starts are on record for {len(rows)} sessions")
     for row in rows:

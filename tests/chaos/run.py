@@ -50,6 +50,7 @@ class Run:
         self.random = Random(plan.seed)
         self.account, self.person = self._account(number)
         self.outcome = Outcome(plan.seed, plan=plan.as_dict())
+        self.again = 0  # requests for a session that was started before
 
     def _account(self, number: int) -> tuple[Account, Person]:
         user = get_user_model().objects.create_user(f"user{number}", is_superuser=True)
@@ -97,11 +98,15 @@ class Run:
         }  # fmt: skip
 
     def _session(self, number: int) -> LiveSession:
-        return LiveSession.objects.get(account=self.account, pair=self.plan.sessions[number].pair)
+        """Return the newest session of a pair: one that was stopped may have been started again."""
+        return LiveSession.objects.filter(account=self.account, pair=self.plan.sessions[number].pair).latest(
+            "pk"
+        )
 
     def _request(self, what: str, number: int) -> None:
         session = self._session(number).pk
-        if what == "start again":  # it runs already: refused, nothing is started beside it
+        if what == "start again":  # while it runs: refused, nothing is started beside it
+            self.again += 1
             self.person.twice("sessions/", self._body(number))
         elif what == "pause and resume":
             self.person.act(session, "pause")
@@ -170,7 +175,7 @@ class Run:
         theirs = self.world.venue.books(self.key)
         self.account.refresh_from_db()
         self.outcome.violations += audit.audit(
-            self.account, theirs, tuple(one.pair for one in self.plan.sessions)
+            self.account, theirs, tuple(one.pair for one in self.plan.sessions), self.again
         )
         self.outcome.counts = audit.counts(self.account, theirs)
         for status in self.account.orders.values_list("status", flat=True):

@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
+from tests import factories
 from tests.chaos import audit
 from tests.chaos.inject import chaos_points
 from tests.chaos.plan import ACTS, COMBINATIONS, FAULTS, plan_of
@@ -150,3 +152,12 @@ def test_the_auditor_finds_a_session_that_was_started_twice(ended):
     ended.die()
     ended.start("cash")
     assert "sessions were started, 1 were asked for" in "; ".join(found(ended))
+
+
+def test_the_auditor_finds_two_sessions_on_one_pair_at_once(ended):
+    other = factories.SessionFactory(owner=ended.user, account=ended.account, pair=ended.session.pair)
+    theirs = ended.venue.account()
+    assert "2 sessions were started" in "; ".join(audit.audit(ended.account, theirs, PAIRS))
+    assert "at the same time" not in "; ".join(audit.audit(ended.account, theirs, PAIRS, again=1))
+    LiveSession.objects.filter(pk=ended.session.pk).update(turn_at=other.created_at + timedelta(seconds=1))
+    assert "at the same time" in "; ".join(audit.audit(ended.account, theirs, PAIRS, again=1))
