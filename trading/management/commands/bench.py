@@ -37,30 +37,36 @@ class Command(ProductCommand):
                 f"there is no benchmark {options['name']!r}; choose one of {', '.join(BENCHMARKS)}"
             )
         benchmark = import_module(f"benchmarks.bench_{options['name']}").run
-        figures = benchmark(**numbers_of(options["set"], benchmark))
+        figures = benchmark(**options_of(options["set"], benchmark))
         for name, value in figures.items():
             self.say(f"{name:32} {value:,.3f}" if isinstance(value, float) else f"{name:32} {value}")
         return {"bench": options["name"], **figures, "machine": machine()}
 
 
-def numbers_of(pairs: list[str], benchmark: Callable[..., Any]) -> dict[str, int | float]:
-    """Return KEY=NUMBER texts as a benchmark's arguments.
+def options_of(pairs: list[str], benchmark: Callable[..., Any]) -> dict[str, int | float | str]:
+    """Return KEY=VALUE texts as a benchmark's arguments: text where it takes text, else numbers.
 
     :raises BadInput: for an option it does not have, or a value that is no number above 0.
     """
-    accepted = [name for name, one in signature(benchmark).parameters.items() if one.kind != one.VAR_KEYWORD]
-    chosen: dict[str, int | float] = {}
+    known = signature(benchmark).parameters.values()
+    accepted = {one.name: one.annotation for one in known if one.kind != one.VAR_KEYWORD}
+    chosen: dict[str, int | float | str] = {}
     for pair in pairs:
         name, _, text = pair.partition("=")
         if name not in accepted:
             raise BadInput(f"there is no option {name!r}; there are {', '.join(accepted) or 'none'}", "set")
-        try:
-            chosen[name] = int(text) if text.isascii() and text.isdigit() else float(text)
-        except ValueError:
-            chosen[name] = 0
-        if not 0 < chosen[name] <= MOST:
-            raise BadInput(f"{name} must be a number above 0 and at most {MOST:,}, not {text!r}", "set")
+        chosen[name] = text if accepted[name] is str else _number(name, text)
     return chosen
+
+
+def _number(name: str, text: str) -> int | float:
+    try:
+        value = int(text) if text.isascii() and text.isdigit() else float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value <= MOST:
+        raise BadInput(f"{name} must be a number above 0 and at most {MOST:,}, not {text!r}", "set")
+    return value
 
 
 def machine() -> dict[str, str]:
