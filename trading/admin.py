@@ -21,6 +21,7 @@ from market.web.admin import OwnedAdmin, ServiceAdmin, ServiceForm, confirmed
 from market.web.numbers import plain
 from market.web.roles import Role, person, role_of
 from trading import accounts, services
+from trading.exchanges.registry import LABELS
 from trading.execution import KEYS as EXECUTION_KEYS
 from trading.models import (
     Account,
@@ -141,7 +142,7 @@ class AccountForm(ServiceForm):
 
     NAMES = {"secret": "api_secret"}  # the model's own field of that name is not editable
 
-    venue = forms.ChoiceField(choices=[("roostoo", "roostoo"), ("paper", "paper")], widget=SELECT)
+    venue = forms.ChoiceField(choices=list(LABELS.items()), widget=SELECT)
     base_url = forms.URLField(assume_scheme="https", widget=UnfoldAdminURLInputWidget)
     candles_url = forms.URLField(assume_scheme="https", required=False, widget=UnfoldAdminURLInputWidget)
     key = forms.CharField(max_length=200, required=False, widget=UnfoldAdminTextInputWidget)

@@ -1,11 +1,12 @@
 """A venue seen through a lease: no call leaves this process unless the lease is ours and long enough."""
 
 from dataclasses import replace
+from typing import cast
 
 from django.conf import settings
 
 from market.leases import Held
-from trading.exchanges.port import Balance, Exchange, OrderReport, Proposal, ShortPosition
+from trading.exchanges.port import Balance, ByClientId, Exchange, OrderReport, Proposal, ShortPosition
 
 
 class LeaseLost(Exception):
@@ -62,6 +63,14 @@ class Leased:
     def short_positions(self) -> list[ShortPosition]:
         self.require()
         return self.exchange.short_positions()
+
+    @property
+    def has_client_ids(self) -> bool:
+        return self.exchange.has_client_ids
+
+    def find(self, pair: str, client_id: str) -> OrderReport | None:
+        self.require()
+        return cast(ByClientId, self.exchange).find(pair, client_id)
 
     def cancel(self, venue_order_id: str) -> bool:
         self.require()

@@ -4,6 +4,7 @@ An intent is a committed row before anything is sent. The database decides who m
 UPDATE that names the status it starts from, so a row moves once even when two processes try.
 """
 
+import hashlib
 import logging
 from datetime import datetime
 from decimal import ROUND_FLOOR, Decimal
@@ -142,6 +143,15 @@ def plan(
         return None
 
 
+def client_id_of(order: Order) -> str:
+    """Return the id by which a venue that takes such ids knows an order again; always the same for a row.
+
+    32 characters of what every venue allows. The time is in it because two installations may share a key.
+    """
+    what = f"{order.client_ref} {order.created_at.timestamp():.6f}"
+    return "tb" + hashlib.sha256(what.encode()).hexdigest()[:30]
+
+
 def send(order: Order, *, exchange: Leased, seen_ms: int) -> OrderReport | None:
     """Send a planned order once and return the venue's report; None when it was not accepted or is uncertain.
 
@@ -152,7 +162,8 @@ def send(order: Order, *, exchange: Leased, seen_ms: int) -> OrderReport | None:
     exchange.require()
     if not move(order, S.SENDING, sent_ms=seen_ms, fence=exchange.lease.fence):
         return None
-    proposal = Proposal(order.pair, order.side, order.type, order.quantity, order.price, order.collateral)
+    figures = (order.pair, order.side, order.type, order.quantity, order.price, order.collateral)
+    proposal = Proposal(*figures, client_id=client_id_of(order))
     try:
         return exchange.place(proposal)
     except LeaseLost:

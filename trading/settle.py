@@ -17,7 +17,7 @@ from trading.exchanges.port import OPEN, Exchange, OrderReport
 from trading.guard import LISTED, Leased
 from trading.models import Account, AlertKind, AlertLevel, LedgerEntry, LiveSession, Order, OrderStatus, Side
 from trading.models.order import RESTING, OrderQuerySet
-from trading.orders import move
+from trading.orders import client_id_of, move
 from trading.states import DRIVEN
 
 logger = logging.getLogger(__name__)
@@ -105,17 +105,26 @@ def withdraw(order: Order, exchange: Venue) -> None:
 
 def resolve(order: Order, exchange: Leased) -> None:
     """Match an uncertain order with the venue's, or prove that it is not there."""
-    reports = exchange.reports(order.pair)  # before the wallet: a fill in between then shows as a difference
-    asked_ms = exchange.now_ms()
-    found = matching(order, reports)
+    reports: list[OrderReport] = []
+    if exchange.has_client_ids:
+        found = exchange.find(order.pair, client_id_of(order))
+        # A venue refuses a request whose timestamp is older than it accepts: past the bounds it cannot come.
+        is_absent = found is None and is_over(order, exchange.now_ms())
+    else:
+        reports = exchange.reports(order.pair)  # before the wallet: a fill in between then is a difference
+        asked_ms = exchange.now_ms()
+        found = matching(order, reports)
+        is_absent = found is None and is_over(order, asked_ms) and covers(order, reports)
+        is_absent = is_absent and _balances_agree(order, exchange)
     if found is not None:
         logger.info("order %s found on the venue as %s", order.client_ref, found.venue_order_id)
         if Side(order.side).is_short:
             reconciliation.adopt_before(order.account, found, reports, exchange)
         accept(order, found)
         alerts.close_alert(order.session.owner, _key(order))
-    elif is_over(order, asked_ms) and covers(order, reports) and _balances_agree(order, exchange):
-        move(order, OrderStatus.ABSENT, answer="proven not to be on the venue", settled_ms=asked_ms)
+    elif is_absent:
+        now_ms = exchange.now_ms()
+        move(order, OrderStatus.ABSENT, answer="proven not to be on the venue", settled_ms=now_ms)
         logger.info("order %s is proven absent", order.client_ref)
         alerts.close_alert(order.session.owner, _key(order))
     elif timezone.now() - order.changed_at > timedelta(seconds=TELL_AFTER_S):

@@ -57,7 +57,7 @@ def test_an_account_is_stored_tidily_and_its_making_is_on_record(user):
         ({"name": "  "}, "name", "name"),
         ({"name": "n" * 81}, "name", "80"),
         ({"venue": "binance"}, "venue", "no venue"),
-        ({"venue": "ccxt:bybit"}, "venue", "not available yet"),
+        ({"venue": "ccxt:kraken"}, "venue", "exactly once; through ccxt there are ccxt:binance, ccxt:bybit"),
         ({"base_url": "mock-api.roostoo.com"}, "base_url", "https://"),
         ({"base_url": "ftp://x"}, "base_url", "https://"),
         ({"base_url": "https://user:word@x.com"}, "base_url", "https://"),

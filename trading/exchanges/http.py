@@ -3,6 +3,7 @@
 import json
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +30,15 @@ class Refused(Exception):
         super().__init__(words)
         self.status = status
         self.words = words
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, whatever it says."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class JsonHttp:
@@ -71,13 +81,33 @@ class JsonHttp:
         :raises Refused: on HTTP 400, 401 and 403 (400 only for reads).
         """
         fields: dict[str, Any] = {"params": sent} if method == "GET" else {"data": sent}
+        answer = self.answer(
+            method, self.base_url + path, headers, moves_money=moves_money, within_s=within_s, **fields
+        )
+        self._require_status(answer, moves_money=moves_money)
+        return self.decoded(answer.body, moves_money=moves_money)
+
+    def answer(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        moves_money: bool = False,
+        within_s: float | None = None,
+        **fields: Any,
+    ) -> Answer:
+        """Return whatever answers at a whole `url`; parameters as for `exchange`, `fields` as for requests.
+
+        :raises ExchangeError: when no answer came, as `exchange` does.
+        """
         share = 1.0 if within_s is None else min(1.0, within_s / self.total_s)
         connect_s, answer_s = (share * part_s for part_s in self._timeout_s)
         deadline_s = self._local_s() + connect_s + answer_s
         try:
             with self._http.request(
                 method,
-                self.base_url + path,
+                url,
                 headers=headers,
                 timeout=(connect_s, answer_s),
                 stream=True,
@@ -88,8 +118,7 @@ class JsonHttp:
         except requests.RequestException as error:
             # `from None`: the library's error carries the request, and the request carries the key.
             raise network_error(error, self.base_url, moves_money=moves_money) from None
-        self._require_status(response, body, moves_money=moves_money)
-        return self._decoded(body, moves_money=moves_money)
+        return Answer(response.status_code, response.headers, body)
 
     def not_understood(self, *, moves_money: bool = False) -> ExchangeError:
         """Return the error for an answer that makes no sense."""
@@ -107,27 +136,37 @@ class JsonHttp:
                 raise requests.ReadTimeout("the answer takes too long or does not end")
         return b"".join(parts)
 
-    def _require_status(self, response: requests.Response, body: bytes, *, moves_money: bool) -> None:
-        status = response.status_code
+    def _require_status(self, answer: Answer, *, moves_money: bool) -> None:
+        status = answer.status
         if status == 200:
             return
         if status in (418, 429):
-            raise Throttled(_wait_s(response.headers.get("Retry-After")), "the venue says too many requests")
+            raise throttled(answer)
         if status in (401, 403) or (status == 400 and not moves_money):
-            raise Refused(status, body[:WORDS_SHOWN].decode("utf-8", "replace").strip())
+            raise Refused(status, answer.body[:WORDS_SHOWN].decode("utf-8", "replace").strip())
         if status == 451:
             raise Unreachable(f"{self.base_url} does not serve this country (HTTP 451)")
-        if moves_money:
-            raise OutcomeUnknown(f"the venue answered an order with HTTP {status}")
-        if status >= 500:
-            raise Unreachable(f"{self.base_url} answered HTTP {status}")
+        if moves_money or status >= 500:
+            raise self.failed(status, moves_money=moves_money)
         raise self.not_understood()
 
-    def _decoded(self, body: bytes, *, moves_money: bool) -> Any:
+    def failed(self, status: int, *, moves_money: bool) -> ExchangeError:
+        """Return the error for an HTTP status that says that something went wrong over there."""
+        if moves_money:
+            return OutcomeUnknown(f"the venue answered an order with HTTP {status}")
+        return Unreachable(f"{self.base_url} answered HTTP {status}")
+
+    def decoded(self, body: bytes, *, moves_money: bool) -> Any:
+        """Return a JSON body, its fractions as Decimal."""
         try:
             return json.loads(body.decode("utf-8"), parse_float=Decimal, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
             raise self.not_understood(moves_money=moves_money) from None
+
+
+def throttled(answer: Answer) -> Throttled:
+    """Return the error for HTTP 418 and 429."""
+    return Throttled(_wait_s(answer.headers.get("Retry-After")), "the venue says too many requests")
 
 
 def network_error(error: requests.RequestException, url: str, *, moves_money: bool) -> ExchangeError:

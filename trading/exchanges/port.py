@@ -47,6 +47,7 @@ class Proposal:
     quantity: Decimal  # base units, > 0; of SHORT_OPEN only expected, the venue takes what `collateral` gives
     price: Decimal | None = None  # limit price; None for MARKET
     collateral: Decimal | None = None  # quote currency, of SHORT_OPEN
+    client_id: str = ""  # by which a venue that takes such ids knows the order again
     before_send: Callable[[], None] = field(default=always, repr=False, compare=False)  # raises to stop it
 
 
@@ -60,7 +61,7 @@ class OrderReport:
     type: str
     status: str  # open, filled or cancelled
     quantity: Decimal
-    filled: Decimal  # base units that really changed hands
+    filled: Decimal  # base units by which the purse changed; a fee taken out of a purchase is not in it
     average_price: Decimal  # of the filled part; 0 when nothing filled
     fee: Decimal  # in `fee_coin`; 0 when nothing filled
     fee_coin: str
@@ -123,7 +124,7 @@ class Exchange(Protocol):
     """
 
     name: str
-    has_client_ids: bool
+    has_client_ids: bool  # then it is `ByClientId`, too
 
     def server_ms(self) -> int:
         """Ask the venue for its time, epoch ms."""
@@ -175,4 +176,12 @@ class Exchange(Protocol):
 
     def short_positions(self) -> list[ShortPosition]:
         """Return the open shorts."""
+        ...
+
+
+class ByClientId(Protocol):
+    """What a venue can do whose orders carry an id of ours."""
+
+    def find(self, pair: str, client_id: str) -> OrderReport | None:
+        """Return the order of that client id; None when the venue knows none."""
         ...

@@ -2,13 +2,18 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import requests
 from django.conf import settings
 
 from market.errors import BadInput
+from market.sources.ccxt_client import PREFIX, open_client
 from trading.budget import Budget
 from trading.exchanges.binance_prices import BinancePrices
+from trading.exchanges.ccxt_dialects import DIALECTS
+from trading.exchanges.ccxt_venue import Ccxt
+from trading.exchanges.ccxt_wire import CcxtWire
 from trading.exchanges.clock import VenueClock
 from trading.exchanges.http import JsonHttp
 from trading.exchanges.paper import Paper
@@ -52,15 +57,37 @@ def _paper_binance(account: Account) -> Exchange:
     return Paper(prices, account.pk)
 
 
+def _ccxt(account: Account) -> Exchange:
+    dialect = DIALECTS[account.venue.removeprefix(PREFIX)]
+    clock, budget = VenueClock(time.monotonic), Budget(account.pk, account.calls_per_minute)
+    secret = unseal(account.secret)
+
+    def client() -> Any:
+        opened = open_client(dialect.name, account.base_url, **dialect.options)
+        opened.apiKey, opened.secret = account.api_key, secret
+        return opened
+
+    http = _http(account, clock, f"{dialect.name} (through ccxt)")
+    return Ccxt(CcxtWire(http, client, clock=clock, spend=budget), dialect, lambda: _pairs_of(account))
+
+
+def _pairs_of(account: Account) -> set[str]:
+    """Return the pairs that anything of ours has traded or trades on an account."""
+    traded = account.orders.order_by().values_list("pair", flat=True).distinct()
+    return {*traded, *account.sessions.values_list("pair", flat=True).distinct()}
+
+
 VENUES: dict[str, Callable[[Account], Exchange]] = {
     "roostoo": _live_roostoo,
     "paper": _paper,
     "paper-binance": _paper_binance,
+    **{PREFIX + name: _ccxt for name in DIALECTS},
 }
 LABELS = {
     "roostoo": "Roostoo (or the sandbox)",
     "paper": "Paper trading at Roostoo's prices",
     "paper-binance": "Paper trading at Binance's prices",
+    **{PREFIX + name: dialect.label for name, dialect in DIALECTS.items()},
 }
 SHORTING = ("roostoo", "paper", "paper-binance")  # where sessions may go short
 KEYLESS = frozenset({"paper", "paper-binance"})
@@ -76,8 +103,12 @@ def connect(account: Account) -> Exchange:
 
 def factory_of(venue: str) -> Callable[[Account], Exchange]:
     """:raises BadInput: when no venue has that name."""
-    if venue.startswith("ccxt:"):
-        raise BadInput("venues through ccxt are not available yet; use " + ", ".join(VENUES), field="venue")
+    if venue.startswith(PREFIX) and venue not in VENUES:
+        known = ", ".join(PREFIX + name for name in DIALECTS)
+        raise BadInput(
+            f"{venue[:40]} is not known to place an order exactly once; through ccxt there are {known}",
+            field="venue",
+        )
     if venue not in VENUES:
         raise BadInput(f"there is no venue {venue!r}; use one of {', '.join(VENUES)}", field="venue")
     return VENUES[venue]

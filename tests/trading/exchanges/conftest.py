@@ -3,6 +3,7 @@
 import pytest
 
 from tests.sandbox_server import start_sandbox
+from tests.venues.server import start_venue
 from trading import accounts
 from trading.exchanges.registry import connect
 
@@ -34,6 +35,29 @@ def exchange(account):
 @pytest.fixture
 def paper(db, user, sandbox):
     return connect(add(user, sandbox, name="paper", venue="paper"))
+
+
+@pytest.fixture
+def binance(sandbox):
+    """Binance's API over the sandbox's market, its dollars called USD as in the other venues' suite."""
+    with start_venue("binance", sandbox, quote="USD") as running:
+        yield running
+
+
+@pytest.fixture
+def bybit(sandbox):
+    with start_venue("bybit", sandbox, quote="USD") as running:
+        yield running
+
+
+@pytest.fixture
+def ccxt_binance(db, user, binance):
+    return connect(add(user, binance, name="binance", venue="ccxt:binance"))
+
+
+@pytest.fixture
+def ccxt_bybit(db, user, bybit):
+    return connect(add(user, bybit, name="bybit", venue="ccxt:bybit"))
 
 
 def add(user, sandbox, **changes):

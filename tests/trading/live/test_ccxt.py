@@ -1,0 +1,147 @@
+"""A session on an account at another venue: from the first decision to books equal to the venue's."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+
+from tests.trading.live.conftest import Live
+from tests.venues.server import start_venue
+from trading import accounts, orders, services
+from trading.models import Order, Reconciliation
+from trading.models import OrderStatus as S
+
+PLACE = {"binance": "/api/v3/order", "bybit": "/v5/order/create"}
+
+
+class Elsewhere(Live):
+    """`Live` on another venue: the market and its clock are the sandbox's, the orders are not."""
+
+    def __init__(self, user, sandbox, account, server):
+        super().__init__(user, sandbox, account)
+        self.server = server
+
+    def turn(self):
+        self.exchange.server_ms()  # the clock is moved by hand: it must be read to be known
+        return super().turn()
+
+    def start(self, baseline="buy_and_hold", **options):
+        return super().start(baseline, pair="BTC/USDT", **options)
+
+    def ledger(self):
+        return self.server.ledger.totals()
+
+    def orders(self):
+        return list(self.session.orders.order_by("id"))
+
+
+@pytest.fixture(params=["binance", "bybit"])
+def live(request, user, db, venue):
+    with start_venue(request.param, venue) as server:
+        account = accounts.create_account(
+            owner=user, name="elsewhere", venue=f"ccxt:{request.param}", base_url=server.url,
+            candles_url=venue.url, key=server.key, secret=server.secret, calls_per_minute=100_000,
+        )  # fmt: skip
+        yield Elsewhere(user, venue, account, server)
+
+
+def patience():
+    Order.objects.update(changed_at=timezone.now() - timedelta(seconds=30))
+
+
+def test_a_session_buys_sells_and_its_books_are_the_venues_to_the_last_digit(live):
+    live.start("random", settings={"turnover": 0.9, "seed": 3})
+    live.bar(6)
+    services.stop_session(session=live.session, flatten=True)
+    live.bar(2)
+    assert live.session.status == "stopped"
+    assert {order.status for order in live.orders()} == {S.FILLED}
+    assert len(live.orders()) >= 3
+    assert live.books() == live.ledger()
+    assert not live.account.ledger.filter(kind="adjustment").exists()
+    assert Reconciliation.objects.filter(equal=True).exists()
+    assert [order.client_id for order in live.server.ledger.orders] == [
+        orders.client_id_of(order) for order in live.orders()
+    ]
+
+
+def test_an_accepted_order_whose_answer_was_lost_is_found_by_its_client_id(live):
+    live.start("buy_and_hold")
+    live.server.fail(PLACE[live.server.name], "drop after")
+    live.turn()
+    assert live.session.orders.get().status == S.UNCERTAIN
+    live.turn()
+    order = live.session.orders.get()
+    assert order.status == S.FILLED
+    assert len(live.server.ledger.orders) == 1
+    assert live.books() == live.ledger()
+
+
+def test_a_request_that_never_arrived_is_absent_only_when_it_can_come_no_more(live):
+    live.start("buy_and_hold")
+    live.server.fail(PLACE[live.server.name], "drop before")
+    live.turn()
+    live.turn()
+    assert live.session.orders.get().status == S.UNCERTAIN
+    live.venue.advance(20_000)
+    live.turn()
+    assert live.session.orders.get().status == S.UNCERTAIN  # its bound on our clock is not over
+    patience()
+    live.turn()
+    assert live.session.orders.get().status == S.ABSENT
+    live.bar()
+    assert [order.status for order in live.orders()] == [S.ABSENT, S.FILLED]
+    assert len(live.server.ledger.orders) == 1
+    assert live.books() == live.ledger()
+
+
+def test_a_process_that_died_while_sending_leaves_an_order_that_the_next_one_finds(live):
+    live.start("buy_and_hold")
+    place = live.exchange.place
+
+    def dies(order):
+        place(order)
+        raise SystemExit
+
+    live.exchange.place = dies
+    with pytest.raises(SystemExit):
+        live.turn()
+    assert live.session.orders.get().status == S.SENDING
+    live.exchange.place = place
+    live.die()
+    live.take().turn()
+    assert live.session.orders.get().status == S.FILLED
+    assert len(live.server.ledger.orders) == 1
+    assert live.books() == live.ledger()
+
+
+def test_a_resting_order_is_followed_requoted_and_booked_in_parts_of_money(live):
+    live.start("buy_and_hold", settings={"style": "limit", "deadline_s": 90.0, "requote_s": 30.0})
+    for _ in range(12):
+        live.venue.advance(15_000)
+        live.turn()
+    assert live.session.held > 0
+    assert live.books() == live.ledger()
+
+
+def test_a_position_sold_by_hand_on_the_venue_is_adopted(live):
+    live.start("buy_and_hold")
+    live.turn()
+    held = live.session.held
+    bid, ask, _ = live.server.market()["BTC", "USDT"]
+    whole = held - held % Decimal("0.00001")
+    live.server.ledger.place(
+        ("BTC", "USDT"), "SELL", "MARKET", whole, None, "by-hand", (bid, ask), live.server.now_ms()
+    )
+    live.seat.is_checked = False
+    live.turn()
+    assert live.session.held == held - whole
+    assert live.books() == live.ledger()
+
+
+def test_the_account_answers_a_test_of_its_connection(live):
+    result = accounts.check_account(account=live.account)
+    assert result.ok
+    assert "50,000" in result.sentence
+    services.reconcile_account(account=live.account)
