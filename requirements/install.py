@@ -20,8 +20,8 @@ FIRST = "torch"  # its wheel decides what others need, and it alone may come fro
 # been installed only ratios matter, and the seconds of an earlier run replace these.
 TYPICAL_S = {
     "torch": 75.0, "ccxt": 8.0, "numba": 8.0, "pandas": 8.0, "pyarrow": 8.0, "scipy": 8.0, "playwright": 8.0,
-    "mypy": 5.0, "tensorboard": 5.0, "django": 4.0, "stable-baselines3": 4.0, "numpy": 4.0, "django-unfold": 3.0,
-    "drf-spectacular-sidecar": 3.0, "schemathesis": 3.0, "hypothesis": 2.0, "ruff": 2.0,
+    "mypy": 5.0, "tensorboard": 5.0, "django": 4.0, "stable-baselines3": 4.0, "numpy": 4.0,
+    "django-unfold": 3.0, "drf-spectacular-sidecar": 3.0, "schemathesis": 3.0, "hypothesis": 2.0, "ruff": 2.0,
 }  # fmt: skip
 STEP_S = 4.0  # small packages go together up to so many expected seconds: each pip costs time itself
 LAST_S = 5.0

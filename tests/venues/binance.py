@@ -5,7 +5,7 @@ import hmac
 from decimal import Decimal
 from urllib.parse import parse_qs
 
-from tests.venues.ledger import Refusal
+from tests.venues.ledger import AHEAD_MS, Refusal
 
 WORDS = {
     "step": (-1013, "Filter failure: LOT_SIZE"),
@@ -46,7 +46,7 @@ def unsigned(venue, signed, given, headers):
     if not hmac.compare_digest(ours, theirs):
         return 400, {"code": -1022, "msg": "Signature for this request is not valid."}
     late_ms = venue.now_ms() - int(given["timestamp"])
-    if late_ms > int(given.get("recvWindow", 5000)) or late_ms < -1000:
+    if late_ms > int(given.get("recvWindow", 5000)) or late_ms < -AHEAD_MS:
         return 400, {"code": -1021, "msg": "Timestamp for this request is outside of the recvWindow."}
     return None
 

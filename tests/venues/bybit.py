@@ -6,7 +6,7 @@ import json
 from decimal import Decimal
 from urllib.parse import parse_qs
 
-from tests.venues.ledger import Refusal
+from tests.venues.ledger import AHEAD_MS, Refusal
 
 STATUS = {"NEW": "New", "FILLED": "Filled", "CANCELED": "Cancelled"}
 WORDS = {
@@ -35,7 +35,7 @@ def answer(venue, method, path, query, body, headers):
     if not hmac.compare_digest(ours, headers.get("X-BAPI-SIGN", "")):
         return 200, told(venue, 10004, "error sign! origin_string[...]")
     late_ms = venue.now_ms() - int(stamp)
-    if late_ms > int(window) or late_ms < -1000:
+    if late_ms > int(window) or late_ms < -AHEAD_MS:
         return 200, told(venue, 10002, "invalid request, please check your server timestamp.")
     try:
         return 200, told(venue, *PRIVATE[path](venue, given, market))

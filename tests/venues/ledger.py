@@ -5,6 +5,7 @@ from decimal import ROUND_DOWN, Decimal
 
 UNIT = Decimal("0.00000001")
 ZERO = Decimal(0)
+AHEAD_MS = 60_000  # real venues: 1 s; here the clock may stand still while the real one goes on
 
 
 class Refusal(Exception):
