@@ -13,7 +13,7 @@ SEED ?= 1
 WORLDS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo smoke test lint types check services-test browser-test chaos clean
+.PHONY: help setup demo smoke test lint types check services-test browser-test chaos peers clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -54,6 +54,11 @@ browser-test: setup  ## The tests that drive headless Chromium
 
 chaos: setup  ## Chaos runs: RUNS=20 SEED=1 WORLDS=2; the last line is a summary (docs/reliability.md)
 	$(PY) -m tests.chaos --runs $(RUNS) --seed $(SEED) --worlds $(WORLDS)
+
+peers:  ## Install other projects' environments for `bench env|train --set peers=var/peers/bin/python`
+	$(PYTHON) -m venv var/peers
+	var/peers/bin/pip install --quiet -r benchmarks/peers/requirements.txt
+	var/peers/bin/pip install --quiet --no-deps finrl==0.3.7
 
 clean:  ## Remove all state (database, candles, models)
 	rm -rf var

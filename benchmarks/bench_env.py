@@ -9,6 +9,7 @@ import numpy as np
 from agents.envs.batched import BatchedMarket, packed
 from agents.envs.settings import EnvSettings
 from agents.envs.single import TradingEnv
+from benchmarks import beside
 from market.candles import Candles
 
 SETTINGS = EnvSettings(
@@ -27,8 +28,13 @@ def market(bars: int, features: int, seed: int = 7) -> tuple[Candles, np.ndarray
     return candles, rng.normal(size=(bars, features)).astype(np.float32)
 
 
-def run(n_envs: Any = 1024, bars: Any = 500_000, features: Any = 20, repeats: Any = 7) -> dict[str, Any]:
-    """Measure the compiled market, its VecEnv and the single environment on one core; medians of repeats."""
+def run(
+    n_envs: Any = 1024, bars: Any = 500_000, features: Any = 20, repeats: Any = 7, peers: str = ""
+) -> dict[str, Any]:
+    """Measure the compiled market, its VecEnv and the single environment on one core; medians of repeats.
+
+    :param peers: Python of `make peers`: other projects' environments on the same bars, in the same run
+    """
     from agents.rl.vec_env import TradingVecEnv  # loads torch, which nothing else here needs
 
     n_envs, bars, repeats = int(n_envs), int(bars), int(repeats)
@@ -53,6 +59,11 @@ def run(n_envs: Any = 1024, bars: Any = 500_000, features: Any = 20, repeats: An
         "n_envs": n_envs,
         "bars": bars,
         "observation_floats": batch.observation_size,
+        **(
+            {f"peer_{name}": value for name, value in beside.peers(peers, candles, rows).items()}
+            if peers
+            else {}
+        ),
     }
 
 
