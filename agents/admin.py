@@ -15,16 +15,19 @@ from unfold.widgets import (
 )
 
 from agents import services
-from agents.forms import CouncilForm, OpenTestForm, ReviewForm, TrainingForm
+from agents.forms import CouncilForm, ExperimentForm, OpenTestForm, ReviewForm, TrainingForm
 from agents.models import (
     Backtest,
     Council,
     CouncilMember,
     CouncilReview,
+    Experiment,
+    ResourceSample,
     TestOpening,
     TrainedModel,
     TrainingMetric,
     TrainingRun,
+    TrainingValidation,
 )
 from market.web.admin import OwnedAdmin, ServiceAdmin, ServiceForm, confirmed
 
@@ -38,6 +41,9 @@ WIDGETS = {
     "since": UnfoldAdminTextInputWidget,
     "until": UnfoldAdminTextInputWidget,
     "overrides": UnfoldAdminTextareaWidget,
+    "seeds": UnfoldAdminTextInputWidget,
+    "windows": UnfoldAdminIntegerFieldWidget,
+    "grid": UnfoldAdminTextareaWidget,
     "members": UnfoldAdminSelectMultipleWidget,
     "method": UnfoldAdminSelectWidget,
     "combine": UnfoldAdminSelectWidget,
@@ -107,7 +113,11 @@ class TrainedModelAdmin(OwnedAdmin):
     list_filter = ("status", "algorithm", "series")
     search_fields = ("name",)
     list_select_related = ("series", "owner")
-    actions = ("promote", "archive")
+    actions = ("promote", "archive", "reproduce")
+
+    @confirmed("Reproduce", "These models are trained once more and the weights compared.", done="queued")
+    def reproduce(self, request: HttpRequest, model: TrainedModel) -> None:
+        services.reproduce(owner=request.user, model=model, by=request.user)
 
     @admin.display(description="validation Sharpe")
     def validation_sharpe(self, model: TrainedModel) -> str:
@@ -170,6 +180,50 @@ class BacktestAdmin(OwnedAdmin):
     def total_return(self, backtest: Backtest) -> str:
         value = backtest.metrics.get("total_return")
         return "-" if value is None else f"{value:+.2%}"
+
+
+class NewExperiment(ExperimentForm, ServiceForm):
+    """The experiment form of the pages, in the admin's clothes."""
+
+    class Meta:
+        model = Experiment
+        fields = ("name",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, user=self.request.user, **kwargs)
+        dress(self)
+
+    def act(self, user: Any, given: dict[str, Any]) -> Experiment:
+        return services.start_experiment(
+            owner=user, name=given["name"], spec=self.spec(), by=user, **self.plan()
+        )
+
+
+@admin.register(Experiment)
+class ExperimentAdmin(ServiceAdmin):
+    add_form = NewExperiment
+    list_display = ("name", "series", "windows", "owner", "created_at")
+    list_select_related = ("series", "owner")
+    search_fields = ("name",)
+    actions = ("cancel",)
+
+    @confirmed("Cancel", "All runs of these experiments stop at their next step.", done="cancelling")
+    def cancel(self, request: HttpRequest, experiment: Experiment) -> None:
+        services.cancel_experiment(experiment, by=request.user)
+
+
+@admin.register(TrainingValidation)
+class ValidationAdmin(OwnedAdmin):
+    owner_path = "run__owner"
+    list_display = ("run", "step")
+    list_select_related = ("run",)
+
+
+@admin.register(ResourceSample)
+class SampleAdmin(OwnedAdmin):
+    owner_path = "run__owner"
+    list_display = ("run", "at")
+    list_select_related = ("run",)
 
 
 @admin.register(TrainingMetric)

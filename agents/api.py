@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db.models import Count
 from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -24,6 +25,7 @@ from agents.models import (
 )
 from agents.policies import BASELINES
 from agents.policies.council import COMBINES, METHODS
+from agents.runs_api import CardRequest, SampleSerializer, ValidationSerializer
 from agents.spec import ALGORITHMS, PRESETS, TrainingSpec, over_preset, written
 from market.models import Series
 from market.web.idempotency import HEADER, idempotent
@@ -66,6 +68,25 @@ class OpeningRequest(serializers.Serializer):
     reason = serializers.CharField(max_length=500, help_text="Why now; kept with your name")
 
 
+class RunSerializer(serializers.ModelSerializer):
+    model: Any = serializers.PrimaryKeyRelatedField(read_only=True, allow_null=True)
+    error = serializers.SerializerMethodField(help_text="What went wrong, in one sentence")
+    notes = serializers.ListField(child=serializers.CharField(), read_only=True)
+    is_reproduced = serializers.BooleanField(
+        read_only=True, allow_null=True, help_text="Of a reproduction: did it end with the expected weights?"
+    )
+
+    class Meta:
+        model = TrainingRun
+        fields = ("id", "name", "status", "desired", "series", "steps_total", "steps_done", "fps", "eta_s",
+                  "latest", "error", "attempts", "spec", "data_fingerprint", "code_version", "versions",
+                  "model", "notes", "weights_hash", "expected_hash", "is_reproduced", "experiment",
+                  "resources", "created_at", "started_at", "heartbeat_at", "finished_at")  # fmt: skip
+
+    def get_error(self, run: TrainingRun) -> str:
+        return run.error.partition("\n")[0]
+
+
 class ModelViewSet(ReadOnly):
     queryset = TrainedModel.objects.annotate(opening_count=Count("openings"))
     filterset_fields = ("status", "algorithm", "series", "name")
@@ -79,6 +100,20 @@ class ModelViewSet(ReadOnly):
         """Choose the model for live trading; recorded with your name."""
         services.promote(model=self.get_object(), by=request.user)
         return Response(ModelDetailSerializer(self.get_object()).data)
+
+    @extend_schema(responses={200: OpenApiTypes.OBJECT}, filters=False)
+    @action(detail=True, pagination_class=None, filter_backends=[])
+    def card(self, request: Request, pk: str) -> Response:
+        """Return the run card: all that is needed to train the same weights again."""
+        return Response(services.card_of(self.get_object()))
+
+    @extend_schema(request=None, responses={201: RunSerializer}, parameters=[HEADER])
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def reproduce(self, request: Request, pk: str) -> Response:
+        """Train the same once more; the run says at its end whether the weights are the same."""
+        run = services.reproduce(owner=request.user, model=self.get_object(), by=request.user)
+        return Response(RunSerializer(run).data, status=201)
 
     @extend_schema(responses={200: OpeningSerializer(many=True)}, filters=False)
     @action(detail=True, pagination_class=None, filter_backends=[])
@@ -102,20 +137,6 @@ class ModelViewSet(ReadOnly):
         body.is_valid(raise_exception=True)
         opening = services.open_test(model=model, by=request.user, reason=body.validated_data["reason"])
         return Response(OpeningSerializer(opening).data, status=201)
-
-
-class RunSerializer(serializers.ModelSerializer):
-    model: Any = serializers.PrimaryKeyRelatedField(read_only=True, allow_null=True)
-    error = serializers.SerializerMethodField(help_text="What went wrong, in one sentence")
-
-    class Meta:
-        model = TrainingRun
-        fields = ("id", "name", "status", "desired", "series", "steps_total", "steps_done", "fps", "eta_s",
-                  "latest", "error", "attempts", "spec", "data_fingerprint", "code_version", "versions",
-                  "model", "created_at", "started_at", "heartbeat_at", "finished_at")  # fmt: skip
-
-    def get_error(self, run: TrainingRun) -> str:
-        return run.error.partition("\n")[0]
 
 
 class RunRequest(serializers.Serializer):
@@ -197,6 +218,28 @@ class RunViewSet(ReadOnly):
     def resume(self, request: Request, pk: str) -> Response:
         """Go on from the last checkpoint."""
         return self._act(services.resume_training, request)
+
+    @extend_schema(request=CardRequest, responses={201: RunSerializer}, parameters=[HEADER])
+    @action(detail=False, methods=["post"])
+    @idempotent
+    def reproduce(self, request: Request) -> Response:
+        """Train what a run card says once more and compare the weights."""
+        body = CardRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        run = services.reproduce(owner=request.user, by=request.user, **body.validated_data)
+        return Response(RunSerializer(run).data, status=201)
+
+    @extend_schema(responses={200: ValidationSerializer(many=True)}, filters=False)
+    @action(detail=True, pagination_class=None, filter_backends=[])
+    def validations(self, request: Request, pk: str) -> Response:
+        """Return what each judged checkpoint did on the validation part, and thought in fixed states."""
+        return Response(ValidationSerializer(self.get_object().validations.all(), many=True).data)
+
+    @extend_schema(responses={200: SampleSerializer(many=True)}, filters=False)
+    @action(detail=True, pagination_class=None, filter_backends=[])
+    def resources(self, request: Request, pk: str) -> Response:
+        """Return what the run used: cpu (cores), rss_mb, gpu_mb, queue (runs that wait), fps."""
+        return Response(SampleSerializer(self.get_object().samples.all(), many=True).data)
 
     @extend_schema(responses={200: SpecSerializer}, filters=False)
     @action(detail=True, pagination_class=None, filter_backends=[])

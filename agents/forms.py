@@ -9,7 +9,9 @@ from agents import selectors
 from agents.models import Council, TrainedModel
 from agents.policies import BASELINES
 from agents.policies.council import COMBINES, METHODS
-from agents.services import Seat
+from agents.services import Seat, read_card, seed_list
+from agents.services.cards import MOST_BYTES as CARD_BYTES
+from agents.services.experiments import grid_of
 from agents.spec import KNOWN, PRESETS, key_values, over_preset, read_text
 from agents.spec.files import MOST_BYTES
 from market.errors import BadInput
@@ -70,7 +72,7 @@ class TrainingForm(forms.Form):
             "pair": series.pair,
             "interval": series.interval,
             "steps": given["steps"],
-            "seed": given["seed"],
+            **({"seed": given["seed"]} if "seed" in given else {}),
         }
         if given["algorithm"]:
             chosen["algorithm"] = given["algorithm"]
@@ -107,6 +109,46 @@ class SpecFileForm(forms.Form):
                 values.pop(key, None)
             values["series"] = given["series"].pk
         return over_preset("", values)
+
+
+class ExperimentForm(TrainingForm):
+    """Many runs as one job: the settings of a run, and what varies."""
+
+    NAMES = {**TrainingForm.NAMES, "seed": "seeds"}
+
+    seed = None  # type: ignore[assignment]  # Django takes the field away so
+    seeds = forms.CharField(initial="0..4", max_length=200, help_text="0..4, or 1,2,7: one run each.")
+    windows = forms.IntegerField(
+        min_value=1, max_value=100, initial=1, label="Walk-forward windows",
+        help_text="Stretches of equal length; what one is judged on, the next one learns from.",
+    )  # fmt: skip
+    grid = forms.CharField(
+        required=False, widget=forms.Textarea(attrs={"rows": 3, "placeholder": "ppo.lr=0.0001,0.0003"}),
+        label="Settings to vary", help_text="One key=value,value per line: every combination is trained.",
+    )  # fmt: skip
+
+    def plan(self) -> dict[str, Any]:
+        """Return seeds, grid and windows of a valid form. :raises BadInput: for what cannot be read"""
+        given = self.cleaned_data
+        lines = [line.strip() for line in given["grid"].splitlines() if line.strip()]
+        return {"seeds": seed_list(given["seeds"]), "grid": grid_of(lines), "windows": given["windows"]}
+
+
+class CardForm(forms.Form):
+    card = forms.FileField(label="Run card", help_text="The JSON file that `Export card` of a model writes.")
+    series = SeriesChoice(
+        queryset=Series.objects.none(), label="Candles", required=False, help_text="Empty: as the card says."
+    )
+
+    def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["series"].queryset = visible(Series, user).exclude(rows=0)  # type: ignore[attr-defined]
+
+    def source(self) -> dict[str, Any]:
+        """Return what `reproduce` takes. :raises BadInput: for a file that is no card"""
+        given = self.cleaned_data
+        series = given["series"].pk if given["series"] else None
+        return {"card": read_card(given["card"].read(CARD_BYTES + 1)), "series": series}
 
 
 class OpenTestForm(forms.Form):

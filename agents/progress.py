@@ -6,8 +6,10 @@ from django.db import transaction
 from django.db.models import Exists
 from django.utils import timezone
 
-from agents.models import TrainingMetric, TrainingRun
+from agents.models import ResourceSample, TrainingMetric, TrainingRun, TrainingValidation
 from market.models import Lease
+
+MOST_SAMPLES = 600  # of a run's resources; then every second one goes
 
 
 class Superseded(Exception):
@@ -29,6 +31,28 @@ class RunRow:
     def beat(self, **values: Any) -> None:
         """Write columns and the heartbeat. :raises Superseded: as `update`"""
         self.update(heartbeat_at=timezone.now(), **values)
+
+    @transaction.atomic
+    def validation(self, step: int, view: dict[str, Any]) -> None:
+        """Store what a checkpoint did and thought; after a resume the same step says the same again."""
+        self.update(heartbeat_at=timezone.now())
+        TrainingValidation.objects.update_or_create(run_id=self.pk, step=step, defaults=view)
+
+    @transaction.atomic
+    def sample(self, values: dict[str, float]) -> None:
+        """Store what the run uses now; when there are many rows every second one goes."""
+        now = timezone.now()
+        self.update(heartbeat_at=now, resources=values)
+        ResourceSample.objects.create(run_id=self.pk, at=now, values=values)
+        rows = ResourceSample.objects.filter(run_id=self.pk)
+        if rows.count() > MOST_SAMPLES:
+            rows.filter(pk__in=list(rows.values_list("pk", flat=True))[1::2]).delete()
+
+    def note(self, sentence: str) -> None:
+        """Add a sentence to the row's notes, once."""
+        notes = TrainingRun.objects.values_list("notes", flat=True).get(pk=self.pk)
+        if sentence not in notes:
+            self.update(notes=[*notes, sentence])
 
     @transaction.atomic
     def metric(self, step: int, values: dict[str, float]) -> None:

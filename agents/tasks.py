@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from agents import services
+from agents import resources, services
 from agents.models import Backtest, CouncilReview, JobStatus, TrainingRun
 from agents.models.run import Desired
 from agents.process import Child, training_command
@@ -25,8 +25,10 @@ EXIT_STOPPED = 75  # the job saved its checkpoint because it was asked to stop
 def train(run_id: int) -> None:
     """Drive one training run in a subprocess, if nobody does already and it is still wanted."""
     run = TrainingRun.objects.unfinished().filter(pk=run_id).first()
-    held = leases.acquire(run.lease_name) if run else None
-    if run is None or held is None:
+    if run is None or (run.desired == Desired.RUN and not resources.has_room()):
+        return  # for want of memory it stays queued, and the supervisor asks again
+    held = leases.acquire(run.lease_name)
+    if held is None:
         return
     try:
         _drive(RunRow(run, held.fence), held)

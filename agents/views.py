@@ -141,6 +141,8 @@ def model(request: HttpRequest, pk: int) -> HttpResponse:
         "features": _feature_names(found.feature_set),
         "is_promoted": found.status == ModelStatus.PROMOTED,
         "looks": services.openings(found),
+        "reproductions": found.reproductions.order_by("-pk")[:5],
+        "sessions": found.sessions.order_by("-pk")[:10],
     }
     return render(request, "agents/model.html", context)
 

@@ -39,6 +39,7 @@ def private_var_dir(settings, tmp_path):
     """Give every test its own state folder."""
     settings.VAR_DIR = tmp_path / "var"
     settings.VAR_DIR.mkdir()
+    settings.MLFLOW_TRACKING_URI = ""  # starting it takes seconds: the tests of tracking switch it on
     return settings.VAR_DIR
 
 

@@ -72,6 +72,25 @@ class RunFactory(factory.django.DjangoModelFactory):
     steps_total = 1000
 
 
+class ExperimentFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = agents.Experiment
+        skip_postgeneration_save = True
+
+    owner = factory.SubFactory(UserFactory)
+    name = factory.Sequence(lambda n: f"experiment {n}")
+    series = factory.SubFactory(SeriesFactory)
+    spec = {"algorithm": "ppo"}
+    seeds = [0, 1]
+    grid = {"ppo.lr": [0.001]}
+
+    @factory.post_generation
+    def runs(self, create, extracted):
+        for seed in self.seeds:
+            cell = {"seed": seed, "window": 0, "settings": {"ppo.lr": 0.001}}
+            RunFactory(owner=self.owner, series=self.series, experiment=self, cell=cell)
+
+
 class ModelFactory(factory.django.DjangoModelFactory):
     class Meta:
         model = agents.TrainedModel

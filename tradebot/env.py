@@ -42,6 +42,16 @@ class Environment(BaseSettings):
     lease_ttl_s: float = Field(
         15.0, ge=1.0, le=3600.0, description="Seconds after which a silent runner loses its sessions"
     )
+    mlflow_tracking_uri: str = Field(
+        "sqlite",
+        description="MLflow store of training runs: sqlite (a file under VAR_DIR), an address, or off",
+    )
+    train_runs: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Training runs side by side; 0 means one per core, as far as memory allows",
+    )
     slice_s: float = Field(
         900.0, gt=0, le=86_400.0, description="Seconds a live task runs before it is handed over"
     )
@@ -112,6 +122,13 @@ class Environment(BaseSettings):
     @classmethod
     def mail_server_is_smtp(cls, url: str) -> str:
         return _address(url, ("smtp", "smtps"))
+
+    @field_validator("mlflow_tracking_uri")
+    @classmethod
+    def tracking_is_known(cls, uri: str) -> str:
+        if uri in ("", "off", "sqlite") or uri.startswith("sqlite:///"):
+            return uri
+        return _address(uri, ("https", "http"))
 
     @field_validator("site_url", "telegram_url", "watchdog_ping_url")
     @classmethod

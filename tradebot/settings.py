@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from csp.constants import NONE, SELF
 
+from agents.parallel import parallel_runs
 from tradebot import env
 
 ENV = env.read()
@@ -210,6 +211,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 # Starts and supervises only; the truth about jobs is in leases and rows (docs/architecture.md).
+TRAIN_RUNS = parallel_runs(ENV.train_runs)
 Q_CLUSTER: dict[str, Any] = {
     "name": "tradebot",
     "workers": 1,
@@ -227,8 +229,8 @@ Q_CLUSTER: dict[str, Any] = {
     "save_limit_per": "func",
     "ALT_CLUSTERS": {
         "train": {
-            "workers": 1,
-            "queue_limit": 1,
+            "workers": TRAIN_RUNS,
+            "queue_limit": TRAIN_RUNS,
             "timeout": 86_400,
             "retry": 260_000,
             "recycle": 1,
@@ -257,6 +259,10 @@ LEASE_TTL_S = ENV.lease_ttl_s
 VENUE_TIMEOUT_S = ENV.lease_ttl_s / 3
 SLICE_S = ENV.slice_s
 IDEMPOTENCY_HOURS = ENV.idempotency_hours
+
+MLFLOW_TRACKING_URI = {
+    "": "", "off": "", "sqlite": f"sqlite:///{ENV.var_dir / 'mlflow.db'}",
+}.get(ENV.mlflow_tracking_uri, ENV.mlflow_tracking_uri)  # fmt: skip
 
 # Alerts (docs/alerts.md). Mail goes out with STARTTLS on port 587, with TLS from the start for smtps://.
 _mail = urlsplit(ENV.email_url)

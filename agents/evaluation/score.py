@@ -1,6 +1,7 @@
 """How checkpoints are compared: on later data, with costs, against doing nothing."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,16 @@ import numpy as np
 from agents.backtest.report import buy_and_hold
 from agents.backtest.settings import BacktestSettings
 from agents.backtest.simulate import Simulation, fill_arrays, simulate
-from agents.decide import Decider
+from agents.decide import Decided, Decider
 from agents.evaluation.data import Prepared
 from agents.policies.port import Policy
 from agents.spec import TrainingSpec
 from market.kernel import metrics
 
-SHOWN = ("total_return", "sharpe", "max_drawdown", "fills", "exposure", "turnover_per_day")
+SHOWN = (
+    "total_return", "benchmark_return", "excess_return", "sharpe", "max_drawdown", "fills", "exposure",
+    "turnover_per_day",
+)  # fmt: skip
 
 
 def score_of(equity: np.ndarray) -> float:
@@ -33,21 +37,51 @@ def validate(policy: Policy, prepared: Prepared, spec: TrainingSpec) -> dict[str
 
     `score` as `score_of`, then figures of `market.kernel.metrics.summary`, and buy and hold beside them.
     """
-    run = validation_run(policy, prepared, spec)
+    return figures_of(validation_run(policy, prepared, spec), spec)
+
+
+def figures_of(run: Simulation, spec: TrainingSpec) -> dict[str, Any]:
+    """Return the figures of `validate` for a simulation."""
     figures = metrics.summary(run.equity, run.open_ms, run.interval_ms, fill_arrays(run), run.exposure)
     benchmark = buy_and_hold(run.close, BacktestSettings(trading=spec.trading))
+    held = metrics.summary(benchmark, run.open_ms, run.interval_ms)
     return {
         "score": score_of(run.equity),
         **figures,
-        "benchmark_return": float(benchmark[-1] / benchmark[0] - 1),
+        "benchmark_return": held["total_return"],
+        "benchmark_sharpe": held["sharpe"],
+        "benchmark_max_drawdown": held["max_drawdown"],
+        "excess_return": figures["total_return"] - held["total_return"],
         "benchmark_score": score_of(benchmark),
     }
 
 
-def validation_run(policy: Policy, prepared: Prepared, spec: TrainingSpec) -> Simulation:
-    """Return the simulation of a policy over the validation part."""
+def validation_run(
+    policy: Policy,
+    prepared: Prepared,
+    spec: TrainingSpec,
+    watch: Callable[[int, Decided], None] | None = None,
+) -> Simulation:
+    """Return the simulation of a policy over the validation part. :param watch: as of `simulate`"""
+    return _run(policy, prepared, spec, prepared.split.valid_from, prepared.split.valid_to, watch)
+
+
+def training_score(policy: Policy, prepared: Prepared, spec: TrainingSpec) -> float:
+    """Return the score on the end of the training part, over as many bars as the validation part has."""
+    at = prepared.split
+    start = max(policy.observation.first_row, at.train_to - (at.valid_to - at.valid_from))
+    return score_of(_run(policy, prepared, spec, start, at.train_to).equity)
+
+
+def _run(
+    policy: Policy,
+    prepared: Prepared,
+    spec: TrainingSpec,
+    start: int,
+    end: int,
+    watch: Callable[[int, Decided], None] | None = None,
+) -> Simulation:
     first = policy.observation.first_row
-    part = slice(prepared.split.valid_from - first, prepared.split.valid_to)
-    return simulate(
-        prepared.candles[part], prepared.rows[part], Decider(policy), spec.env_settings(), first=first
-    )
+    part = slice(start - first, end)
+    candles, rows = prepared.candles[part], prepared.rows[part]
+    return simulate(candles, rows, Decider(policy), spec.env_settings(), first=first, watch=watch)

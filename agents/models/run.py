@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 
+from agents.models.experiment import Experiment
 from market.models import OwnedQuerySet, Series
 
 
@@ -45,6 +46,15 @@ class TrainingRun(models.Model):
     data_fingerprint = models.CharField(max_length=64, default="")
     code_version = models.CharField(max_length=64, default="")
     versions = models.JSONField(default=dict)  # library -> version
+    notes = models.JSONField(default=list)  # sentences: ended early, tracking failed …
+    weights_hash = models.CharField(max_length=64, default="")  # of what it ended with
+    expected_hash = models.CharField(max_length=64, default="")  # of the weights it is to reproduce, if any
+    reproduces = models.ForeignKey(
+        "agents.TrainedModel", models.SET_NULL, null=True, related_name="reproductions"
+    )
+    experiment = models.ForeignKey(Experiment, models.CASCADE, null=True, related_name="runs")
+    cell = models.JSONField(default=dict)  # of an experiment: seed, window, and the settings that vary
+    resources = models.JSONField(default=dict)  # newest sample: cpu, rss_mb, gpu_mb, queue, fps
     pid = models.PositiveIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
@@ -66,6 +76,42 @@ class TrainingRun(models.Model):
     @property
     def share_done(self) -> float:
         return min(1.0, self.steps_done / self.steps_total) if self.steps_total else 0.0
+
+    @property
+    def is_reproduced(self) -> bool | None:
+        """Say whether it ended with the weights it was to reproduce; None while nobody knows."""
+        return self.weights_hash == self.expected_hash if self.expected_hash and self.weights_hash else None
+
+
+class TrainingValidation(models.Model):
+    """What one checkpoint did on the judging part, and thought in a few fixed states."""
+
+    run = models.ForeignKey(TrainingRun, models.CASCADE, related_name="validations")
+    step = models.PositiveBigIntegerField()
+    curve = models.JSONField()  # t_ms, equity, benchmark; both 1 at first
+    actions = models.JSONField()  # action -> share of the decisions
+    probes = models.JSONField()  # see agents.evaluation.insight.probes
+
+    class Meta:
+        ordering = ["step"]
+        constraints = [models.UniqueConstraint(fields=["run", "step"], name="training_validation_once")]
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} step {self.step}"
+
+
+class ResourceSample(models.Model):
+    """What a run used at one moment."""
+
+    run = models.ForeignKey(TrainingRun, models.CASCADE, related_name="samples")
+    at = models.DateTimeField()
+    values = models.JSONField()  # cpu (cores), rss_mb, gpu_mb, queue, fps
+
+    class Meta:
+        ordering = ["at", "id"]
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} at {self.at}"
 
 
 class TrainingMetric(models.Model):

@@ -7,6 +7,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import torch
 from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Coalesce
@@ -17,8 +18,10 @@ from agents.evaluation.data import Prepared, prepare
 from agents.evaluation.inputs import inputs_of
 from agents.models import JobStatus, TrainedModel, TrainingRun
 from agents.progress import RunRow, Superseded
+from agents.resources import Sampler
 from agents.rl.training import Outcome, Stopped, card_part, learn
 from agents.spec import TrainingSpec
+from agents.tracking import Tracking
 from market.errors import BadInput
 
 logger = logging.getLogger(__name__)
@@ -30,18 +33,40 @@ class RowListener:
 
     def __init__(self, row: RunRow) -> None:
         self.row, self.stop = row, False
+        self.sampler = Sampler(gpu_mb)
+        self.track: Tracking | None = None
 
     def progress(self, *, steps: int, fps: float, eta_s: float | None, latest: dict[str, float]) -> None:
         self.row.beat(steps_done=steps, fps=fps, eta_s=eta_s, latest=latest)
+        used = self.sampler.due(fps)
+        if used is not None:
+            self.row.sample(used)
 
     def metric(self, step: int, values: dict[str, float]) -> None:
         self.row.metric(step, values)
+        if self.track is not None:
+            self.track.metrics(step, values)
+
+    def validated(self, step: int, view: dict[str, Any]) -> None:
+        self.row.validation(step, view)
 
     def checkpointed(self, step: int) -> None:
         self.row.update(attempts=0)  # it got somewhere: only deaths without progress are counted
 
     def is_stop_wanted(self) -> bool:
         return self.stop
+
+    def track_end(self, status: str) -> None:
+        """End the tracking of the run; what went wrong with it becomes a note."""
+        said = self.track.end(status) if self.track is not None else ""
+        self.track = None
+        if said:
+            self.row.note(said)
+
+
+def gpu_mb() -> float | None:
+    """Return the device memory that this process uses, in MiB; None where there is no GPU."""
+    return torch.cuda.memory_reserved() / 2**20 if torch.cuda.is_initialized() else None
 
 
 def run_folder(run_id: int) -> Path:
@@ -59,12 +84,14 @@ def run(listener: RowListener) -> int:
     try:
         _train(TrainingRun.objects.select_related("series", "owner").get(pk=row.pk), listener)
     except Stopped:
+        listener.track_end("KILLED")
         return EXIT_STOPPED
     except Superseded:
         logger.warning("training superseded lease=%s fence=%s", row.lease_name, row.fence)
         return EXIT_SUPERSEDED
     except Exception as error:
         logger.exception("training failed run=%s", row.pk)
+        listener.track_end("FAILED")
         return _failed(row, error)
     return EXIT_DONE
 
@@ -105,7 +132,21 @@ def _train(run: TrainingRun, listener: RowListener) -> None:
         code_version=provenance.code_version(),
         versions=provenance.versions(),
     )
-    _keep(run, spec, prepared, learn(spec, prepared, run_folder(run.pk), listener), row)
+    listener.track = Tracking(run, run_folder(run.pk))
+    listener.track.begin(spec.as_dict(), prepared.fingerprint)
+    outcome = learn(spec, prepared, run_folder(run.pk), listener)
+    if outcome.ended_early:
+        row.note(f"Ended early at step {outcome.steps:,}: {outcome.ended_early}.")
+    row.update(weights_hash=outcome.network.hash)
+    if run.expected_hash:
+        row.update(
+            status=JobStatus.DONE, steps_done=outcome.steps, eta_s=None, error="", finished_at=timezone.now()
+        )
+    else:
+        _keep(run, spec, prepared, outcome, row)
+        made = TrainedModel.objects.get(run=run.pk)
+        listener.track.model(Path(settings.VAR_DIR) / made.path, made.name, made.file_hash)
+    listener.track_end("FINISHED")
 
 
 def _keep(run: TrainingRun, spec: TrainingSpec, prepared: Prepared, outcome: Outcome, row: RunRow) -> None:
@@ -125,6 +166,7 @@ def _keep(run: TrainingRun, spec: TrainingSpec, prepared: Prepared, outcome: Out
             **outcome.metrics,
             "best_step": outcome.best_step,
             "checkpoints_compared": outcome.validations,
+            **({"ended_early": outcome.ended_early} if outcome.ended_early else {}),
             "last_score": outcome.last_score,
         },
     }

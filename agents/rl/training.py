@@ -3,8 +3,10 @@
 import io
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,8 +19,9 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from agents.artefacts import policy_of
 from agents.envs.batched import packed
+from agents.evaluation import insight
 from agents.evaluation.data import Prepared
-from agents.evaluation.score import SHOWN, validate
+from agents.evaluation.score import SHOWN, figures_of, training_score, validation_run
 from agents.policies.network import Network
 from agents.rl import checkpoints
 from agents.rl.algorithms import BUILDERS, logged_names
@@ -26,6 +29,7 @@ from agents.rl.averaging import RunningMean
 from agents.rl.curriculum import Curriculum
 from agents.rl.networks import network_of, require_equal
 from agents.rl.normalising import ReturnNormaliser
+from agents.rl.stopping import Broken, Enough, Progress, Pruned, require_sound
 from agents.rl.vec_env import TradingVecEnv
 from agents.spec import TrainingSpec
 from market.errors import BadInput
@@ -46,6 +50,7 @@ class Listener(Protocol):
     def progress(self, *, steps: int, fps: float, eta_s: float | None, latest: dict[str, float]) -> None: ...
     def metric(self, step: int, values: dict[str, float]) -> None: ...
     def checkpointed(self, step: int) -> None: ...
+    def validated(self, step: int, view: dict[str, Any]) -> None: ...
     def is_stop_wanted(self) -> bool: ...
 
 
@@ -60,6 +65,7 @@ class Outcome:
     metrics: dict[str, Any]  # validation figures of the kept checkpoint
     validations: int  # how many checkpoints were compared
     last_score: float
+    ended_early: str = ""  # why the run ended before its steps were done
     normaliser: dict[str, float] | None = None  # statistics of the returns that rewards were divided by
 
 
@@ -73,6 +79,7 @@ class Judged:
     best: dict[str, Any] = field(default_factory=dict)  # validation figures
     weights: dict[str, Any] = field(default_factory=dict)
     last: dict[str, Any] = field(default_factory=dict)
+    progress: Progress = field(default_factory=Progress)
 
 
 def card_part(spec: TrainingSpec, prepared: Prepared) -> dict[str, Any]:
@@ -89,10 +96,19 @@ def card_part(spec: TrainingSpec, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def learn(spec: TrainingSpec, prepared: Prepared, folder: Path, listener: Listener) -> Outcome:
+def learn(
+    spec: TrainingSpec,
+    prepared: Prepared,
+    folder: Path,
+    listener: Listener,
+    prune: Callable[[int, float], bool] | None = None,
+) -> Outcome:
     """Train as the spec says, from the checkpoint in `folder` if there is one.
 
+    :param prune: is given step and score of every validation; what it answers yes to is ended
     :raises Stopped: when the listener asked to stop
+    :raises Pruned: when `prune` said so
+    :raises Broken: when losses are no numbers, or a breaker of the spec trips; a checkpoint is written first
     :raises BadInput: when the checkpoint belongs to another spec or other candles
     """
     torch.set_num_threads(1)  # more threads gain nothing on small networks and lose under contention
@@ -102,10 +118,12 @@ def learn(spec: TrainingSpec, prepared: Prepared, folder: Path, listener: Listen
     model = BUILDERS[spec.algorithm](spec, env)
     model.set_logger(configure(str(folder / "tb"), ["tensorboard"]))
     run = _Run(spec, prepared, folder, listener, model, env)
+    run.prune = prune
     is_resumed = run.resume()
     left = max(0, spec.steps - model.num_timesteps) if is_resumed else spec.steps
     try:
-        model.learn(left, callback=_Callback(run), reset_num_timesteps=not is_resumed)
+        with suppress(Enough):
+            model.learn(left, callback=_Callback(run), reset_num_timesteps=not is_resumed)
         return run.finish()
     finally:
         model.logger.close()
@@ -140,6 +158,7 @@ class _Run:
         self.snapshot: dict[str, Any] | None = None
         self.saved_step = 0
         self.latest: dict[str, float] = {}
+        self.prune: Callable[[int, float], bool] | None = None
         self.clock: Callable[[], float] = time.monotonic
         self.began_s, self.began_step, self.reported_s = self.clock(), 0, 0.0
 
@@ -153,7 +172,9 @@ class _Run:
                 "the checkpoint belongs to other settings or other candles: start a new run", "spec"
             )
         checkpoints.restore(self.model, self.env, state)
-        self.judged = Judged(**state["judged"])
+        judged = dict(state["judged"])
+        progress = Progress(**judged.pop("progress", {}))
+        self.judged = Judged(**judged, progress=progress)
         self.mean.set_state(state["mean"])
         if self.curriculum is not None:
             self.curriculum.set_state(state["curriculum"])
@@ -178,6 +199,7 @@ class _Run:
             if step >= self.next_metric:
                 self.listener.metric(step, dict(self.latest))
                 self.next_metric = step + max(1, self.spec.steps // METRIC_ROWS)
+        self._end_early(step)
         is_due = step >= self.next_checkpoint
         if is_due:
             self.next_checkpoint = step + _every(self.spec.checkpoint_every, self.spec)
@@ -240,6 +262,7 @@ class _Run:
             self.judged.best,
             self.judged.count,
             last_score,
+            self.judged.progress.enough(self.spec.stopping),
             None if self.env.normaliser is None else self.env.normaliser.facts(),
         )
 
@@ -249,6 +272,16 @@ class _Run:
         if buffer is None or not (buffer.full or buffer.pos):
             return self.env.batch.observations()
         return buffer.observations if buffer.full else buffer.observations[: buffer.pos]
+
+    def _end_early(self, step: int) -> None:
+        """:raises Enough: when the validations say so; a resumed run comes by here again and ends as well"""
+        if step and self.judged.progress.enough(self.spec.stopping):
+            raise Enough
+        is_new = self.prune is not None and self.judged.last.get("step") == step
+        if self.prune is not None and is_new and self.prune(step, float(self.judged.last["score"])):
+            self.snapshot, self.saved_step = self._captured(), step
+            self._save()
+            raise Pruned
 
     def _average(self, step: int) -> None:
         """Take the weights of an update into the mean, once: a resumed run comes by here again."""
@@ -261,12 +294,30 @@ class _Run:
             network = network_of(self.model.policy)
             weights = checkpoints.copied(self.model.policy.state_dict())
         policy = policy_of(self.card, network, name="checkpoint", policy_hash=network.hash)
-        figures = validate(policy, self.prepared, self.spec)
+        acted: Counter[str] = Counter()
+        held = validation_run(
+            policy, self.prepared, self.spec, lambda _, decided: acted.update([decided.opinion.name])
+        )
+        figures = figures_of(held, self.spec)
         judged, step = self.judged, self.model.num_timesteps
         judged.count += 1
+        gap = None
+        if self.spec.stopping.gap:
+            learned = training_score(policy, self.prepared, self.spec)
+            gap = learned - figures["score"]
+            self.latest |= {"training_score": learned, "score_gap": gap}
+        judged.progress.see(self.spec.stopping, figures["score"], gap)
         judged.last = {"step": step, "score": figures["score"]}
         if self.spec.keep == "last" or not judged.weights or figures["score"] >= judged.best["score"]:
             judged.best, judged.best_step, judged.weights = figures, step, weights
+        self.listener.validated(
+            step,
+            {
+                "curve": insight.growth(held, self.spec),
+                "actions": insight.shares(acted),
+                "probes": insight.probes(policy, self.prepared),
+            },
+        )
         shown = {name: figures[name] for name in SHOWN if figures[name] is not None}
         self.latest = {k: v for k, v in self.latest.items() if not k.startswith("valid_")}
         self.latest |= {"valid_score": figures["score"], **{f"valid_{k}": float(v) for k, v in shown.items()}}
@@ -277,10 +328,13 @@ class _Run:
     def _read_logger(self) -> None:
         found = self.model.logger.name_to_value
         values = {ours: float(found[theirs]) for theirs, ours in self.names.items() if theirs in found}
-        if not np.isfinite([value for name, value in values.items() if name.endswith("_loss")]).all():
-            raise BadInput("the losses are no longer finite: lower the learning rate or reward.scale", "spec")
         if "entropy" in values:
             values["entropy"] = -values["entropy"]  # the library logs the loss
+        try:
+            require_sound(self.spec.stopping, values)
+        except Broken:
+            self._save()
+            raise
         self.latest |= {name: value for name, value in values.items() if np.isfinite(value)}
 
     def _captured(self) -> dict[str, Any]:
@@ -288,7 +342,10 @@ class _Run:
         return {
             **checkpoints.capture(self.model, self.env),
             "identity": self.identity,
-            "judged": {name: getattr(judged, name) for name in Judged.__slots__},  # weights are never changed
+            "judged": {  # weights are never changed
+                **{name: getattr(judged, name) for name in Judged.__slots__},
+                "progress": asdict(judged.progress),
+            },
             "next_checkpoint": self.next_checkpoint,
             "next_metric": self.next_metric,
             "mean": self.mean.state(),

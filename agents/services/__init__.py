@@ -1,8 +1,10 @@
 """What may be done about learning: train, cancel, resume, open the test part, backtest, promote."""
 
 from agents.services.backtests import backtest_now, run_backtest, start_backtest
+from agents.services.cards import card_of, read_card, reproduce
 from agents.services.computing import cancel_computation
 from agents.services.councils import Seat, archive_council, create_council
+from agents.services.experiments import cancel_experiment, seed_list, start_experiment
 from agents.services.models import archive_model, promote
 from agents.services.openings import open_test
 from agents.services.queue import requeue_lost_runs
@@ -16,17 +18,23 @@ __all__ = [
     "archive_model",
     "backtest_now",
     "cancel_computation",
+    "cancel_experiment",
     "cancel_training",
+    "card_of",
     "create_council",
     "open_test",
     "openings",
     "promote",
+    "read_card",
+    "reproduce",
     "requeue_lost_runs",
     "resume_training",
     "review_now",
     "run_backtest",
     "run_review",
+    "seed_list",
     "start_backtest",
+    "start_experiment",
     "start_review",
     "start_training",
 ]

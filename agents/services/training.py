@@ -32,7 +32,7 @@ def start_training(*, owner: Any, name: str, spec: dict[str, Any], by: Any = Non
     series = find_series(
         owner, series=asked.series, source=asked.source, pair=asked.pair, interval=asked.interval
     )
-    whole = _bounded(asked, series)
+    whole = bounded(asked, series)
     prepared = prepare(series, whole)
     with transaction.atomic():
         run = TrainingRun.objects.create(
@@ -103,7 +103,7 @@ def _free_name(owner: Any, name: str) -> str:
     return name
 
 
-def _bounded(spec: TrainingSpec, series: Series) -> TrainingSpec:
+def bounded(spec: TrainingSpec, series: Series) -> TrainingSpec:
     """Return the complete spec, series and time bounds written out, so that later imports change nothing."""
     first, last = series.first_ms, series.last_ms
     if first is None or last is None:

@@ -75,6 +75,17 @@ class Curriculum(Part):
     longest: Fraction = 0.25  # share of the run's steps after which a stage is passed anyway
 
 
+class Stopping(Part):
+    """When a run ends before its steps are done; 0 is off. Losses that are no numbers always end it."""
+
+    patience: int = Field(default=0, ge=0, le=10_000)  # validations without a better score
+    min_delta: float = Field(default=0.0, ge=0, le=100)  # by which a score must be better to count
+    gap: float = Field(default=0.0, ge=0, le=1000)  # training score above validation score: over-fitting
+    gap_patience: int = Field(default=3, ge=1, le=10_000)  # validations in a row with a wider gap
+    max_kl: float = Field(default=0.0, ge=0, le=1000)  # of one update; beyond it the run fails
+    min_entropy: float = Field(default=0.0, ge=0, le=100)  # nats; below it the run fails
+
+
 class Trading(Part):
     """Costs and exits of the training market; the defaults are Roostoo's taker."""
 

@@ -23,7 +23,7 @@ from agents.spec.algorithms import (
     Td3,
 )
 from agents.spec.errors import first_error
-from agents.spec.parts import Action, Curriculum, Fraction, Part, Reward, Trading
+from agents.spec.parts import Action, Curriculum, Fraction, Part, Reward, Stopping, Trading
 from agents.spec.versions import upgraded
 from agents.times import epoch_ms
 from market.candles import MS
@@ -73,6 +73,7 @@ class TrainingSpec(Part):
     td3: Td3 = Td3()
     checkpoint_every: int | None = Field(default=None, ge=1)
     validate_every: int | None = Field(default=None, ge=1)
+    stopping: Stopping = Stopping()
     averaging: Fraction = 0.0  # decay per update of the mean of weights that is judged and kept; 0: no mean
     keep: Literal["best", "last"] = "best"  # which judged weights become the model
 

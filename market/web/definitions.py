@@ -132,12 +132,22 @@ DEFINITIONS = {
     "explained_variance": "How much of the returns the value estimate explains: 1 is all, 0 nothing.",
     "score": "t-statistic of the mean bar log return on the validation candles; cash scores 0. "
     "It chooses the checkpoint.",
+    "action_share": "Share of the decisions of each validation backtest that chose the action.",
+    "probe": "Probabilities of the actions in one fixed market state without a position, always the same.",
+    "outputs": "What the network answers there before it becomes probabilities (logits), or a mean exposure.",
+    "cpu": "Processor cores the training process kept busy, sampled every few seconds.",
+    "rss_mb": "Resident memory of the training process in MiB.",
+    "queue": "Training runs of everybody that wait for a worker.",
+    "reproduced": "Trained again from the same card; the same weights means equal bit for bit.",
+    "excess_return": "Total return less that of buying at the start and holding, both after costs.",
+    "training_score": "Score on the end of the training part, over as many bars as judge.",
+    "score_gap": "Training score less validation score: a wide gap is over-fitting.",
     "last_score": "Score of the last checkpoint, which need not be the best one.",
     "benchmark_score": "Score of buying at the start and holding.",
     "best_step": "Training step of the checkpoint that was kept.",
     "checkpoints_compared": "How many checkpoints the best one was chosen from: more comparisons, more luck.",
-    "test_part": "The last candles of the stretch, sealed in training. Opening them is recorded and counted: "
-    "only the first look is free of any choice made by it.",
+    "test_part": "The last candles of the stretch, sealed in training. Opening them is recorded and "
+    "counted: only the first look is free of any choice made by it.",
     "validation": "Result of the newest checkpoint on later data it has not learned from.",
     # what the agent sees of its own position
     "unrealised_return": "Price now against the average entry price, as a fraction.",

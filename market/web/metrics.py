@@ -45,7 +45,8 @@ ORDER = ["reward", "episode_return", "policy_loss", "value_loss", "actor_loss", 
          "max_drawdown_days", "max_drawdown_bars", "var_95", "cvar_95", "win_rate", "profit_factor",
          "decisions", "gated", "fills", "closed_trades", "turnover_per_day", "exposure", "notional", "fees",
          "contest_score", "contest_sortino", "contest_sharpe", "contest_calmar", "score", "last_score",
-         "benchmark_score", "best_step", "checkpoints_compared", "bars", "elapsed_days"]  # fmt: skip
+         "benchmark_score", "training_score", "score_gap",
+         "excess_return", "best_step", "checkpoints_compared", "bars", "elapsed_days"]  # fmt: skip
 PEOPLE = {"Sharpe", "Sortino", "Calmar"}
 VALIDATION = "valid_"  # a run's figures of its newest checkpoint carry this prefix
 

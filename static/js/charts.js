@@ -73,7 +73,7 @@ function config(spec) {
   const isTime = spec.x !== "number";
   const sets = spec.series.map((one) => line({
     label: one.label, data: one.data, borderColor: one.colour, backgroundColor: one.fill ?? one.colour,
-    fill: one.fill ? (one.toZero ? "origin" : "start") : false, stepped: one.stepped ?? false,
+    fill: one.fill ? (one.toPrevious ? "-1" : one.toZero ? "origin" : "start") : false, stepped: one.stepped ?? false,
     borderDash: one.dashed ? [4, 4] : [], borderWidth: one.width ?? 1.6, spanGaps: !one.gaps,
   }));
   for (const mark of spec.marks ?? []) {

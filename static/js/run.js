@@ -1,37 +1,74 @@
-// The training run page: one small chart per reported value, redrawn while the run works.
-import { colours, draw, follow, points } from "./charts.js";
+// The training run page: one small chart per reported value, and what its checkpoints do and think.
+import { cardFor } from "./cards.js";
+import { colours, compact, draw, follow, percent, points } from "./charts.js";
+import { stamp } from "./times.js";
 import "./live.js";
 
 const holder = document.querySelector("#curves");
-
-function canvasFor(name, title) {
-  const id = `curve-${name.replace(/[^a-z0-9]+/gi, "-")}`;
-  let canvas = document.getElementById(id);
-  if (!canvas) {
-    const card = document.createElement("section");
-    card.className = "card";
-    const heading = document.createElement("h2");
-    heading.textContent = title.label;
-    heading.title = title.definition;
-    const frame = document.createElement("div");
-    frame.className = "chart low";
-    canvas = document.createElement("canvas");
-    canvas.id = id;
-    canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", title.label);
-    frame.append(canvas);
-    card.append(heading, frame);
-    holder.append(card);
-  }
-  return canvas;
-}
+const insight = document.querySelector("#insight");
+const chooser = document.querySelector("#probe");
+const TONES = ["first", "third", "fourth", "gain", "loss", "second"];
+let seen = null;
 
 follow(() => holder.dataset.url, (data) => {
   holder.querySelector(".empty")?.toggleAttribute("hidden", data.curves.length > 0);
   for (const curve of data.curves) {
-    draw(canvasFor(curve.name, curve), () => ({
+    draw(cardFor(holder, curve.name, curve), () => ({
       series: [{ label: curve.label, data: points(curve.steps, curve.values), colour: colours().first }],
       x: "number", xLabel: "Step", legend: false,
     }));
   }
 });
+
+const lines = (table) => Object.entries(table ?? {}).map(([label, line], at) => ({
+  label, data: points(line.at, line.values), colour: colours()[TONES[at % TONES.length]],
+}));
+
+function drawSteps(id, table, format) {
+  draw(document.querySelector(id), () => ({ series: lines(table), x: "number", xLabel: "Step", legend: true, format }));
+}
+
+function drawUse(id, line, label) {
+  draw(document.querySelector(id), () => ({
+    series: line ? [{ label, data: points(line.at, line.values), colour: colours().first }] : [], min: 0, legend: false,
+  }));
+}
+
+function drawValidations() {
+  draw(document.querySelector("#validation-pnl"), () => {
+    const c = colours();
+    const last = seen.validations.length - 1;
+    const agents = seen.validations.map((one, at) => ({
+      label: `Step ${compact.format(one.step)}`, data: points(one.t_ms, one.equity),
+      colour: at === last ? c.first : `${c.first}66`, width: at === last ? 2.2 : 1.1,
+    }));
+    const held = seen.validations[last];
+    const hold = held ? [{ label: "Buy and hold", data: points(held.t_ms, held.benchmark), colour: c.second, dashed: true }] : [];
+    return { series: [...agents.reverse(), ...hold], legend: true };
+  });
+}
+
+function drawProbe() {
+  const state = seen.probes[Number(chooser.value) || 0];
+  drawSteps("#probe-shares", state?.probabilities, percent);
+  drawSteps("#probe-outputs", state?.outputs);
+}
+
+function offerProbes() {
+  if (chooser.options.length === seen.probes.length) return;
+  const kept = chooser.value;
+  chooser.replaceChildren(...seen.probes.map((state, at) => new Option(stamp(state.t_ms), String(at))));
+  chooser.value = kept || "0";
+}
+
+follow(() => insight.dataset.url, (data) => {
+  seen = data;
+  offerProbes();
+  drawValidations();
+  drawSteps("#actions", data.actions, percent);
+  drawProbe();
+  drawUse("#use-cpu", data.resources.cpu, "Cores");
+  drawUse("#use-memory", data.resources.rss_mb, "MiB");
+  drawUse("#use-queue", data.resources.queue, "Runs");
+}, 5000);
+chooser.addEventListener("change", () => seen && drawProbe());

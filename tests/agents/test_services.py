@@ -365,9 +365,9 @@ def test_a_command_without_a_user_needs_one_to_be_there(series, other_user):
 
 
 def test_waiting_without_workers_ends_with_a_word_about_it(series, monkeypatch):
-    from agents.management.commands import train
+    from agents import commands
 
-    monkeypatch.setattr(train, "NO_WORKER_S", 0.0)
+    monkeypatch.setattr(commands, "NO_WORKER_S", 0.0)
     with pytest.raises(CommandError, match="no worker is running"):
         call_command("train", "--series", str(series.pk), "--preset=demo", "--wait", "--set=episode_bars=100")
     assert TrainingRun.objects.get().status == JobStatus.QUEUED

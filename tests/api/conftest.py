@@ -49,6 +49,7 @@ def world(ada):
     return {
         "sessions": session,
         "training-runs": run,
+        "experiments": factories.ExperimentFactory(owner=ada),
         "models": session.model,
         "backtests": factories.BacktestFactory(owner=ada),
         "council": (review := factories.ReviewFactory(owner=ada)).council,

@@ -7,19 +7,20 @@ from market.web.roles import Role
 from tests import factories
 from tests.api.conftest import client_of
 
-KINDS = ["sessions", "training-runs", "models", "backtests", "council", "council-reviews", "series",
-         "imports", "accounts", "risk-profiles", "alerts", "alert-channels", "alert-rules",
+KINDS = ["sessions", "experiments", "training-runs", "models", "backtests", "council", "council-reviews",
+         "series", "imports", "accounts", "risk-profiles", "alerts", "alert-channels", "alert-rules",
          "alert-deliveries", "exposure-caps", "approvals",
          "plans"]  # fmt: skip
 PARTS = {
     "sessions": ["decisions", "orders", "fills", "days", "equity", "stream"],
-    "training-runs": ["metrics", "spec"],
+    "training-runs": ["metrics", "spec", "validations", "resources"],
     "models": ["openings"],
 }
 ACTS = {
     "sessions": ["pause", "resume", "stop", "flatten", "unhalt"],
     "training-runs": ["cancel", "resume"],
-    "models": ["promote", "open-test"],
+    "models": ["promote", "open-test", "reproduce"],
+    "experiments": ["cancel"],
     "council": ["archive"],
     "accounts": ["check"],
     "alerts": ["acknowledge", "close"],

@@ -38,6 +38,7 @@ def world(ada):
         "session": session,
         "decision": session.decisions.get(),
         "run": run,
+        "experiment": factories.ExperimentFactory(owner=ada),
         "model": session.model,
         "backtest": factories.BacktestFactory(owner=ada),
         "council": (review := factories.ReviewFactory(owner=ada)).council,

@@ -55,6 +55,8 @@ def test_every_object_has_a_page_in_the_admin(as_boss, world, held):
         "trading_account",
         "trading_riskprofile",
         "agents_trainingrun",
+        "agents_experiment",
+        "agents_testopening",
         "agents_council",
         "agents_councilreview",
         "trading_alertchannel",

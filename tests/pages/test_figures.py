@@ -9,21 +9,24 @@ from django.utils import timezone
 
 from agents.evaluation.score import score_of
 from agents.observation import PORTFOLIO
-from agents.rl.training import SHOWN, TRAIN_NAMES
+from agents.rl.algorithms import BUILDERS, logged_names
+from agents.rl.training import SHOWN
 from market.kernel.metrics import summary
 from market.web import definitions, metrics, tags
 from market.web.numbers import EMPTY, MINUS
 
 DAY_MS = 86_400_000
-REPORTED = {*TRAIN_NAMES.values(), "reward", "episode_return", "valid_score", *(f"valid_{n}" for n in SHOWN)}
+LOGGED = {name for algorithm in BUILDERS for name in logged_names(algorithm).values()}
+REPORTED = {*LOGGED, "reward", "episode_return", "valid_score", *(f"valid_{n}" for n in SHOWN)}
 KEPT = {"score", "benchmark_return", "benchmark_score", "best_step", "checkpoints_compared", "last_score"}
+OURS = {"training_score", "score_gap", "excess_return", "cpu", "rss_mb", "queue"}
 BACKTEST = {"decisions", "gated", "final_equity", "benchmark_sharpe", "benchmark_max_drawdown"}
 CURVE = np.array([100.0, 101.0, 99.0, 103.0])
 
 
 def test_every_figure_that_is_reported_is_explained():
     measured = summary(CURVE, np.arange(4) * DAY_MS, DAY_MS)
-    for name in {*measured, *REPORTED, *KEPT, *BACKTEST}:
+    for name in {*measured, *REPORTED, *KEPT, *OURS, *BACKTEST}:
         assert metrics.explained(name), name
         assert metrics.label(name), name
     assert set(PORTFOLIO) <= set(definitions.DEFINITIONS)

@@ -8,13 +8,14 @@ from django.urls import reverse
 from tests import factories
 
 LISTS = ["home", "sessions", "session-start", "trades", "alerts", "models", "runs", "run-start", "backtests",
-         "run-from-file",
+         "run-from-file", "compare", "card-reproduce", "experiments", "experiment-start",
          "backtest-start", "councils", "council-create", "review-start", "markets", "settings", "risk",
          "audit", "risk-overview", "plans", "plans", "channels", "deliveries",
          "rule"]  # fmt: skip
 DETAILS = {
     "session": "session", "session-chart": "session", "session-decisions": "session", "decision": "decision",
     "run": "run", "run-curves": "run", "run-spec": "run", "model": "model",
+    "run-insight": "run", "run-log": "run", "experiment": "experiment",
     "model-open-test": "model", "backtest": "backtest", "backtest-curve": "backtest",
     "council": "council", "council-review": "council-review", "council-review-curve": "council-review",
     "series": "series", "import": "import", "account": "account", "risk-edit": "risk",

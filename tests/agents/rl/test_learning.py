@@ -37,6 +37,7 @@ class Ear:
     def __init__(self, stop_at=None, kill_at=None):
         self.stop_at, self.kill_at = stop_at, kill_at
         self.steps, self.etas, self.metrics, self.saved, self.calls = [], [], {}, [], 0
+        self.views = {}
 
     def progress(self, *, steps, fps, eta_s, latest):
         self.steps.append(steps)
@@ -47,6 +48,9 @@ class Ear:
 
     def checkpointed(self, step):
         self.saved.append(step)
+
+    def validated(self, step, view):
+        self.views[step] = view
 
     def is_stop_wanted(self):
         self.calls += 1  # once per step of all environments, and once per rollout

@@ -1,0 +1,180 @@
+"""Many runs as one job: every seed in every window with every combination of settings."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import product
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from agents.evaluation.data import prepare
+from agents.models import Experiment, TrainedModel, TrainingRun
+from agents.provenance import code_version
+from agents.services.queue import enqueue_training
+from agents.services.series import find_series
+from agents.services.training import bounded, cancel_training
+from agents.spec import TrainingSpec, key_values
+from agents.spec.overrides import laid_over
+from market.errors import BadInput, Conflict
+from market.models import Series
+from market.web.audit import record
+
+MOST_RUNS = 512
+MOST_WINDOWS = 100
+# What of a spec decides which candles and features a run is given; runs that agree are checked once.
+DATA_KEYS = ("from_ms", "to_ms", "features", "scaler", "window", "episode_bars", "validation_share",
+             "test_share", "embargo_bars")  # fmt: skip
+
+
+def start_experiment(
+    *,
+    owner: Any,
+    name: str,
+    spec: Mapping[str, Any],
+    seeds: Sequence[int],
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    windows: int = 1,
+    by: Any = None,
+) -> Experiment:
+    """Queue a run for every seed, window and combination of settings; all of them or none.
+
+    :param spec: what the runs share, as of `start_training`
+    :param grid: dotted setting -> the values it takes
+    :param windows: stretches that candles are divided into, see `windows_of`
+    :raises BadInput: for anything that one of the runs could not use, too many runs, or a name that is taken
+    """
+    name, grid = " ".join(name.split()), dict(grid or {})
+    if not name or len(name) > 100:
+        raise BadInput("give the experiment a name of at most 100 characters", "name")
+    cells = _cells(seeds, grid, windows)
+    shared = TrainingSpec.parse(spec)
+    series = find_series(
+        owner, series=shared.series, source=shared.source, pair=shared.pair, interval=shared.interval
+    )
+    whole = bounded(shared, series).as_dict()
+    found = {key: whole[key] for key in ("series", "source", "pair", "interval", "from", "to")}
+    base = shared.as_dict() | found  # what else is left open follows from each run's own settings
+    runs = _checked(base, series, cells, windows)
+    with transaction.atomic():
+        if _is_taken(owner, name):
+            raise BadInput(f"there is an experiment, model or training named {name} already", "name")
+        try:
+            with transaction.atomic():
+                made = Experiment.objects.create(
+                    owner=owner, name=name, series=series, spec=base, seeds=list(seeds), grid=grid,
+                    windows=windows,
+                )  # fmt: skip
+        except IntegrityError:
+            raise BadInput(f"there is an experiment named {name} already", "name") from None
+        for at, (cell, one, fingerprint) in enumerate(runs, 1):
+            run = TrainingRun.objects.create(
+                owner=owner, name=f"{name} #{at}", spec=one.as_dict(), series=series, experiment=made,
+                steps_total=one.steps, cell=cell, data_fingerprint=fingerprint, code_version=code_version(),
+            )  # fmt: skip
+            transaction.on_commit(partial(enqueue_training, run.pk))
+        record(by or owner, "experiment.start", made, name=name, runs=len(runs), series=series.pk)
+    return made
+
+
+def cancel_experiment(experiment: Experiment, by: Any = None) -> int:
+    """Cancel every run that has not ended; return how many. :raises Conflict: when all have"""
+    cancelled = 0
+    for run in experiment.runs.unfinished():
+        try:
+            cancel_training(run, by)
+            cancelled += 1
+        except Conflict:
+            continue  # it has ended in this moment
+    if not cancelled:
+        raise Conflict(f"all runs of {experiment.name} have ended already")
+    record(by or experiment.owner, "experiment.cancel", experiment, name=experiment.name, runs=cancelled)
+    return cancelled
+
+
+def windows_of(spec: TrainingSpec, series: Series, count: int) -> list[tuple[int, int]]:
+    """Return [from, to) in epoch ms of walk-forward windows over the spec's stretch, oldest first.
+
+    All are equally long, and each begins later by the part of it that judges and tests: what one window is
+    judged on, the next one learns from, and no candle is judged on twice.
+    """
+    begin, end, step = spec.from_ms or 0, spec.to_ms or 0, series.interval_ms  # bounded specs have both
+    bars = (end - begin) // step
+    later = spec.validation_share + spec.test_share
+    length = int(bars / (1 + (count - 1) * later))
+    shift = (bars - length) / (count - 1) if count > 1 else 0.0
+    starts = [begin + round(at * shift) * step for at in range(count)]
+    return [(start, min(start + length * step, end)) for start in starts]
+
+
+def seed_list(text: str) -> list[int]:
+    """Return the seeds that `0..4` or `1,2,7` names. :raises BadInput: for anything else"""
+    try:
+        if ".." in text:
+            first, last = (int(part) for part in text.split(".."))
+            if last - first >= MOST_RUNS:
+                raise BadInput(f"at most {MOST_RUNS} runs at once", "seeds")
+            found = list(range(first, last + 1))
+        else:
+            found = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise BadInput(f"seeds must look like 0..4 or 1,2,7, not {text!r}", "seeds") from None
+    return found
+
+
+def grid_of(pairs: Sequence[str]) -> dict[str, list[Any]]:
+    """Return `key=v1,v2` texts as key -> values; a list in JSON stays one. :raises BadInput: without `=`"""
+    found: dict[str, list[Any]] = {}
+    for key, value in key_values(pairs).items():
+        if isinstance(value, str):
+            found[key] = list(
+                key_values([f"{at}={part}" for at, part in enumerate(value.split(","))]).values()
+            )
+        else:
+            found[key] = value if isinstance(value, list) else [value]
+    return found
+
+
+def _cells(seeds: Sequence[int], grid: Mapping[str, Sequence[Any]], windows: int) -> list[dict[str, Any]]:
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise BadInput("name at least one seed, and each only once", "seeds")
+    if not 1 <= windows <= MOST_WINDOWS:
+        raise BadInput(f"windows must be from 1 to {MOST_WINDOWS}", "windows")
+    for key, values in grid.items():
+        if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+            raise BadInput(f"{key}: the grid needs a list of values", "grid")
+        if key.rpartition(".")[2] in ("seed", "from", "to", "series"):
+            raise BadInput(f"{key} cannot be in the grid: seeds and windows have places of their own", "grid")
+    count = len(seeds) * windows
+    for values in grid.values():
+        count *= len(values)
+    if count > MOST_RUNS:
+        raise BadInput(f"{count} runs are too many: at most {MOST_RUNS} at once", "grid")
+    combinations = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+    return [
+        {"window": window, "settings": chosen, "seed": seed}
+        for chosen in combinations
+        for window in range(windows)
+        for seed in seeds
+    ]
+
+
+def _checked(
+    base: dict[str, Any], series: Series, cells: list[dict[str, Any]], windows: int
+) -> list[tuple[dict[str, Any], TrainingSpec, str]]:
+    """Return (cell, complete spec, fingerprint of its candles) of every run."""
+    seen: dict[str, str] = {}
+    found = []
+    for cell in cells:
+        one = TrainingSpec.parse(laid_over(base | {"seed": cell["seed"]}, cell["settings"]))
+        first, last = windows_of(one, series, windows)[cell["window"]]
+        one = one.completed(from_ms=first, to_ms=last)
+        key = repr([getattr(one, name) for name in DATA_KEYS])
+        if key not in seen:
+            seen[key] = prepare(series, one).fingerprint
+        found.append((cell, one, seen[key]))
+    return found
+
+
+def _is_taken(owner: Any, name: str) -> bool:
+    taken = TrainedModel.objects.filter(owner=owner, name__startswith=f"{name} #").exists()
+    return taken or TrainingRun.objects.filter(owner=owner, name__startswith=f"{name} #").exists()

@@ -1,0 +1,292 @@
+"""Many runs as one job, reproductions, comparisons, and what a run uses of the machine."""
+
+import json
+from datetime import timedelta
+from io import StringIO
+from itertools import pairwise
+
+import psutil
+import pytest
+from django.core.management import CommandError, call_command
+from django.urls import reverse
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents import comparing, resources, services, tasks
+from agents.commands import run_row
+from agents.models import Experiment, JobStatus, ResourceSample, TrainedModel, TrainingRun
+from agents.parallel import parallel_runs
+from agents.progress import MOST_SAMPLES, RunRow
+from agents.rl import job
+from agents.services.experiments import grid_of, windows_of
+from agents.spec import TrainingSpec
+from market import leases
+from market.errors import BadInput, Conflict
+from market.models import Series
+from tests import factories
+from tests.agents.markets import MINUTE, START, changed_after, stored, walk
+from tests.agents.rl.test_learning import SMALL
+from tests.queue import queued
+
+TINY = SMALL | {"steps": 512, "checkpoint_every": 256, "validate_every": 256}
+
+
+@pytest.fixture
+def series(user):
+    return stored(walk(1600), user)
+
+
+@pytest.fixture
+def made(user, series, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        return services.start_experiment(
+            owner=user, name="many", spec=TINY | {"series": series.pk}, seeds=[0, 1],
+            grid={"ppo.lr": [1e-3, 3e-3]}, windows=2,
+        )  # fmt: skip
+
+
+def train(run):
+    """Do what the training process does."""
+    held = leases.acquire(run.lease_name)
+    status = job.run(job.RowListener(RunRow(run, held.fence)))
+    held.release()
+    run.refresh_from_db()
+    return status
+
+
+@given(st.integers(1, 12), st.floats(0.05, 0.4), st.floats(0, 0.3), st.integers(2000, 100_000))
+def test_windows_follow_one_another_and_judge_no_candle_twice(count, share, test_share, bars):
+    spec = TrainingSpec.parse({"from": START, "to": START + bars * MINUTE, "validation_share": share,
+                               "test_share": test_share})  # fmt: skip
+    windows = windows_of(spec, Series(interval_ms=MINUTE), count)
+    lengths = {end - start for start, end in windows}
+    assert windows[0][0] == START
+    assert START + bars * MINUTE - 2 * MINUTE <= windows[-1][1] <= START + bars * MINUTE
+    assert max(lengths) - min(lengths) <= MINUTE
+    for (_, end), (later, later_end) in pairwise(windows):
+        judged = (later_end - later) * (share + test_share)
+        assert later_end - judged >= end - 2 * MINUTE
+
+
+def test_every_seed_window_and_setting_is_one_queued_run(made, series):
+    runs = list(made.runs.order_by("pk"))
+    cells = {(run.cell["seed"], run.cell["window"], run.cell["settings"]["ppo.lr"]) for run in runs}
+    assert len(runs) == len(cells) == 8
+    for run in runs:
+        assert run.spec["seed"] == run.cell["seed"]
+        assert run.spec["ppo"]["lr"] == run.cell["settings"]["ppo.lr"]
+        assert TrainingSpec.parse(run.spec).completed().as_dict() == run.spec
+    first, second = (sorted({run.spec["from"] for run in runs}), sorted({run.spec["to"] for run in runs}))
+    assert first[0] == series.first_ms
+    assert second[-1] <= series.last_ms + MINUTE
+    assert [task["args"] for task in queued("train")] == [(run.pk,) for run in runs]
+
+
+def test_one_run_or_all_are_cancelled_and_nothing_is_left_to_cancel(made):
+    services.cancel_training(made.runs.first())
+    assert services.cancel_experiment(made) == 7
+    assert set(made.runs.values_list("status", flat=True)) == {"cancelled"}
+    with pytest.raises(Conflict, match="have ended already"):
+        services.cancel_experiment(made)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"seeds": []}, "seeds"),
+        ({"seeds": [1, 1]}, "seeds"),
+        ({"windows": 0}, "windows"),
+        ({"windows": 90}, "from"),
+        ({"grid": {"ppo.lrr": [1]}}, "set"),
+        ({"grid": {"ppo.lr": []}}, "grid"),
+        ({"grid": {"ppo.lr": [-1]}}, "ppo.lr"),
+        ({"grid": {"seed": [1, 2]}}, "grid"),
+        ({"seeds": list(range(400)), "windows": 2}, "grid"),
+        ({"name": " "}, "name"),
+    ],
+)
+def test_an_experiment_of_which_one_run_cannot_be_is_refused_whole(user, series, changes, field):
+    asked = {"name": "x", "seeds": [0, 1], "grid": {}, "windows": 1} | changes
+    with pytest.raises(BadInput) as refused:
+        services.start_experiment(owner=user, spec=TINY | {"series": series.pk}, **asked)
+    assert refused.value.field == field
+    assert not TrainingRun.objects.exists()
+    assert not Experiment.objects.exists()
+
+
+def test_a_taken_name_is_refused(made, user, series):
+    with pytest.raises(BadInput, match="already"):
+        services.start_experiment(owner=user, name="many", spec=TINY | {"series": series.pk}, seeds=[9])
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("0..3", [0, 1, 2, 3]), ("1,2,7", [1, 2, 7]), ("5", [5]), ("3..1", [])]
+)
+def test_seeds_are_a_range_or_a_list(text, found):
+    assert services.seed_list(text) == found
+
+
+@pytest.mark.parametrize("text", ["", "a", "1..", "0..9999", "1,,2"])
+def test_seeds_that_cannot_be_read_are_refused(text):
+    with pytest.raises(BadInput):
+        services.seed_list(text)
+
+
+def test_a_grid_is_read_as_numbers_texts_or_lists():
+    read = grid_of(["ppo.lr=1e-4,3e-4", "net_arch=[[8],[16,16]]", "features=core,price", "steps=5"])
+    assert read == {"ppo.lr": [1e-4, 3e-4], "net_arch": [[8], [16, 16]], "features": ["core", "price"],
+                    "steps": [5]}  # fmt: skip
+
+
+def test_the_command_starts_an_experiment(series, capsys):
+    call_command(
+        "train", "--pair=SIM/USD", "--interval=1m", "--preset=demo", "--steps=1000", "--name=by command",
+        "--seeds=0..1", "--grid=ppo.lr=1e-4,3e-4", "--set=episode_bars=100", "--set=features=price", "--json",
+    )  # fmt: skip
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [row["status"] for row in said["runs"]] == ["queued"] * 4
+    assert said["runs"][0] == run_row(TrainingRun.objects.order_by("pk").first())
+
+
+@pytest.fixture
+def model(user, series):
+    run = services.start_training(owner=user, name="first", spec=TINY | {"series": series.pk})
+    assert train(run) == job.EXIT_DONE
+    return TrainedModel.objects.get(run=run)
+
+
+def test_a_card_trained_again_gives_the_same_weights_and_another_one_does_not(model, user, tmp_path):
+    call_command("export_card", "first", "--out", str(tmp_path / "card.json"), stdout=StringIO())
+    card = services.read_card((tmp_path / "card.json").read_bytes())
+    assert card["weights_hash"] == model.run.weights_hash
+    again = services.reproduce(owner=user, card=card)
+    assert train(again) == job.EXIT_DONE
+    assert (again.is_reproduced, again.status) == (True, "done")
+    assert TrainedModel.objects.count() == 1
+    other = services.reproduce(owner=user, card={**card, "spec": {**card["spec"], "seed": 8}})
+    train(other)
+    assert other.is_reproduced is False
+
+
+def test_what_is_not_as_it_was_is_noted(model, user):
+    card = services.card_of(model)
+    card["versions"] = {**card["versions"], "numpy": "1.0"}
+    run = services.reproduce(owner=user, card={**card, "code_version": "old+0"})
+    assert [note for note in run.notes if "numpy is" in note and "it was 1.0" in note]
+    assert "The code that shapes models has changed since." in run.notes
+
+
+def test_other_candles_and_other_files_are_refused(model, user, other_user, tmp_path):
+    card = services.card_of(model)
+    different = stored(changed_after(walk(1600), 500), other_user)
+    with pytest.raises(BadInput, match="are not those of the card"):
+        services.reproduce(owner=other_user, card=card, series=different.pk)
+    for text in ("{", "[]", "{}", json.dumps({**card, "spec": 1}), json.dumps({**card, "weights_hash": ""})):
+        with pytest.raises(BadInput):
+            services.read_card(text)
+    (tmp_path / "c.json").write_text("{}")
+    with pytest.raises(CommandError, match="holds no spec"):
+        call_command("reproduce", str(tmp_path / "c.json"), "--user=ada")
+    with pytest.raises(CommandError, match="cannot be read"):
+        call_command("reproduce", str(tmp_path / "none.json"), "--user=ada")
+
+
+def test_pages_of_cards_reproductions_and_comparisons(client, user, model, made):
+    user.is_superuser = True
+    user.save()
+    client.force_login(user)
+    card = client.get(reverse("model-card", args=[model.pk])).json()
+    assert card["weights_hash"] == model.run.weights_hash
+    answer = client.post(reverse("model-reproduce", args=[model.pk]))
+    run = TrainingRun.objects.get(reproduces=model)
+    assert answer.url == reverse("run", args=[run.pk])
+    assert "A reproduction" in client.get(answer.url).content.decode()
+    assert client.get(reverse("run-insight", args=[model.run_id])).json()["validations"]
+    assert client.get(reverse("run-log", args=[model.run_id])).status_code == 200
+    page = client.get(reverse("compare"), {"experiment": made.pk}).content.decode()
+    assert "ppo.lr" in page
+    assert "seed</code>" in page
+    figures = client.get(reverse("compare-curves"), {"runs": f"{model.run_id},{run.pk}"}).json()["figures"]
+    assert {figure["name"] for figure in figures} >= {"entropy", "kl", "valid_score"}
+    live = client.get(reverse("experiment", args=[made.pk])).content.decode()
+    assert live.count("many #") >= 8
+    assert client.post(reverse("experiment-cancel", args=[made.pk])).url == reverse(
+        "experiment", args=[made.pk]
+    )
+    assert not made.runs.unfinished().exists()
+
+
+def test_bands_hold_every_seed_from_its_first_report_on():
+    lines = [
+        {"reward": {"steps": [10, 20, 30], "values": [1.0, 2.0, 3.0]}},
+        {"reward": {"steps": [20, 40], "values": [5.0, 0.0]}},
+    ]
+    assert comparing.bands(lines, "reward") == {
+        "steps": [10, 20, 30, 40], "low": [1.0, 2.0, 3.0, 0.0], "mid": [1.0, 3.5, 4.0, 1.5],
+        "high": [1.0, 5.0, 5.0, 3.0],
+    }  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_runs_are_grouped_by_everything_but_their_seed():
+    runs = [factories.RunFactory(spec={"seed": seed, "ppo": {"lr": lr}}) for lr in (1, 2) for seed in (0, 1)]
+    assert [len(group) for group in comparing.groups(runs)] == [2, 2]
+    assert comparing.differing(runs) == [
+        ("seed", ["0", "1", "0", "1"]),
+        ("ppo.lr", ["1", "1", "2", "2"]),
+    ]
+
+
+@pytest.mark.django_db
+def test_another_run_starts_only_where_its_memory_is_free(user, monkeypatch):
+    total = psutil.virtual_memory()._replace(total=8 * 2**30, available=2 * 2**30)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: total)
+    assert resources.has_room()
+    busy = factories.RunFactory(status="running", pid=psutil.Process().pid, resources={"rss_mb": 500})
+    assert resources.has_room() is (2048 - 700 > 0.15 * 8192)
+    busy.resources = {"rss_mb": 1500}
+    busy.save()
+    assert not resources.has_room()
+    waiting = factories.RunFactory(owner=user)
+    tasks.train(waiting.pk)
+    waiting.refresh_from_db()
+    assert (waiting.status, waiting.attempts) == (JobStatus.QUEUED, 0)
+    TrainingRun.objects.filter(pk=busy.pk).update(pid=2**22 + 1)  # a process that is no more
+    assert resources.has_room()
+
+
+def test_as_many_runs_as_cores_and_memory_allow(monkeypatch):
+    memory = psutil.virtual_memory()
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(16)), raising=False)
+    for gib, runs in ((64, 8), (2, 2), (0.5, 1)):
+        monkeypatch.setattr(psutil, "virtual_memory", lambda gib=gib: memory._replace(total=gib * 2**30))
+        assert parallel_runs() == runs
+    assert parallel_runs(12) == 12
+
+
+@pytest.mark.django_db
+def test_samples_are_thinned_when_there_are_many():
+    run = factories.RunFactory()
+    row = RunRow(run, leases.acquire(run.lease_name).fence)
+    began = timezone.now() - timedelta(days=1)
+    ResourceSample.objects.bulk_create(
+        ResourceSample(run=run, at=began + timedelta(seconds=n), values={"cpu": n})
+        for n in range(MOST_SAMPLES)
+    )
+    row.sample({"cpu": 0.5, "rss_mb": 1.0, "queue": 0.0, "fps": 2.0})
+    kept = list(run.samples.values_list("values", flat=True))
+    assert MOST_SAMPLES / 2 <= len(kept) <= MOST_SAMPLES / 2 + 1
+    assert kept[0] == {"cpu": 0}
+    run.refresh_from_db()
+    assert run.resources["cpu"] == 0.5
+
+
+@pytest.mark.django_db
+def test_a_sample_is_taken_every_few_seconds():
+    now = [0.0]
+    sampler = resources.Sampler(lambda: 10.0, clock=lambda: now[0])
+    assert sampler.due(5.0) is None
+    now[0] = resources.SAMPLE_S
+    assert set(sampler.due(5.0)) == {"cpu", "rss_mb", "queue", "fps", "gpu_mb"}
+    assert sampler.due(5.0) is None
