@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import statistics
+import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -52,7 +53,13 @@ def run(
     ]
     context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads in the middle
     with ProcessPoolExecutor(int(processes), mp_context=context) as pool:
-        rows = list(pool.map(_learned, jobs))
+        rows = []
+        for row in pool.map(_learned, jobs):
+            rows.append(row)
+            share = row["share_of_optimum"]
+            shown = "-" if share is None else f"{share:.2f}"
+            done = f"{len(rows)}/{len(jobs)} {row['market']} seed {row['seed']} {row['variant']}"
+            sys.stderr.write(f"{done}: {shown} of the optimum, {row['seconds']:.0f} s\n")
     return {"rows": rows, "summary": [_summary(name, how, rows) for name in asked for how in variants]}
 
 

@@ -12,8 +12,10 @@ from market.errors import BadInput
 from market.kernel import batch
 from market.kernel.plan import Track
 from market.kernel.reward import Terms
+from market.kernel.step import Rules
 
 GOES_ON, TERMINATED, TRUNCATED = 0, 1, 2
+COSTS = ("fee_rate", "half_spread", "slippage")
 
 
 class PackedMarket(NamedTuple):
@@ -123,6 +125,16 @@ class BatchedMarket:
         if not len(rows) or rows.min() < first or rows.max() > last:
             raise ValueError(f"episodes start in rows {first}..{last}")
         self._starts = np.ascontiguousarray(rows, dtype=np.int32)
+
+    def set_costs(self, share: float) -> None:
+        """Charge only a share of fee, half spread and slippage from now on; `state` does not hold it.
+
+        :raises ValueError: for a share outside 0..1
+        """
+        if not 0.0 <= share <= 1.0:
+            raise ValueError("the share of costs must lie in 0..1")
+        for name in COSTS:
+            self._rules[Rules._fields.index(name)] = share * getattr(self.settings, name)
 
     def state(self) -> dict[str, Any]:
         """Return everything that `set_state` needs to continue exactly; arrays are copies."""

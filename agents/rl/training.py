@@ -187,6 +187,7 @@ class _Run:
         """Judge, report and save what is due; the state here is what a checkpoint holds."""
         step = self.model.num_timesteps
         is_stop_wanted = self.listener.is_stop_wanted()
+        self.env.batch.set_costs(costs_share(self.spec, step))
         if step:
             self._read_logger()
             self._average(step)
@@ -389,6 +390,15 @@ def _present(identity: dict[str, Any]) -> dict[str, Any]:
     except (BadInput, ValueError, KeyError):
         return identity
     return {**identity, "spec": spec.completed().model_dump_json()}
+
+
+def costs_share(spec: TrainingSpec, step: int) -> float:
+    """Return the share of the costs that is charged in the rollout that begins at a step: it grows evenly."""
+    given = spec.curriculum
+    until = given.costs_until * spec.steps
+    if step >= until:
+        return 1.0
+    return given.costs_from + (1.0 - given.costs_from) * step / until
 
 
 def _every(asked: int | None, spec: TrainingSpec) -> int:

@@ -66,13 +66,16 @@ class Reward(Part):
 
 
 class Curriculum(Part):
-    """Whether episodes start in calm bars first, then in volatile ones, then in crashes."""
+    """What is easier at first: bars to start in (calm, then volatile, then crashes), and costs."""
 
     stages: Literal["off", "volatility"] = "off"
     look_back: int = Field(default=1440, ge=10, le=100_000)  # bars that tell a bar's class
     promote_at: float = Field(default=0.0, ge=-100, le=100)  # mean episode return, unscaled
     episodes: int = Field(default=100, ge=1, le=100_000)  # finished episodes that the mean is over
     longest: Fraction = 0.25  # share of the run's steps after which a stage is passed anyway
+    # An agent that pays in full from its first, random decision on learns not to trade before it learns when.
+    costs_from: float = Field(default=1.0, ge=0, le=1)  # share of fee, spread and slippage at the beginning
+    costs_until: Fraction = 0.5  # share of the run's steps after which they are charged in full
 
 
 class Stopping(Part):

@@ -67,6 +67,24 @@ def test_a_saved_state_continues_exactly(market, reward):
         assert one.rewards.tobytes() == two.rewards.tobytes()
 
 
+def test_a_share_of_the_costs_is_that_share_of_fee_spread_and_slippage(market):
+    whole = EnvSettings(fee_rate=0.002, half_spread=0.0004, slippage=0.001, episode_bars=30)
+    half = EnvSettings(fee_rate=0.001, half_spread=0.0002, slippage=0.0005, episode_bars=30)
+    eased, cheap = BatchedMarket(market, whole, 8, 3), BatchedMarket(market, half, 8, 3)
+    eased.set_costs(0.5)
+    for batch in (eased, cheap):
+        batch.reset()
+    for one, two in zip(walk(eased, 60), walk(cheap, 60), strict=True):
+        assert one.rewards.tobytes() == two.rewards.tobytes()
+    eased.set_costs(1.0)
+    dear = BatchedMarket(market, whole, 8, 3)
+    dear.set_state(eased.state())
+    for one, two in zip(walk(eased, 60), walk(dear, 60), strict=True):
+        assert one.rewards.tobytes() == two.rewards.tobytes()
+    with pytest.raises(ValueError, match="share of costs"):
+        eased.set_costs(1.5)
+
+
 def test_a_state_of_another_size_is_refused(market):
     state = BatchedMarket(market, EnvSettings(episode_bars=30), 8).state()
     with pytest.raises(BadInput, match="shape"):

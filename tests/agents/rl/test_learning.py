@@ -12,7 +12,7 @@ from agents.evaluation.score import validation_run
 from agents.policies import baseline
 from agents.rl import checkpoints
 from agents.rl.networks import network_of, require_equal
-from agents.rl.training import Stopped, card_part, learn
+from agents.rl.training import Stopped, card_part, costs_share, learn
 from agents.spec import TrainingSpec
 from market.errors import BadInput
 from market.features import compute
@@ -123,6 +123,22 @@ def test_a_stage_is_passed_by_score_or_by_time_only(ready, tmp_path, promote_at,
     staged, ear = STAGED | {"promote_at": promote_at, "longest": longest}, Ear()
     learn(spec(curriculum=staged, episode_bars=20), ready, tmp_path, ear)
     assert ear.metrics[max(ear.metrics)]["stage"] == last
+
+
+@pytest.mark.parametrize(("step", "share"), [(0, 0.2), (512, 0.6), (1023, 0.999), (1024, 1.0), (2048, 1.0)])
+def test_costs_grow_to_the_full_ones(step, share):
+    chosen = spec(curriculum={"costs_from": 0.2, "costs_until": 0.5})
+    assert costs_share(chosen, step) == pytest.approx(share, abs=1e-3)
+    assert costs_share(spec(), step) == 1.0
+
+
+def test_a_run_of_growing_costs_resumed_ends_as_an_uninterrupted_one(ready, whole, tmp_path):
+    chosen = spec(curriculum={"costs_from": 0.0, "costs_until": 0.6})
+    straight = learn(chosen, ready, tmp_path / "straight", Ear())
+    assert straight.network.hash != whole.network.hash
+    with pytest.raises(KeyboardInterrupt):
+        learn(chosen, ready, tmp_path / "broken", Ear(kill_at=120))
+    assert learn(chosen, ready, tmp_path / "broken", Ear()).network.hash == straight.network.hash
 
 
 def test_candles_too_few_for_the_stages_are_refused_before_a_run_exists(ready, db):
