@@ -8,11 +8,12 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from agents import resources, services
+from agents import resources, services, tracking
 from agents.models import Backtest, CouncilReview, JobStatus, TrainingRun
 from agents.models.run import Desired
 from agents.process import Child, training_command
 from agents.progress import RunRow, Superseded
+from agents.services.lineage import id_file
 from market import connections, draining, leases
 from market.leases import Held
 
@@ -41,6 +42,11 @@ def train(run_id: int) -> None:
 def backtest(backtest_id: int) -> None:
     """Compute one backtest, if nobody does already."""
     _compute(Backtest, backtest_id, f"backtest:{backtest_id}", services.run_backtest)
+
+
+def track_session(run_id: int, session: str) -> None:
+    """Write on a tracked run that a session trades with its model."""
+    tracking.tag(settings.MLFLOW_TRACKING_URI, id_file(run_id), f"tradebot.session.{session}")
 
 
 def council_review(review_id: int) -> None:

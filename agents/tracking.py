@@ -1,11 +1,13 @@
 """MLflow beside our own rows: parameters, metrics, artefacts and lineage. A run never waits for it."""
 
+import fcntl
 import logging
 import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,24 @@ logger = logging.getLogger(__name__)
 TEXT_MOST = 500  # characters of a parameter that every MLflow store takes
 FLUSH_S = 60.0  # waited for at the end of a run
 MODEL_FILES = ("card.json", "weights.npz", "policy.zip")
+
+
+def tag(uri: str, id_file: Path, name: str) -> None:
+    """Set a tag on a tracked run; a store that fails is logged and no more."""
+    try:
+        _hurry()
+        from mlflow.tracking import MlflowClient
+
+        MlflowClient(tracking_uri=uri).set_tag(id_file.read_text(), name, "started")
+    except Exception as error:  # as below
+        logger.warning("tracking failed tag=%s error=%s", name, type(error).__name__)
+
+
+def _hurry() -> None:
+    """Have a server that is away given up in seconds."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
 class Tracking:
@@ -79,20 +99,19 @@ class Tracking:
                 logger.warning("tracking failed run=%s error=%s", self.tags["tradebot.run"], self.failure)
 
     def _begin(self, spec: Mapping[str, Any]) -> None:
-        # Short, so that a server that is away is given up in seconds.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        _hurry()
         from mlflow.entities import Param, RunTag
         from mlflow.tracking import MlflowClient  # only in the training process: seconds and 100 MB
 
-        client = MlflowClient(tracking_uri=self.uri)
+        with self._alone():
+            client = MlflowClient(tracking_uri=self.uri)
+            experiment = self._experiment_id(client)
         id_file = self.folder / "mlflow_run_id"
         if id_file.exists():
             self._id = id_file.read_text()
             client.update_run(self._id, status="RUNNING")
         else:
-            self._id = client.create_run(self._experiment_id(client), run_name=self.name).info.run_id
+            self._id = client.create_run(experiment, run_name=self.name).info.run_id
             self.folder.mkdir(parents=True, exist_ok=True)
             id_file.write_text(self._id)
             params = [Param(key, text[:TEXT_MOST]) for key, text in flat(spec)]
@@ -100,6 +119,13 @@ class Tracking:
                 self._id, params=params, tags=[RunTag(key, text) for key, text in self.tags.items()]
             )
         self._client = client
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let one process at a time make the database or an experiment: MLflow's own way bears no second."""
+        with (Path(settings.VAR_DIR) / "mlflow.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _experiment_id(self, client: Any) -> str:
         found = client.get_experiment_by_name(self.experiment)

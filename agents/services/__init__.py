@@ -5,6 +5,7 @@ from agents.services.cards import card_of, read_card, reproduce
 from agents.services.computing import cancel_computation
 from agents.services.councils import Seat, archive_council, create_council
 from agents.services.experiments import cancel_experiment, seed_list, start_experiment
+from agents.services.lineage import note_session
 from agents.services.models import archive_model, promote
 from agents.services.openings import open_test
 from agents.services.queue import requeue_lost_runs
@@ -22,6 +23,7 @@ __all__ = [
     "cancel_training",
     "card_of",
     "create_council",
+    "note_session",
     "open_test",
     "openings",
     "promote",

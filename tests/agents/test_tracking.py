@@ -5,13 +5,14 @@ import threading
 
 import pytest
 
-from agents import services
+from agents import services, tasks
 from agents.models import TrainedModel
 from agents.progress import RunRow
 from agents.rl import job
 from market import leases
 from tests.agents.markets import stored, walk
 from tests.agents.test_experiments import TINY
+from tests.queue import queued
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore::Warning:mlflow")]
 
@@ -29,7 +30,9 @@ def train(run):
     run.refresh_from_db()
 
 
-def test_a_run_is_tracked_with_parameters_metrics_files_and_lineage(run, settings, private_var_dir):
+def test_a_run_is_tracked_with_parameters_metrics_files_and_lineage(
+    run, settings, private_var_dir, django_capture_on_commit_callbacks
+):
     settings.MLFLOW_TRACKING_URI = f"sqlite:///{private_var_dir / 'mlflow.db'}"
     train(run)
     assert run.notes == []
@@ -45,6 +48,10 @@ def test_a_run_is_tracked_with_parameters_metrics_files_and_lineage(run, setting
     assert (found.data.tags["tradebot.model"], found.data.tags["tradebot.run"]) == (made.name, str(run.pk))
     names = {one.path for one in client.list_artifacts(found.info.run_id, "model")}
     assert names == {"model/card.json", "model/policy.zip", "model/weights.npz"}
+    with django_capture_on_commit_callbacks(execute=True):
+        assert services.note_session(made, None, "7") == 1
+    tasks.track_session(*queued("default")[-1]["args"])
+    assert "tradebot.session.7" in client.get_run(found.info.run_id).data.tags
 
 
 class Broken(http.server.BaseHTTPRequestHandler):

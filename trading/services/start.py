@@ -9,6 +9,7 @@ from agents import councils
 from agents.decide import Decider
 from agents.models import Council, TrainedModel
 from agents.policies.port import Policy
+from agents.services import note_session
 from market.candles import MS, interval_name
 from market.errors import BadInput, Conflict
 from market.models import AuditEvent
@@ -121,6 +122,7 @@ def write_session(session: LiveSession, by: Any) -> LiveSession:
             "policy": session.policy_name,
         },
     )
+    note_session(session.model, session.council, f"{session.pk}")
     return session
 
 
