@@ -11,12 +11,13 @@ from market.errors import BadInput
 from market.kernel.rebalance import is_kept
 
 HOLD, BUY, SELL = 0, 1, 2
+MOST_LEVERAGE = 125
 KINDS = ("hold_buy_sell", "levels", "continuous")
 
 
 @dataclass(frozen=True, slots=True)
 class ActionSpec:
-    """Actions and the exposures (share of equity in the asset, -1..1) they ask for.
+    """Actions and the exposures (share of equity in the asset; -1..1, of futures more) they ask for.
 
     - `hold_buy_sell`: Discrete(3), 0 HOLD keeps, 1 BUY goes to `levels[1]`, 2 SELL goes to `levels[0]`
     - `levels`: Discrete(n), action i goes to `levels[i]`
@@ -37,8 +38,8 @@ class ActionSpec:
             )
         if len(self.levels) < 2 or list(self.levels) != sorted(set(self.levels)):
             raise BadInput("action levels must be at least two exposures in increasing order", "levels")
-        if self.levels[0] < -1 or self.levels[-1] > 1:
-            raise BadInput("action levels are shares of equity and must lie between -1 and 1", "levels")
+        if self.levels[0] < -MOST_LEVERAGE or self.levels[-1] > MOST_LEVERAGE:
+            raise BadInput(f"action levels must lie within {MOST_LEVERAGE} times the equity", "levels")
         if self.kind != "levels" and len(self.levels) != 2:
             raise BadInput(
                 f"{self.kind} actions take two levels, the lowest and the highest exposure", "levels"

@@ -13,6 +13,7 @@ from market.kernel.breakers import REASONS
 from market.kernel.costs import fee_of
 from market.kernel.rebalance import order_quantity
 from market.kernel.step import fill_price, open_book
+from market.kernel.triggers import LIQUIDATION
 from market.plans import SWITCHES
 
 POINTS = 2000  # of a stored curve
@@ -43,6 +44,11 @@ def report(run: Simulation, settings: BacktestSettings, seen: list[str]) -> Repo
         "benchmark_sharpe": held["sharpe"],
         "benchmark_max_drawdown": held["max_drawdown"],
     }
+    if settings.trading.market == "futures":
+        figures |= {
+            "funding": run.funding,
+            "liquidations": sum(f.reason == LIQUIDATION for _, f in run.fills),
+        }
     trades = fill_rows(run)
     notes = [*seen, *assumptions(settings), *_halt(run)]
     notes += [f"Decisions {reason}: {count}." for reason, count in run.sized.items()]
@@ -101,6 +107,13 @@ def assumptions(settings: BacktestSettings) -> list[str]:
         said.append(
             f"Rules on sizing and exits: {', '.join(rules)}. Levels are set at a bar's beginning from closed "
             f"bars (average true range over {trading.atr_bars}) and only tighten."
+        )
+    if trading.market == "futures":
+        said.append(
+            f"A futures market with leverage up to {trading.leverage:g} on isolated margin: liquidated when "
+            f"{trading.maintenance:.2%} of the notional is left, losing no more than the margin; longs pay "
+            f"{trading.funding_rate:.4%} of it to shorts every {trading.funding_hours:g} hours, a constant "
+            "rate that real markets do not have. The candles stand for last and mark price alike."
         )
     if settings.decision.get("sample"):
         said.append(

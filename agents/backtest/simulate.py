@@ -8,15 +8,16 @@ import numpy as np
 from agents.backtest.settings import Limits
 from agents.backtest.watch import Watch
 from agents.decide import Decided, Decider
-from agents.envs.rows import average_ranges
+from agents.envs.rows import average_ranges, funding_rates
 from agents.envs.settings import EnvSettings
 from market.candles import Candles
 from market.errors import BadInput
+from market.kernel.futures import step_market
 from market.kernel.plan import open_track
 from market.kernel.portfolio import equity, exposure_of, portfolio_row
 from market.kernel.risk import OK, cap_exposure
 from market.kernel.sizing import reasons, sized_order
-from market.kernel.step import Fill, open_book, step_bar
+from market.kernel.step import Fill, open_book
 from market.kernel.triggers import EXIT_REASONS
 
 TICK_BARS = 512  # bars between two calls of `tick`
@@ -40,6 +41,7 @@ class Simulation:
     sized: dict[str, int] = field(default_factory=dict)  # reason -> decisions whose size it changed or kept
     halted_ms: int | None = None  # close of the bar at which a loss limit ended trading
     halted_by: int = OK  # market.kernel.breakers code
+    funding: float = 0.0  # paid by a futures position so far, quote currency; below 0 it was earned
     safe_modes: int = 0  # how often a cautious breaker led to safe mode
 
 
@@ -94,6 +96,7 @@ class _Run:
         self.rules, self.bars_scale = settings.rules(), decider.needs.bars_scale
         self.plan, self.has_plan = settings.plan(), settings.has_plan
         self.ranges = average_ranges(candles, settings).tolist()
+        self.funding, self.margin = funding_rates(candles, settings).tolist(), settings.margin()
         self.open_ms = candles.open_ms.tolist()
         self.bars = list(
             zip(*(getattr(candles, c).tolist() for c in ("open", "high", "low", "close")), strict=True)
@@ -111,10 +114,11 @@ class _Run:
         target = self._target(row, window, watch)
         open, high, low, close = self.bars[row + 1]
         wanted, before = target if target is not None else 0.0, self.book
-        self.book, self.track, order, exit = step_bar(
+        self.book, self.track, order, exit, paid = step_market(
             self.book, self.track, target is not None, wanted, open, high, low, close, self.ranges[row],
-            self.rules, self.plan,
+            self.funding[row + 1], self.rules, self.plan, self.margin,
         )  # fmt: skip
+        self.result.funding += paid
         for fill in (order, exit):
             if fill.quantity:
                 self.result.fills.append((self.open_ms[row + 1], fill))

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.envs.rows import average_ranges, checked_features, start_range
+from agents.envs.rows import average_ranges, checked_features, funding_rates, start_range
 from agents.envs.settings import EnvSettings
 from agents.observation import observation_size
 from market.candles import Candles
@@ -61,14 +61,18 @@ class BatchedMarket:
         self.market, self.settings, self.size = market, settings, accounts
         self.action = settings.allowed_action
         self.observation_size = observation_size(settings.window, market.features)
-        is_full = settings.has_plan or settings.reward._replace(log_return=0.0, decay=0.0) != Terms(decay=0.0)
+        is_plain = settings.reward._replace(log_return=0.0, decay=0.0) == Terms(decay=0.0)
+        is_full = settings.is_futures or settings.has_plan or not is_plain
         self._books = np.zeros((accounts, 6))  # cash, held, entry, peak, water, stop
         self._counts = np.zeros((accounts, 3), np.int32)  # row, closes in position, last row of the episode
         self._moments = np.zeros((accounts if is_full else 1, 3))  # `market.kernel.reward.Moments`
         self._rules, self._task, self.seed = np.array(settings.rules()), _task(market, settings), seed
         self._plan, self._ranges = np.array(settings.plan()), average_ranges(market.candles, settings)
         self._terms = np.array(settings.reward, dtype=np.float64)
+        self._funding, self._margin = funding_rates(market.candles, settings), np.array(settings.margin())
         self._advance = batch.advance_full if is_full else batch.advance
+        if settings.is_futures:
+            self._advance = batch.advance_futures
         self._tracks = np.zeros((accounts if is_full else 1, len(Track._fields)))
         self._table = self.action.table()
         first, last = start_range(len(market.rows), settings)
@@ -107,9 +111,9 @@ class BatchedMarket:
         observations = self._empty()
         rewards, ends = np.empty(self.size, np.float32), np.empty(self.size, np.uint8)
         ended = self._advance(
-            places, table, self._starts, *self.market[:2], self._ranges, self._books, self._counts,
-            self._tracks, self._moments, self._rules, self._plan, self._terms, self._task,
-            self._draw(self.turn + 1), observations, rewards, ends, self.last_observations,
+            places, table, self._starts, *self.market[:2], self._ranges, self._funding, self._books,
+            self._counts, self._tracks, self._moments, self._rules, self._plan, self._margin, self._terms,
+            self._task, self._draw(self.turn + 1), observations, rewards, ends, self.last_observations,
         )  # fmt: skip
         if ended < 0:
             raise ValueError(f"actions must lie in 0..{len(table) - 1}")

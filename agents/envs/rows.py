@@ -38,6 +38,23 @@ def average_ranges(candles: Candles, settings: EnvSettings) -> np.ndarray:
     return average_true_range(candles.high, candles.low, candles.close, int(settings.atr_bars))
 
 
+def funding_rates(candles: Candles, settings: EnvSettings) -> np.ndarray:
+    """Return the funding rate due at every close, float64 (n,): a share of the notional; zeros for spot.
+
+    :raises BadInput: when bars are so long that one's payments exceed the maintenance margin
+    """
+    if not settings.is_futures:
+        return np.zeros(len(candles))
+    period = settings.funding_hours * 3_600_000
+    closes = candles.open_ms + candles.interval_ms
+    rates = settings.funding_rate * (closes // period - candles.open_ms // period)
+    if np.abs(rates).max(initial=0.0) > settings.maintenance:
+        raise BadInput(
+            "the funding of one bar exceeds the maintenance margin: use shorter bars", "funding_hours"
+        )
+    return rates
+
+
 def start_range(bars: int, settings: EnvSettings) -> tuple[int, int]:
     """Return the first and last row (inclusive) an episode may start at; the first observation ends at it.
 

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from agents.spaces import ActionSpec
+from agents.spaces import MOST_LEVERAGE, ActionSpec
 from market.errors import BadInput
+from market.kernel.futures import Margin
 from market.kernel.instrument import Instrument
 from market.kernel.plan import Plan
 from market.kernel.reward import Terms
@@ -15,6 +16,7 @@ from market.plans import RANGES, PositionRules, contradiction, is_allowed, is_on
 
 TERMS = Terms._fields[:-1]
 FLOAT_GUARD = 1e-9  # see market.kernel.instrument.floor_to_step
+MARKETS = ("spot", "futures")
 FRACTIONS = (
     "fee_rate",
     "half_spread",
@@ -23,6 +25,7 @@ FRACTIONS = (
     "trailing",
     "ruin",
     "max_drawdown",
+    "maintenance",
 )
 AMOUNTS = ("tick", "step", "min_notional", "fee_step", "take_profit")
 
@@ -48,7 +51,12 @@ class EnvSettings(PositionRules):
     take_profit: float = 0.0  # of the entry price
     trailing: float = 0.0  # of the best price since entry
     initial_cash: float = 10_000.0  # quote currency
-    max_exposure: float = 1.0  # share of equity, long or short
+    max_exposure: float = 1.0  # share of equity, long or short; of futures up to the leverage
+    market: str = "spot"  # or futures, see market.kernel.futures
+    leverage: float = 1.0  # futures: most notional over equity, and over a position's own margin
+    maintenance: float = 0.005  # futures: share of the notional at which a position is liquidated
+    funding_rate: float = 0.0001  # futures: share of the notional that longs pay to shorts
+    funding_hours: float = 8.0  # futures: between two payments, counted from 1970
     max_drawdown: float = 0.0  # fall from the peak of equity at which the episode is lost, as live it halts
     ruin: float = 0.1  # share of the initial cash below which the episode is lost
     action: ActionSpec = field(default_factory=ActionSpec)
@@ -70,7 +78,7 @@ class EnvSettings(PositionRules):
             _require(getattr(self, name) < 1, name, "is a fraction and must be below 1 (0.001 is 0.1 %)")
         for name in ("initial_cash", "max_exposure", "reward_scale", "bars_scale"):
             _require(getattr(self, name) > 0, name, "must be above 0")
-        _require(self.max_exposure <= 1, "max_exposure", "must be at most 1: there is no leverage")
+        self._check_market()
         _require(self.half_spread + self.slippage < 1, "slippage", "and half_spread together must be below 1")
         _require_terms(self.reward)
         for name, least in (("episode_bars", 0), ("decision_every", 1), ("window", 1)):
@@ -82,6 +90,35 @@ class EnvSettings(PositionRules):
         if found := contradiction(self._values()):
             raise BadInput(found[1], found[0])
         self.action.capped(self.max_exposure)
+
+    def _check_market(self) -> None:
+        for name in ("leverage", "funding_rate", "funding_hours"):
+            _require(_is_number(getattr(self, name)), name, "must be a finite number")
+        _require(self.market in MARKETS, "market", f"must be one of {', '.join(MARKETS)}")
+        _require(1 <= self.leverage <= MOST_LEVERAGE, "leverage", f"must lie between 1 and {MOST_LEVERAGE}")
+        _require(self.funding_hours > 0, "funding_hours", "must be above 0")
+        most, place = (self.leverage, "the leverage") if self.is_futures else (1.0, "1 on the spot market")
+        _require(self.is_futures or self.leverage == 1, "leverage", "needs market=futures: spot has none")
+        _require(self.max_exposure <= most, "max_exposure", f"must be at most {place}")
+        widest = max(abs(self.action.levels[0]), abs(self.action.levels[-1]))
+        _require(widest <= most, "levels", f"of an action are shares of equity and must be at most {place}")
+        if self.is_futures:
+            _require(
+                self.maintenance * self.leverage < 1, "maintenance", "times leverage must be below 1: a new "
+                "position would be liquidated at once",
+            )  # fmt: skip
+            _require(
+                abs(self.funding_rate) <= self.maintenance, "funding_rate", "must not be above maintenance"
+            )
+            _require(not self.dca_lots, "dca_lots", "(averaging cycles) is a rule for the spot market only")
+
+    @property
+    def is_futures(self) -> bool:
+        return self.market == "futures"
+
+    def margin(self) -> Margin:
+        """Return the kernel's view of the market, in floats; leverage 0 is spot."""
+        return Margin(float(self.leverage) if self.is_futures else 0.0, float(self.maintenance))
 
     @property
     def allowed_action(self) -> ActionSpec:

@@ -6,16 +6,17 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from agents.envs.rows import average_ranges, checked_features, start_range
+from agents.envs.rows import average_ranges, checked_features, funding_rates, start_range
 from agents.envs.settings import EnvSettings
 from agents.observation import observation_size, observe
 from market.candles import Candles
+from market.kernel.futures import step_market
 from market.kernel.plan import Track, open_track
 from market.kernel.portfolio import equity, exposure_of, portfolio_row
 from market.kernel.reward import Moments, bar_reward
 from market.kernel.risk import is_over
 from market.kernel.sizing import sized_order
-from market.kernel.step import Book, Fill, notional, open_book, step_bar
+from market.kernel.step import Book, Fill, notional, open_book
 
 
 class TradingEnv(gym.Env[np.ndarray, Any]):
@@ -35,7 +36,8 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
     `truncated` at the end of the episode or of the data. Holdings are marked at the last close, not sold.
 
     `reset(options={"start": row})` starts at a chosen row, else at a row drawn from the seeded `np_random`.
-    `info` holds `row`, `equity`, `exposure`, `fees` (since the episode began) and `fills` (of this decision).
+    `info` holds `row`, `equity`, `exposure`, `fees` and `funding` (paid since the episode began) and
+    `fills` (of this decision).
     """
 
     metadata = {"render_modes": []}
@@ -48,6 +50,7 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
         self._prices = np.stack([candles.open, candles.high, candles.low, candles.close], axis=1)
         self._rules, self._plan = settings.rules(), settings.plan()
         self._has_plan, self._ranges = settings.has_plan, average_ranges(candles, settings)
+        self._funding, self._margin = funding_rates(candles, settings), settings.margin()
         self._action = settings.allowed_action
         size = observation_size(settings.window, self.features.shape[1])
         self.observation_space = gym.spaces.Box(-np.inf, np.inf, (size,), np.float32)
@@ -98,7 +101,7 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
         self.row = start
         bars = self.settings.episode_bars
         self._end = start + bars if bars else len(self._prices) - 1
-        self._moments, self._fees = Moments(0.0, 0.0, 0.0), 0.0
+        self._moments, self._fees, self._funding_paid = Moments(0.0, 0.0, 0.0), 0.0, 0.0
 
     def _bar(self, target: float | None) -> tuple[float, list[Fill]]:
         """Move one bar on; return its reward and fills."""
@@ -108,12 +111,13 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
         self.row += 1
         open_, high, low, close = self._prices[self.row].tolist()
         wanted = math.nan if target is None else target
-        self.book, self.track, *fills = step_bar(
-            self.book, self.track, target is not None, wanted, open_, high, low, close, atr, self._rules,
-            self._plan,
+        self.book, self.track, *fills, paid = step_market(
+            self.book, self.track, target is not None, wanted, open_, high, low, close, atr,
+            float(self._funding[self.row]), self._rules, self._plan, self._margin,
         )  # fmt: skip
         after = equity(self.book.cash, self.book.held, self._close())
         self._fees += sum(fill.fee for fill in fills)
+        self._funding_paid += paid
         traded = notional(fills[0]) + notional(fills[1])
         reward, self._moments = bar_reward(
             before, after, peak_before, self.book.peak, past, close, traded, self._moments,
@@ -151,5 +155,6 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
             "equity": equity(book.cash, book.held, close),
             "exposure": exposure_of(book.cash, book.held, close),
             "fees": self._fees,
+            "funding": self._funding_paid,
             "fills": fills,
         }

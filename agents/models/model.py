@@ -49,3 +49,8 @@ class TrainedModel(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def market(self) -> str:
+        """Return the kind of market whose rules it learned under: spot or futures."""
+        return self.spec.get("trading", {}).get("market", "spot")

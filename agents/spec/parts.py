@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from agents.envs.settings import terms_of
+from agents.spaces import MOST_LEVERAGE
 from market.kernel.reward import Terms
 
 KIND_TERMS = {
@@ -103,7 +104,13 @@ class Trading(Part):
     take_profit: float = Field(default=0.0, ge=0, le=1000)
     trailing: Fraction = 0.0
     initial_cash: float = Field(default=10_000.0, gt=0, le=MOST_MONEY)
-    max_exposure: float = Field(default=1.0, gt=0, le=1)
+    max_exposure: float = Field(default=1.0, gt=0, le=MOST_LEVERAGE)
+    # Futures, see market.kernel.futures: leverage, liquidation, and funding that longs pay to shorts.
+    market: Literal["spot", "futures"] = "spot"
+    leverage: float = Field(default=1.0, ge=1, le=MOST_LEVERAGE)
+    maintenance: Fraction = 0.005
+    funding_rate: float = Field(default=0.0001, ge=-0.1, le=0.1)
+    funding_hours: float = Field(default=8.0, gt=0, le=1000)
     # Sizing and further exits, see market.plans: it checks their ranges, 0 is off.
     stop_atr: float = 0.0
     trailing_atr: float = 0.0

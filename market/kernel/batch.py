@@ -17,6 +17,7 @@ from numba.extending import intrinsic, register_jitable
 
 from market.kernel import (
     costs,
+    futures,
     instrument,
     lowrider,
     plan,
@@ -27,6 +28,7 @@ from market.kernel import (
     step,
     triggers,
 )
+from market.kernel.futures import Margin, step_futures
 from market.kernel.plan import Plan, Track
 from market.kernel.portfolio import equity, exposure_of, portfolio_row
 from market.kernel.rebalance import is_kept
@@ -59,7 +61,10 @@ COMPILED: tuple[Callable[..., Any], ...] = (
     risk.drawdown_breach, is_over,
     log_return, deepening, differential_sharpe, differential_sortino, bar_reward,
     open_book, notional, step.with_stop, step.with_levels, step.fill_price, step._ordered, step._exited,
-    step.filled, step._marked, step_bar,
+    step.left, step.filled, step.marked, step_bar,
+    futures.liquidation_price, futures.bankruptcy_price, futures.is_liquidated, futures.margined_quantity,
+    futures._ordered, futures._bounded, futures._forced, futures._with_cash,
+    step_futures,
 )  # fmt: skip
 compiled = register_jitable(forceinline=True)  # calls within the loop would cost as much as the arithmetic
 for function in COMPILED:
@@ -299,23 +304,25 @@ def _compile_beginnings(digest: int) -> tuple[Callable[..., Any], ...]:
     return start, observe
 
 
-def _compile_advance(digest: int, is_full: bool) -> Callable[..., Any]:  # noqa: C901 - see `advance`
+def _compile_advance(digest: int, is_full: bool, is_futures: bool = False) -> Callable[..., Any]:  # noqa: C901 - see `advance`
     """Compile `advance`, with `digest` in its cache key, as one flat loop over scalar helpers.
 
     :param is_full: False compiles the loop for accounts without rules on sizing and exits, rewarded by log
         returns alone: `ranges`, `tracks`, `moments`, `plan` and `terms` are not read then and cost nothing
+    :param is_futures: True compiles the full loop for a futures market; no other reads `funding` and `margin`
     """
 
     @njit(nogil=True, cache=True, error_model="numpy")
     def advance(  # noqa: C901 - helpers that take arrays count references
-        actions, table, starts, rows, prices, ranges, books, counts, tracks, moments, rules, plan, terms,
-        task, draw, out, rewards, ends, last_out,
+        actions, table, starts, rows, prices, ranges, funding, books, counts, tracks, moments, rules, plan,
+        margin, terms, task, draw, out, rewards, ends, last_out,
     ):  # fmt: skip
         """Take one decision in every account: trade, reward, observe, begin anew where an episode ended.
 
         :param actions: int64 (N,), places in `table`; `table` float64 holds exposures, NaN keeps what is held
         :param starts: int32 (K,), rows that fresh episodes start at, drawn with equal probability
         :param ranges: float64 (n,), average true range at every close
+        :param funding: float64 (n,), rate due at every close; `margin` as `market.kernel.futures.Margin`
         :param tracks: float64 (N, 10), see `market.kernel.plan.Track`
         :return: how many episodes ended; -1, and nothing has changed, if an action has no place in the table
         """
@@ -325,6 +332,7 @@ def _compile_advance(digest: int, is_full: bool) -> Callable[..., Any]:  # noqa:
                 return -1
         rules_, task_ = _rules(rules), _task(task)
         plan_ = _plan(plan) if is_full else _no_plan()
+        margin_ = Margin(margin[0], margin[1])
         terms_ = _terms(terms) if is_full else _only_return(task_.log_weight)
         for i in range(len(counts)):
             row, last = np.int64(counts[i, 0]), np.int64(counts[i, 2])
@@ -349,10 +357,16 @@ def _compile_advance(digest: int, is_full: bool) -> Callable[..., Any]:  # noqa:
                     atr = ranges[row]
                 row += 1
                 before, peak, past, close = after, book.peak, close, prices[row, 3]
-                book, track, order, exit = step_bar(
-                    book, track, is_order, target, prices[row, 0], prices[row, 1], prices[row, 2], close, atr,
-                    rules_, plan_,
-                )  # fmt: skip
+                if is_futures:
+                    book, track, order, exit, _paid = step_futures(
+                        book, track, is_order, target, prices[row, 0], prices[row, 1], prices[row, 2], close,
+                        atr, funding[row], rules_, plan_, margin_,
+                    )  # fmt: skip
+                else:
+                    book, track, order, exit = step_bar(
+                        book, track, is_order, target, prices[row, 0], prices[row, 1], prices[row, 2], close,
+                        atr, rules_, plan_,
+                    )  # fmt: skip
                 after = equity(book.cash, book.held, close)
                 worth, noted = bar_reward(
                     before, after, peak, book.peak, past, close, notional(order) + notional(exit), noted,
@@ -387,3 +401,4 @@ def _compile_advance(digest: int, is_full: bool) -> Callable[..., Any]:  # noqa:
 start, observe = _compile_beginnings(SOURCE_DIGEST)
 advance = _compile_advance(SOURCE_DIGEST, is_full=False)
 advance_full = _compile_advance(SOURCE_DIGEST, is_full=True)
+advance_futures = _compile_advance(SOURCE_DIGEST, is_full=True, is_futures=True)

@@ -77,7 +77,7 @@ def step_bar(book, track, is_order, target, open, high, low, close, atr, rules, 
     if book.held != 0:
         book, track, exit = _exited(book, track, open, high, low, atr, rules, plan)
     book, track = filled(book, track, exit, plan)
-    return _marked(book, high, low, close), track, order, exit
+    return marked(book, high, low, close), track, order, exit
 
 
 def _ordered(book, target, open, rules):
@@ -94,20 +94,25 @@ def _ordered(book, target, open, rules):
 
 def _exited(book, track, open, high, low, atr, rules, plan):
     """Return (book, track, fill): levels tightened, and the fill of what they force, perhaps nothing."""
-    side = 1 if book.held > 0 else -1
     stop, kind, take, goal, bracket = levels(book, track, atr, rules, plan)
     if stop != book.stop:
         book = with_stop(book, stop)
     track = with_levels(track, kind, bracket)
     level, reason = bar_leave(book, open, high, low, stop, kind, take, goal, plan)
+    return book, track, left(book, level, reason, rules)
+
+
+def left(book, level, reason, rules):
+    """Return the fill that leaves a position at a level, for a reason; quantity 0 if it is too small."""
     if reason == NONE:
-        return book, track, Fill(level, level, level, NONE)
+        return Fill(level, level, level, NONE)
+    side = 1 if book.held > 0 else -1
     price = fill_price(level, -side, rules)
     quantity = closing_quantity(book.held, rules.step, rules.guard)
     if not is_tradable(quantity, price, rules.min_notional):
         quantity = quantity - quantity
     fee = fee_of(quantity * price, rules.fee_rate, rules.fee_step, rules.guard)
-    return book, track, Fill(quantity, price, fee, reason)
+    return Fill(quantity, price, fee, reason)
 
 
 def with_stop(book, stop):
@@ -146,7 +151,7 @@ def filled(book, track, fill, plan):
     return Book(cash, held, entry, book.bars_held, book.peak, book.water, book.stop), track
 
 
-def _marked(book, high, low, close):
+def marked(book, high, low, close):
     """Return the book at the close, with best price, closes in position and peak equity up to date."""
     peak = max(book.peak, equity(book.cash, book.held, close))
     if book.held == 0:

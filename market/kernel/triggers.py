@@ -8,6 +8,7 @@ from market.kernel.instrument import step_count
 from market.kernel.lowrider import give_up_price, profit_price
 
 NONE, STOP, TAKE, TRAILING, ATR_STOP, ATR_TRAILING, BREAK_EVEN, TIME, BRACKET, GIVE_UP, PROFIT = range(11)
+LIQUIDATION = 11  # of futures only
 EXIT_REASONS = {
     NONE: "",
     STOP: "stop-loss",
@@ -20,6 +21,7 @@ EXIT_REASONS = {
     BRACKET: "bracket target",
     GIVE_UP: "maximum loss of the cycle",
     PROFIT: "profit target of the cycle",
+    LIQUIDATION: "liquidation",
 }
 
 

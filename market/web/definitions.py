@@ -119,6 +119,8 @@ DEFINITIONS = {
     "return_deviation": "What rewards are divided by for the learner: the running deviation of their sums.",
     "stage": "Where episodes start: 1 calm bars, 2 volatile ones as well, 3 crashes as well.",
     "stage_score": "Mean return of the stage's last episodes; above the limit the next stage begins.",
+    "funding": "Paid on a futures position; negative when more was received.",
+    "liquidations": "Positions that the venue closed because their margin was used up.",
     "policy_loss": "PPO's clipped objective of the last update, as a loss.",
     "value_loss": "Squared error of the value estimate in the last update.",
     "actor_loss": "What the actor minimises: the negative value of its actions, less SAC's entropy bonus.",

@@ -18,9 +18,9 @@ SHARES = {
     "exploration_rate",
     "benchmark_max_drawdown",
 }
-MONEY = {"fees", "notional", "final_equity"}
+MONEY = {"fees", "funding", "notional", "final_equity"}
 COUNTS = {"fills", "closed_trades", "bars", "max_drawdown_bars", "decisions", "gated", "best_step",
-          "checkpoints_compared"}  # fmt: skip
+          "checkpoints_compared", "liquidations"}  # fmt: skip
 LABELS = {
     "annual_return": "Annualised return",
     "benchmark_return": "Buy & hold return",
@@ -44,9 +44,9 @@ ORDER = ["reward", "episode_return", "policy_loss", "value_loss", "actor_loss", 
          "benchmark_sharpe", "sortino", "calmar", "volatility", "max_drawdown", "benchmark_max_drawdown",
          "max_drawdown_days", "max_drawdown_bars", "var_95", "cvar_95", "win_rate", "profit_factor",
          "decisions", "gated", "fills", "closed_trades", "turnover_per_day", "exposure", "notional", "fees",
-         "contest_score", "contest_sortino", "contest_sharpe", "contest_calmar", "score", "last_score",
-         "benchmark_score", "training_score", "score_gap",
-         "excess_return", "best_step", "checkpoints_compared", "bars", "elapsed_days"]  # fmt: skip
+         "funding", "liquidations", "contest_score", "contest_sortino", "contest_sharpe", "contest_calmar",
+         "score", "last_score", "benchmark_score", "training_score", "score_gap", "excess_return",
+         "best_step", "checkpoints_compared", "bars", "elapsed_days"]  # fmt: skip
 PEOPLE = {"Sharpe", "Sortino", "Calmar"}
 VALIDATION = "valid_"  # a run's figures of its newest checkpoint carry this prefix
 

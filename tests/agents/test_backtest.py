@@ -13,6 +13,7 @@ from agents.decide import Decider, DecisionSettings
 from agents.envs.settings import EnvSettings
 from agents.envs.single import TradingEnv
 from agents.policies import BASELINES, baseline
+from agents.spaces import ActionSpec
 from agents.spec import Trading
 from market.errors import BadInput
 from market.features import compute
@@ -79,12 +80,24 @@ def test_equity_is_what_the_fills_leave(seed, name):
     assert run.equity[-1] == pytest.approx(equity(cash, held, candles.close[-1]))
 
 
-@given(st.integers(0, 1000), st.sampled_from([0.0, 0.01]))
-@settings(max_examples=10, deadline=None)
-def test_a_backtest_and_the_environment_live_through_the_same_bars(seed, stop):
+LEVERED = ActionSpec("levels", (-3.0, 0.0, 1.0, 3.0))
+
+
+@given(st.integers(0, 1000), st.sampled_from([0.0, 0.01]), st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_a_backtest_and_the_environment_live_through_the_same_bars(seed, stop, is_futures):
     candles = walk(300, seed)
-    policy = network_policy(candles, seed=seed)
+    policy = network_policy(candles, seed=seed, action=LEVERED if is_futures else None)
     env = EnvSettings(stop_loss=stop, window=2, episode_bars=0, bars_scale=100.0)
+    if is_futures:
+        changes = {
+            "market": "futures",
+            "leverage": 3.0,
+            "max_exposure": 3.0,
+            "funding_hours": 0.5,
+            "ruin": 0.0,
+        }
+        env = EnvSettings.from_dict({**env.to_dict(), **changes, "action": LEVERED.to_dict()})
     seen = []
     run = ran(policy, candles, env, watch=lambda row, made: seen.append(made), sample=True, seed=seed)
     warm = policy.observation.feature_set.warmup
@@ -97,6 +110,22 @@ def test_a_backtest_and_the_environment_live_through_the_same_bars(seed, stop):
         observation, _, _, _, info = market.step(made.opinion.action)
         worth.append(info["equity"])
     np.testing.assert_allclose(worth, run.equity, rtol=1e-12)
+
+
+def test_a_futures_backtest_reports_funding_and_liquidations_and_says_how_it_trades():
+    candles = walk(600, seed=3, volatility=0.02)
+    chosen = BacktestSettings.parse(
+        {"market": "futures", "leverage": 20, "max_exposure": 20, "funding_hours": 1, "maintenance": 0.02}
+    )
+    policy = network_policy(candles, action=ActionSpec("levels", (0.0, 20.0)))
+    run = ran(policy, candles, chosen.env_settings())
+    told = report(run, chosen, [])
+    reasons = [row["reason"] for row in told.trades]
+    assert told.metrics["liquidations"] == reasons.count("liquidation") > 0
+    assert told.metrics["funding"] == run.funding > 0
+    assert run.equity.min() >= 0
+    assert any("leverage up to 20" in said for said in told.assumptions)
+    assert "funding" not in report(ran(policy, candles), BacktestSettings.parse({}), []).metrics
 
 
 def test_buying_and_holding_earns_what_the_benchmark_earns():

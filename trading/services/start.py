@@ -54,6 +54,7 @@ def prepared_session(
         raise BadInput("choose either a model or a baseline or a council", field="model")
     interval_ms = _interval_ms(interval, model or council)
     profile = risk or default_profile(owner)
+    _check_spot(model, council)
     policy = policy_of(model, baseline, settings, council)
     if council is not None:
         councils.require_quorum(council, policy)
@@ -176,6 +177,17 @@ def _check_shorts(policy: Policy, account: Account) -> None:
             "policy with levels from 0 up",
             field="account",
         )
+
+
+def _check_spot(model: TrainedModel | None, council: Council | None) -> None:
+    members = [] if council is None else council.members.select_related("model").exclude(model=None)
+    for learned in [model, *(member.model for member in members)]:
+        if learned is not None and learned.market != "spot":
+            raise BadInput(
+                f"{learned} learned to trade {learned.market}, with leverage, funding and liquidation, and "
+                "sessions trade on spot markets: train one with market=spot",
+                field="model",
+            )
 
 
 def _check_not_driven(account: Account, pair: str) -> None:

@@ -98,4 +98,29 @@ costs_and_exits = {
     "window": st.sampled_from([1, 5]),
 }
 plain_setting = st.builds(EnvSettings, **costs_and_exits)  # no rule of market.plans
-every_setting = st.one_of(plain_setting, st.builds(coherent, **positions, **costs_and_exits))
+futures_actions = st.one_of(
+    st.builds(ActionSpec, st.just("levels"), st.sampled_from([(-2, -1, 0, 1, 2), (0, 0.5, 2)])),
+    st.builds(ActionSpec, st.just("continuous"), st.sampled_from([(0, 2), (-2, 2)])),
+)
+on_margin = {
+    "market": st.just("futures"),
+    "leverage": st.sampled_from([2.0, 5.0, 50.0]),
+    "max_exposure": st.just(2.0),
+    "maintenance": st.sampled_from([0.0, 0.005, 0.01]),
+    "funding_rate": st.just(0.0),
+    "funding_hours": st.sampled_from([0.05, 0.5]),
+    "action": futures_actions,
+    "dca_lots": st.just(0),
+}
+
+
+@st.composite
+def futures(draw):
+    """Settings of a futures market, with funding that its maintenance margin can pay."""
+    given = draw(st.fixed_dictionaries({**positions, **costs_and_exits, **on_margin}))
+    rate = draw(st.sampled_from([-1.0, 0.0, 0.3])) * given["maintenance"]
+    return coherent(**given | {"funding_rate": rate})
+
+
+futures_setting = futures()
+every_setting = st.one_of(plain_setting, st.builds(coherent, **positions, **costs_and_exits), futures_setting)

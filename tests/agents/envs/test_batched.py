@@ -9,7 +9,7 @@ from agents.envs.single import TradingEnv
 from agents.spaces import BUY, ActionSpec
 from market.errors import BadInput
 from market.kernel.reward import Terms
-from tests.agents.envs.markets import every_setting, fixed_market, random_market
+from tests.agents.envs.markets import every_setting, fixed_market, futures_setting, random_market
 
 
 def drawn(spec, rng, n):
@@ -18,9 +18,7 @@ def drawn(spec, rng, n):
     )
 
 
-@settings(max_examples=60, deadline=None)
-@given(every_setting, st.integers(0, 10_000))
-def test_every_account_walks_the_single_environments_path(chosen, seed):
+def walk_beside_single_environments(chosen, seed):
     candles, features = random_market(seed=seed % 50)
     batch = BatchedMarket(packed(candles, features), chosen, accounts=3, seed=seed)
     seen = batch.reset()
@@ -42,6 +40,18 @@ def test_every_account_walks_the_single_environments_path(chosen, seed):
                 again, _ = env.reset(options={"start": int(batch.rows[i])})
                 assert np.abs(stepped.observations[i] - again).max() <= 1e-9
         assert stepped.ended == np.count_nonzero(stepped.ends)
+
+
+@settings(max_examples=60, deadline=None)
+@given(every_setting, st.integers(0, 10_000))
+def test_every_account_walks_the_single_environments_path(chosen, seed):
+    walk_beside_single_environments(chosen, seed)
+
+
+@settings(max_examples=40, deadline=None)
+@given(futures_setting, st.integers(0, 10_000))
+def test_every_futures_account_walks_the_single_environments_path(chosen, seed):
+    walk_beside_single_environments(chosen, seed)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from agents.observation import observe
 from agents.spaces import BUY, HOLD, SELL, ActionSpec
 from market.candles import Candles
 from market.errors import BadInput
-from market.kernel.triggers import STOP
+from market.kernel.triggers import LIQUIDATION, STOP
 from tests.agents.envs.markets import every_setting, fixed_market, random_market
 
 FREE = EnvSettings(fee_rate=0.0, slippage=0.0, min_notional=0.0, episode_bars=0)
@@ -166,3 +166,38 @@ def test_real_candles_make_an_episode(shared_data):
     env.reset(seed=1)
     rewards = [env.step(action)[1] for action in np.random.default_rng(1).integers(0, 3, 1440)]
     assert -1.5 < sum(rewards) < -0.5  # about 320 round trips at 0.3 % each
+
+
+LEVERED = EnvSettings(
+    market="futures", leverage=5.0, max_exposure=5.0, funding_rate=0.001, funding_hours=0.1, episode_bars=0,
+    action=ActionSpec("levels", (-5, 0, 5)), ruin=0.0,
+)  # fmt: skip
+
+
+def test_futures_pay_funding_and_are_liquidated_before_the_account_is_gone():
+    env = TradingEnv(*fixed_market([100.0] * 14 + [80.0] * 3), LEVERED)
+    env.reset()
+    infos = [env.step(2)[-1] for _ in range(15)]
+    assert infos[0]["exposure"] == pytest.approx(5, rel=0.02)
+    assert infos[10]["funding"] == pytest.approx(
+        2 * 0.001 * 50_000, rel=0.02
+    )  # bars 5 and 11 close on the hour
+    assert [fill.reason for info in infos for fill in info["fills"]].count(LIQUIDATION) == 1
+    assert 0 <= infos[-1]["equity"] < 1000
+
+
+@given(st.integers(5, 40), st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_futures_up_to_a_bar_do_not_depend_on_later_bars(cut, seed):
+    candles, features = random_market(bars=60, seed=seed, volatility=0.02)
+    later = np.arange(60) > cut
+    changed = [np.where(later, getattr(candles, name) * 1.7, getattr(candles, name)) for name in
+               ("open", "high", "low", "close")]  # fmt: skip
+    other = Candles(60_000, candles.open_ms, *changed, candles.volume)
+    paths = []
+    for market in (candles, other):
+        env, rng = TradingEnv(market, features, LEVERED), np.random.default_rng(seed)
+        env.reset(options={"start": 0})
+        paths.append([env.step(int(rng.integers(0, 3)))[:2] for _ in range(cut)])
+    for (seen, reward), (seen_, reward_) in zip(*paths, strict=True):
+        assert (seen.tobytes(), reward) == (seen_.tobytes(), reward_)

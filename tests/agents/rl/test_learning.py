@@ -146,6 +146,15 @@ def test_candles_too_few_for_the_stages_are_refused_before_a_run_exists(ready, d
         prepared(ready.candles, ready.rows, ready.split, spec(curriculum=STAGED | {"look_back": 500}))
 
 
+def test_a_futures_market_can_be_learned_and_resumed(ready, tmp_path):
+    trading = {"market": "futures", "leverage": 5, "max_exposure": 5, "funding_hours": 1}
+    chosen = spec(trading=trading, action={"kind": "continuous", "levels": [-5, 5]})
+    straight = learn(chosen, ready, tmp_path / "straight", Ear())
+    with pytest.raises(KeyboardInterrupt):
+        learn(chosen, ready, tmp_path / "broken", Ear(kill_at=150))
+    assert learn(chosen, ready, tmp_path / "broken", Ear()).network.hash == straight.network.hash
+
+
 def test_a_stopped_run_saves_and_goes_on_from_there(ready, whole, tmp_path):
     stopped = Ear(stop_at=120)
     with pytest.raises(Stopped):

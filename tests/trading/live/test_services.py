@@ -109,3 +109,18 @@ def test_a_setting_that_no_model_has_is_refused(live):
     with pytest.raises(BadInput, match="no setting 'confidense' of a model; there are confidence, min_move"):
         attempt(live, model=model, baseline="", settings={"confidense": 0.6})
     assert not LiveSession.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("seat", ["model", "council"])
+def test_what_learned_on_futures_cannot_trade_on_a_spot_venue(seat):
+    model = factories.ModelFactory(name="levered", spec={"trading": {"market": "futures", "leverage": 3}})
+    chosen = {"model": model}
+    if seat == "council":
+        council = factories.CouncilFactory(owner=model.owner, interval_ms=60_000)
+        council.members.create(name="levered", model=model, weight=1, policy_hash="h")
+        chosen = {"council": council}
+    account = factories.AccountFactory(owner=model.owner)
+    with pytest.raises(BadInput, match="levered learned to trade futures") as refused:
+        services.start_session(owner=model.owner, account=account, pair="BTC/USD", interval="1m", **chosen)
+    assert refused.value.field == "model"
