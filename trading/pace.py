@@ -2,7 +2,7 @@
 
 from market.candles import interval_name
 from trading import alerts
-from trading.models import AlertLevel
+from trading.models import AlertKind, AlertLevel
 from trading.seat import Seat
 
 TELL_AFTER = 3  # long steps in a row: a single one is an outage or a hand-over
@@ -23,7 +23,8 @@ def watch(seat: Seat, at_ms: int) -> None:
             f"{session}: prices are read {step_ms / 1000:,.0f} s of the venue's time apart, but its bars are "
             f"{interval_name(session.interval_ms)} long: bars pass without a decision. {_advice(seat)}"
         )
-        alerts.raise_alert(session.owner, AlertLevel.WARNING, f"pace:{session.pk}", text, session)
+        kind = AlertKind.DATA_STALE
+        alerts.raise_alert(session.owner, AlertLevel.WARNING, f"pace:{session.pk}", text, session, kind=kind)
     elif was_slow and not seat.long_steps:
         alerts.close_alert(session.owner, f"pace:{session.pk}")
 

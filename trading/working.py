@@ -16,6 +16,7 @@ from trading.exchanges.errors import ExchangeError, Throttled
 from trading.exchanges.port import Quote
 from trading.execution import Execution
 from trading.models import (
+    AlertKind,
     AlertLevel,
     Decision,
     LiveSession,
@@ -275,4 +276,6 @@ def _tell_overdue(session: LiveSession, child: Order) -> None:
         f"{session}: the order {child.side} {child.quantity.normalize():f} {child.pair} should have been "
         "cancelled, but the venue still shows it or does not answer. It is tried again on every turn."
     )
-    alerts.raise_alert(session.owner, AlertLevel.WARNING, f"resting:{session.pk}", text, session)
+    alerts.raise_alert(
+        session.owner, AlertLevel.WARNING, f"resting:{session.pk}", text, session, kind=AlertKind.ORDER
+    )
