@@ -269,6 +269,31 @@ def _observe(i, out, rows, row, book, close, task):
     out[line, place + np.uint64(4)] = fifth
 
 
+GROUPS = 6  # holding or not, times asked to keep, to leave, to hold something
+
+
+@register_jitable
+def _grouped(actions, table, books):
+    """Return the accounts ordered by what they will go through, int32 (N,).
+
+    Each is independent of the others, so the order changes no result; but the processor guesses right which
+    way the next one goes, where a random order costs it several wrong guesses per account.
+    """
+    count = len(actions)
+    places, sizes = np.empty((GROUPS, count), np.int32), np.zeros(GROUPS, np.int64)
+    for i in range(count):
+        target = table[actions[i]]
+        group = 3 * np.int64(books[i, 1] != 0) + np.int64(target == 0) + 2 * np.int64(abs(target) > 0)
+        places[group, sizes[group]] = i
+        sizes[group] += 1
+    alike, total = np.empty(count, np.int32), 0
+    for group in range(GROUPS):
+        for k in range(sizes[group]):
+            alike[total + k] = places[group, k]
+        total += sizes[group]
+    return alike
+
+
 @compiled
 def _begin(i, draw, starts, rows, prices, books, counts, moments, task, out):
     """Put account i at the start of a fresh episode and write its first observation."""
@@ -334,7 +359,9 @@ def _compile_advance(digest: int, is_full: bool, is_futures: bool = False) -> Ca
         plan_ = _plan(plan) if is_full else _no_plan()
         margin_ = Margin(margin[0], margin[1])
         terms_ = _terms(terms) if is_full else _only_return(task_.log_weight)
-        for i in range(len(counts)):
+        alike = _grouped(actions, table, books)
+        for k in range(len(counts)):
+            i = np.int64(alike[k])
             row, last = np.int64(counts[i, 0]), np.int64(counts[i, 2])
             book, target, close, earned = _loaded(i, books, counts), table[actions[i]], prices[row, 3], 0.0
             track, atr, noted = _no_track(), 0.0, Moments(0.0, 0.0, 0.0)
