@@ -1,13 +1,16 @@
 """What nobody asks for and somebody must do: the supervisor calls `tidy` about once a minute."""
 
+import logging
 from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
 from django.utils import timezone
 
-from market import leases
+from market import leases, tick_archive
 from market.models import IdempotencyKey, ImportReport, ImportStatus, Lease
+
+logger = logging.getLogger(__name__)
 
 JUST_BEGUN = timedelta(minutes=1)
 GIVEN_UP = timedelta(hours=6)  # the queue has delivered an upload for the last time long before
@@ -19,11 +22,20 @@ def tidy() -> None:
     """Close what dead processes left open and drop what is too old to be asked for."""
     close_abandoned()
     purge_idempotency_keys()
+    archive_old_ticks()
     old = Lease.objects.filter(name__startswith="import:", until_ms__lt=leases.now_ms() - OLD_LEASE_MS)
     old.filter(until_ms__gt=0).delete()
     done = ImportReport.objects.exclude(status__in=[ImportStatus.QUEUED, ImportStatus.RUNNING])
     names = [f"import:{pk}" for pk in done.order_by("-pk").values_list("pk", flat=True)[:500]]
     Lease.objects.filter(name__in=names, until_ms=0).delete()
+
+
+def archive_old_ticks() -> None:
+    """Move recorded quotes of long ago into files; a full disk must not stop the rest."""
+    try:
+        tick_archive.roll_up(leases.now_ms())
+    except OSError as error:
+        logger.warning("old ticks stay in the database: %s", error)
 
 
 def purge_idempotency_keys() -> int:

@@ -36,6 +36,11 @@ class Environment(BaseSettings):
     var_dir: Path = Field(BASE_DIR / "var", description="Where all state lives")
     time_zone: str = Field("UTC", description="Default display time zone")
     token_hours: int = Field(24 * 30, gt=0, le=87_600, description="Life of an API token in hours")
+    ticks_keep_days: int = Field(
+        7,
+        ge=1,
+        description="Days for which recorded quotes stay rows; older ones become Parquet files",
+    )
     idempotency_hours: float = Field(
         48.0, gt=0, le=8760.0, description="Hours for which a repeated request gets its first answer"
     )

@@ -259,6 +259,7 @@ LEASE_TTL_S = ENV.lease_ttl_s
 VENUE_TIMEOUT_S = ENV.lease_ttl_s / 3
 SLICE_S = ENV.slice_s
 IDEMPOTENCY_HOURS = ENV.idempotency_hours
+TICKS_KEEP_DAYS = ENV.ticks_keep_days
 
 MLFLOW_TRACKING_URI = {
     "": "", "off": "", "sqlite": f"sqlite:///{ENV.var_dir / 'mlflow.db'}",

@@ -24,6 +24,7 @@ from trading.exchanges.errors import (
 from trading.exchanges.paper import OPENING_USD, open_books
 from trading.exchanges.port import Balance, Exchange
 from trading.exchanges.registry import KEYLESS, connect, factory_of
+from trading.exchanges.stream_dialects import STREAMS
 from trading.models import Account, ForeignOrders
 from trading.secrets import seal, unseal
 
@@ -52,6 +53,7 @@ def create_account(
     key: str = "",
     secret: str = "",
     candles_url: str = "",
+    stream_url: str = "",
     calls_per_minute: int = 28,
     poll_s: float = 5.0,
     foreign_orders: str = ForeignOrders.ADOPT,
@@ -60,6 +62,7 @@ def create_account(
 ) -> Account:
     """Add an account. Nothing is asked of the venue: see `check_account`.
 
+    :param stream_url: where prices come from by WebSocket; without it they are polled.
     :param foreign_orders: what sessions make of orders placed by hand, "adopt" or "ignore".
     :param paper_usd: what a paper account starts with; 50,000 unless given.
     :raises BadInput: with the field that is wrong.
@@ -72,6 +75,7 @@ def create_account(
         raise Conflict(f"you already have an account named {name!r}; choose another name", field="name")
     base_url = _address(base_url, "base_url")
     candles_url = _address(candles_url, "candles_url") if candles_url.strip() else ""
+    stream_url = _stream_address(stream_url, venue) if stream_url.strip() else ""
     if venue in KEYLESS:
         key = secret = ""
     else:
@@ -82,7 +86,8 @@ def create_account(
     try:
         with transaction.atomic():
             account = Account.objects.create(
-                owner=owner, name=name, venue=venue, base_url=base_url, candles_url=candles_url, api_key=key,
+                owner=owner, name=name, venue=venue, base_url=base_url, candles_url=candles_url,
+                stream_url=stream_url, api_key=key,
                 secret=seal(secret) if secret else b"", calls_per_minute=calls_per_minute, poll_s=poll_s,
                 foreign_orders=foreign_orders,
             )  # fmt: skip
@@ -246,16 +251,29 @@ def _purse(balances: dict[str, Balance]) -> str:
     return ", ".join(held[:4]) + (f" and {len(held) - 4} more coins" if len(held) > 4 else "")
 
 
-def _address(text: str, name: str) -> str:
+def _stream_address(text: str, venue: str) -> str:
+    if venue not in STREAMS:
+        raise BadInput(
+            f"{venue} has no price stream: leave its address out, prices are polled then", field="stream_url"
+        )
+    return _address(text, "stream_url", ("ws", "wss"), "wss://stream.binance.com:9443")
+
+
+def _address(
+    text: str,
+    name: str,
+    schemes: tuple[str, ...] = ("http", "https"),
+    example: str = "https://mock-api.roostoo.com",
+) -> str:
     """Return a base address without a trailing slash."""
     text = text.strip().rstrip("/")
     try:
         parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        usable = parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         usable = False
     if not usable or parts.username or parts.query or parts.fragment or len(text) > 200:
-        raise BadInput(f"{text!r} is not an address like https://mock-api.roostoo.com", field=name)
+        raise BadInput(f"{text!r} is not an address like {example}", field=name)
     return text
 
 

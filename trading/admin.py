@@ -145,6 +145,7 @@ class AccountForm(ServiceForm):
     venue = forms.ChoiceField(choices=list(LABELS.items()), widget=SELECT)
     base_url = forms.URLField(assume_scheme="https", widget=UnfoldAdminURLInputWidget)
     candles_url = forms.URLField(assume_scheme="https", required=False, widget=UnfoldAdminURLInputWidget)
+    stream_url = forms.CharField(max_length=200, required=False, widget=UnfoldAdminTextInputWidget)
     key = forms.CharField(max_length=200, required=False, widget=UnfoldAdminTextInputWidget)
     api_secret = forms.CharField(
         max_length=400, required=False, widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "off"})

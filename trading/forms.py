@@ -115,6 +115,12 @@ class AccountForm(forms.Form):
         assume_scheme="https",
         help_text="A Binance-compatible address for warm-up and closed bars.",
     )
+    stream_url = forms.CharField(
+        max_length=200,
+        required=False,
+        label="Price stream",
+        help_text="wss://stream.binance.com:9443 or wss://stream.bybit.com; empty: prices are polled.",
+    )
     key = forms.CharField(max_length=200, required=False, label="API key")
     secret = forms.CharField(
         max_length=400,

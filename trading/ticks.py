@@ -3,11 +3,15 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from django.db import DatabaseError
+
+from market import connections
 from market.models import Tick
 from trading.exchanges.errors import ExchangeError, Throttled
 from trading.exchanges.port import Exchange, Quote
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
+MOST_WAITING = 100_000  # quotes kept while the database cannot be written
 
 
 @dataclass(slots=True)
@@ -35,6 +39,28 @@ def record_ticks(market: str, quotes: Iterable[Quote]) -> int:
     return len(rows)
 
 
+class Collector:
+    """Keeps what was read until it is stored: in batches, and again after the database has failed."""
+
+    def __init__(self, market: str, done: Collected, say: Callable[[str], None]) -> None:
+        self._market, self._done, self._say = market, done, say
+        self._waiting: list[Quote] = []
+
+    def take(self, quotes: Iterable[Quote]) -> None:
+        self._waiting = [*self._waiting, *quotes][-MOST_WAITING:]
+
+    def store(self) -> None:
+        try:
+            self._done.ticks += record_ticks(self._market, self._waiting)
+        except DatabaseError as error:
+            connections.refresh()
+            self._done.errors += 1
+            self._done.last_error = "the database could not be written"
+            self._say(f"{len(self._waiting)} quotes wait: the database could not be written ({error})")
+        else:
+            self._waiting = []
+
+
 def collect(
     exchange: Exchange,
     market: str,
@@ -45,26 +71,34 @@ def collect(
     monotonic_s: Callable[[], float],
     sleep: Callable[[float], None],
     say: Callable[[str], None],
+    batch_s: float = 0.0,
 ) -> Collected:
-    """Read quotes every `poll_s` for `seconds` (None: until interrupted); after failures wait 1, 2, 4 … 60 s.
+    """Take quotes every `poll_s` for `seconds` (None: until interrupted); after failures wait 1, 2, 4 … 60 s.
 
     :param pairs: None collects every pair the venue quotes.
+    :param batch_s: they are stored together so often; 0 stores each sample by itself.
     """
     done, wait_s = Collected(), FIRST_WAIT_S
-    began_s = monotonic_s()
-    while True:
-        pause_s = poll_s
-        try:
-            quotes = exchange.quotes(pairs)
-            done.reads += 1
-            done.ticks += record_ticks(market, quotes.values())
-            wait_s = FIRST_WAIT_S
-        except ExchangeError as error:
-            pause_s = max(wait_s, error.wait_s if isinstance(error, Throttled) else 0.0)
-            wait_s = min(LONGEST_WAIT_S, wait_s * 2)
-            done.errors += 1
-            done.last_error = str(error)
-            say(f"no quotes: {error}; {error.next_move} (next try in {pause_s:.0f} s)")
-        if seconds is not None and monotonic_s() - began_s + pause_s > seconds:
-            return done
-        sleep(pause_s)
+    kept = Collector(market, done, say)
+    began_s = stored_s = monotonic_s()
+    try:
+        while True:
+            pause_s = poll_s
+            try:
+                kept.take(exchange.quotes(pairs).values())
+                done.reads += 1
+                wait_s = FIRST_WAIT_S
+            except ExchangeError as error:
+                pause_s = max(wait_s, error.wait_s if isinstance(error, Throttled) else 0.0)
+                wait_s = min(LONGEST_WAIT_S, wait_s * 2)
+                done.errors += 1
+                done.last_error = str(error)
+                say(f"no quotes: {error}; {error.next_move} (next try in {pause_s:.0f} s)")
+            if monotonic_s() - stored_s + pause_s > batch_s:
+                kept.store()
+                stored_s = monotonic_s()
+            if seconds is not None and monotonic_s() - began_s + pause_s > seconds:
+                return done
+            sleep(pause_s)
+    finally:
+        kept.store()

@@ -63,6 +63,8 @@ def test_an_account_is_stored_tidily_and_its_making_is_on_record(user):
         ({"base_url": "https://user:word@x.com"}, "base_url", "https://"),
         ({"base_url": "https://x.com:port"}, "base_url", "https://"),
         ({"candles_url": "nonsense"}, "candles_url", "https://"),
+        ({"stream_url": "wss://stream.bybit.com"}, "stream_url", "no price stream"),
+        ({"venue": "paper-binance", "stream_url": "https://x.com"}, "stream_url", "wss://"),
         ({"key": ""}, "key", "needs a key"),
         ({"secret": " "}, "secret", "needs a secret"),
         ({"key": "two words"}, "key", "spaces"),

@@ -39,9 +39,9 @@ class AccountSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Account
-        fields = ("id", "name", "venue", "base_url", "candles_url", "key", "calls_per_minute", "poll_s",
-                  "foreign_orders", "is_active", "opened_at", "proven_equal_at", "last_error",
-                  "holdings", "created_at")  # fmt: skip
+        fields = ("id", "name", "venue", "base_url", "candles_url", "stream_url", "key",
+                  "calls_per_minute", "poll_s", "foreign_orders", "is_active", "opened_at",
+                  "proven_equal_at", "last_error", "holdings", "created_at")  # fmt: skip
 
     def get_key(self, account: Account) -> str:
         return accounts.masked_key(account)
@@ -52,6 +52,12 @@ class AccountRequest(serializers.Serializer):
     venue = serializers.ChoiceField(choices=list(LABELS.items()))
     base_url = serializers.URLField(max_length=200)
     candles_url = serializers.URLField(max_length=200, required=False, allow_blank=True)
+    stream_url = serializers.CharField(
+        max_length=200,
+        required=False,
+        allow_blank=True,
+        help_text="ws:// or wss://; empty: prices are polled",
+    )
     key = serializers.CharField(max_length=200, required=False, allow_blank=True, write_only=True)
     secret = serializers.CharField(max_length=400, required=False, allow_blank=True, write_only=True)
     calls_per_minute = serializers.IntegerField(required=False, min_value=1, max_value=100_000)

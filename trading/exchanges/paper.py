@@ -27,6 +27,7 @@ from trading.exchanges.port import (
     ShortPosition,
     ShortReport,
 )
+from trading.exchanges.streamed import Streamed
 from trading.models import PaperState
 
 Result = TypeVar("Result")
@@ -59,6 +60,11 @@ class Paper:
     def __init__(self, prices: Prices, account_id: int) -> None:
         self._prices = prices
         self._account_id = account_id
+
+    def close(self) -> None:
+        """End what runs on behalf of the prices."""
+        if isinstance(self._prices, Streamed):
+            self._prices.close()
 
     def server_ms(self) -> int:
         return self._prices.server_ms()

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import requests
 from django.conf import settings
@@ -16,10 +16,12 @@ from trading.exchanges.ccxt_venue import Ccxt
 from trading.exchanges.ccxt_wire import CcxtWire
 from trading.exchanges.clock import VenueClock
 from trading.exchanges.http import JsonHttp
-from trading.exchanges.paper import Paper
+from trading.exchanges.paper import Paper, Prices
 from trading.exchanges.port import Exchange
 from trading.exchanges.roostoo import Roostoo
 from trading.exchanges.roostoo_wire import Credentials, RoostooWire
+from trading.exchanges.stream_dialects import STREAMS
+from trading.exchanges.streamed import Streamed
 from trading.models import Account
 from trading.secrets import unseal
 
@@ -51,10 +53,22 @@ def _paper(account: Account) -> Exchange:
     return Paper(_roostoo(account, credentials=None), account.pk)
 
 
-def _paper_binance(account: Account) -> Exchange:
+def _binance_prices(account: Account) -> Prices:
     clock, budget = VenueClock(time.monotonic), Budget(account.pk, account.calls_per_minute)
-    prices = BinancePrices(_http(account, clock, "Binance"), clock=clock, spend=budget)
-    return Paper(prices, account.pk)
+    return BinancePrices(_http(account, clock, "Binance"), clock=clock, spend=budget)
+
+
+def _paper_binance(account: Account) -> Exchange:
+    return Paper(_binance_prices(account), account.pk)
+
+
+def _with_stream(account: Account) -> Exchange:
+    from trading.exchanges.stream import PriceStream
+
+    stream = PriceStream(STREAMS[account.venue], account.stream_url)
+    if account.venue == "paper-binance":  # its fills want the same prices
+        return Paper(cast(Prices, Streamed(_binance_prices(account), stream)), account.pk)
+    return cast(Exchange, Streamed(factory_of(account.venue)(account), stream))
 
 
 def _ccxt(account: Account) -> Exchange:
@@ -93,12 +107,22 @@ SHORTING = ("roostoo", "paper", "paper-binance")  # where sessions may go short
 KEYLESS = frozenset({"paper", "paper-binance"})
 
 
-def connect(account: Account) -> Exchange:
+def connect(account: Account, *, with_stream: bool = False) -> Exchange:
     """Return the account's venue. Makes no call.
 
+    :param with_stream: take quotes from the account's price stream, if it has one: for those who read them
+        again and again, and call `close` in the end.
     :raises BadInput: when the venue's name is unknown or the stored secret cannot be opened.
     """
+    if with_stream and account.stream_url:
+        return _with_stream(account)
     return factory_of(account.venue)(account)
+
+
+def close(exchange: Exchange) -> None:
+    """End what runs on behalf of a venue: its price stream, if it has one."""
+    if isinstance(exchange, Streamed | Paper):
+        exchange.close()
 
 
 def factory_of(venue: str) -> Callable[[Account], Exchange]:

@@ -27,6 +27,7 @@ class Account(models.Model):
     candles_url = models.URLField(
         max_length=200, blank=True
     )  # Binance-compatible klines for warm-up and closed bars
+    stream_url = models.CharField(max_length=200, blank=True)  # ws:// or wss://; empty: prices are polled
     api_key = models.CharField(max_length=200, blank=True)
     secret = models.BinaryField(default=b"", editable=False)
     calls_per_minute = models.PositiveIntegerField(default=28)  # the venue allows 30; a sandbox more

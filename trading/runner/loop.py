@@ -19,7 +19,7 @@ from market.errors import BadInput
 from market.models import Lease
 from trading import states
 from trading.exchanges.port import Exchange
-from trading.exchanges.registry import connect
+from trading.exchanges.registry import close, connect
 from trading.models import LiveSession
 from trading.runner.baton import Baton
 from trading.runner.crew import Crew, Hands
@@ -164,7 +164,7 @@ class Runner:
         if lease is None:
             return
         try:
-            exchange = self._exchanges.get(session.account_id) or connect(session.account)
+            exchange = self._exchanges.get(session.account_id) or connect(session.account, with_stream=True)
         except BadInput as error:
             states.fail(session, error.message, 0)
             lease.release()
@@ -221,6 +221,8 @@ class Runner:
                 self._changed.wait(LONGEST_NAP_S)
                 self._changed.clear()
         self._hands.close()
+        for exchange in self._exchanges.values():
+            close(exchange)
 
 
 def drive(slice_s: float | None = None) -> int:

@@ -26,6 +26,9 @@ class Command(ProductCommand):
         parser.add_argument("--secret-env", metavar="VAR", help="environment variable that holds the secret")
         parser.add_argument("--candles-url", default="", help="Binance-compatible candles, for live bars")
         parser.add_argument(
+            "--stream-url", default="", help="prices by WebSocket, e.g. wss://stream.bybit.com"
+        )
+        parser.add_argument(
             "--calls-per-minute", type=int, default=28, help="at most; the venue allows 30 (default: 28)"
         )
         parser.add_argument(
@@ -55,6 +58,7 @@ class Command(ProductCommand):
             "key": options["key"],
             "secret": _secret(options["secret_env"]) if needs_secret else "",
             "candles_url": options["candles_url"],
+            "stream_url": options["stream_url"],
             "calls_per_minute": options["calls_per_minute"],
             "poll_s": options["poll"],
             "foreign_orders": options["foreign_orders"],

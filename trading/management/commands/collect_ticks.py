@@ -10,7 +10,9 @@ from market.commands import ProductCommand
 from market.errors import BadInput
 from trading.accounts import account_named, failure
 from trading.exchanges.errors import ExchangeError
-from trading.exchanges.registry import connect
+from trading.exchanges.port import Exchange
+from trading.exchanges.registry import close, connect
+from trading.models import Account
 from trading.ticks import collect
 
 LONGEST_POLL_S = 3600
@@ -18,7 +20,10 @@ LONGEST_S = 10 * 365 * 86_400
 
 
 class Command(ProductCommand):
-    help = "Read an account's venue every few seconds and store the quotes, until Ctrl-C or for --seconds."
+    help = (
+        "Take an account's quotes every few seconds, from its price stream where it has one, and store them, "
+        "until Ctrl-C or for --seconds."
+    )
 
     def arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--account", required=True, help="name or id of an account")
@@ -28,6 +33,12 @@ class Command(ProductCommand):
         parser.add_argument(
             "--poll", type=float, help="seconds between reads; the account's own unless given"
         )
+        parser.add_argument(
+            "--batch",
+            type=float,
+            default=15.0,
+            help="seconds between writes to the database (default: 15)",
+        )
 
     def run(self, **options: Any) -> dict[str, Any]:
         account = account_named(options["account"], user=options["user"])
@@ -36,7 +47,17 @@ class Command(ProductCommand):
             raise BadInput(f"--poll must be above 0 and at most {LONGEST_POLL_S} seconds", field="poll")
         if options["seconds"] is not None and not 0 <= options["seconds"] <= LONGEST_S:
             raise BadInput(f"--seconds must be from 0 to {LONGEST_S:,}", field="seconds")
-        exchange = connect(account)
+        if not 0 <= options["batch"] <= LONGEST_POLL_S:
+            raise BadInput(f"--batch must be from 0 to {LONGEST_POLL_S} seconds", field="batch")
+        exchange = connect(account, with_stream=True)
+        try:
+            return self._collect(account, exchange, poll_s, options)
+        finally:
+            close(exchange)
+
+    def _collect(
+        self, account: Account, exchange: Exchange, poll_s: float, options: dict[str, Any]
+    ) -> dict[str, Any]:
         pairs = options["pair"]
         if pairs:
             try:
@@ -55,6 +76,7 @@ class Command(ProductCommand):
             monotonic_s=time.monotonic,
             sleep=time.sleep,
             say=self.say,
+            batch_s=options["batch"],
         )
         if not done.reads:
             raise BadInput(f"no quotes of {account} came: {done.last_error}", field="account")
