@@ -252,7 +252,7 @@ def test_ticks_are_collected_from_the_stream_each_once_and_in_batches(venue, els
     done = collect(venue, "here", [pair], monotonic_s=lambda: sum(waited), **how)
     assert done.reads == 9
     assert done.ticks == Tick.objects.filter(market="here", pair=pair).count() == 6
-    assert stored[:4] == [0, 0, 0, 2]
+    assert stored[:4] == [0, 0, 0, 3]
     assert record_ticks("here", venue.quotes([pair]).values()) == 0  # a collector that starts anew
 
 
