@@ -68,7 +68,9 @@ class Binance:
             start = int(page[-1, 0]) + interval_ms
         if not pages:
             return no_candles(interval_ms)
-        return _candles(_closed(np.concatenate(pages), end, now_ms - interval_ms - SETTLED_MS), interval_ms)
+        return as_candles(
+            closed_only(np.concatenate(pages), end, now_ms - interval_ms - SETTLED_MS), interval_ms
+        )
 
     def _page(self, pair: str, interval_ms: int, start: int, end: int) -> np.ndarray:
         """Return one page, shape (n, 6): open time in ms, open, high, low, close, volume."""
@@ -87,7 +89,7 @@ class Binance:
             page = np.array([row[:6] for row in rows], dtype=np.float64).reshape(-1, 6)
         except (ValueError, TypeError, IndexError, KeyError) as error:
             raise SourceUnavailable(f"{self.base_url} answered something that is no candles") from error
-        if not _is_believable(page, interval_ms, start, end):
+        if not is_believable(page, interval_ms, start, end):
             raise SourceUnavailable(f"{self.base_url} answered impossible candles for {pair}")
         return page
 
@@ -127,7 +129,8 @@ def _refusal(response: requests.Response, pair: str) -> Exception:
     return SourceUnavailable(f"{host} answered HTTP {status} {words}".strip()[:200])
 
 
-def _is_believable(page: np.ndarray, interval_ms: int, start: int, end: int) -> bool:
+def is_believable(page: np.ndarray, interval_ms: int, start: int, end: int) -> bool:
+    """Say whether rows (n, 6) in [start, end) can be candles."""
     if len(page) == 0:
         return True
     times, opens, highs, lows, closes, volumes = page.T
@@ -144,7 +147,7 @@ def _is_believable(page: np.ndarray, interval_ms: int, start: int, end: int) -> 
     )
 
 
-def _closed(page: np.ndarray, end: int, settled_ms: int) -> np.ndarray:
+def closed_only(page: np.ndarray, end: int, settled_ms: int) -> np.ndarray:
     """Return the rows that start before `end`, without a newest one that may still be open at the source."""
     times = page[:, 0]
     count = int(np.searchsorted(times, end))
@@ -153,6 +156,7 @@ def _closed(page: np.ndarray, end: int, settled_ms: int) -> np.ndarray:
     return page[:count]
 
 
-def _candles(page: np.ndarray, interval_ms: int) -> Candles:
+def as_candles(page: np.ndarray, interval_ms: int) -> Candles:
+    """Return rows (n, 6) as candles."""
     values = (np.ascontiguousarray(page[:, k]) for k in range(1, 6))
     return Candles(interval_ms, page[:, 0].astype(np.int64), *values)

@@ -10,7 +10,7 @@ from market import leases, services
 from market.candles import MS
 from market.commands import ProductCommand, user_named
 from market.moments import moment_ms
-from market.sources.registry import SOURCES
+from market.sources.registry import CCXT, SOURCES
 
 SHOW_S = 2.0
 
@@ -22,7 +22,7 @@ class Command(ProductCommand):
     )
 
     def arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--source", default="binance", help=" | ".join(SOURCES))
+        parser.add_argument("--source", default="binance", help=" | ".join([*SOURCES, CCXT]))
         parser.add_argument("--pair", required=True, help="like BTC/USD (on Binance: BTCUSDT)")
         parser.add_argument("--interval", default="1m", help=" | ".join(MS))
         parser.add_argument(
