@@ -61,7 +61,11 @@ class Yahoo:
     def _page(self, pair: str, interval_ms: int, start: int, end: int) -> np.ndarray:
         """Return one page, shape (n, 6): open time in ms, open, high, low, close, volume."""
         symbol = pair.replace("/", "-")
-        asked = {"period1": start // 1000, "period2": -(-end // 1000), "interval": NAMES[interval_ms]}
+        asked: dict[str, Any] = {
+            "period1": start // 1000,
+            "period2": -(-end // 1000),
+            "interval": NAMES[interval_ms],
+        }
         try:
             response = self.session.get(
                 f"{self.base_url}/v8/finance/chart/{quote(symbol)}", params=asked, timeout=self.timeout_s
