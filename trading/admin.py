@@ -180,7 +180,7 @@ class AccountAdmin(ServiceAdmin):
     actions = ("test_connection", "adopt_foreign_orders", "ignore_foreign_orders")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return () if obj is None else ("masked", "base_url", "candles_url")
+        return () if obj is None else ("masked", "base_url", "candles_url", "stream_url")
 
     @admin.display(description="key")
     def masked(self, account: Account) -> str:

@@ -1,6 +1,7 @@
 """Price streams on a real WebSocket: quotes, order, breaks of every kind, and the fall back to polling."""
 
 import json
+import threading
 from decimal import Decimal
 
 import pytest
@@ -16,6 +17,7 @@ from trading.exchanges.stream import PriceStream
 from trading.exchanges.stream_book import StreamBook
 from trading.exchanges.stream_dialects import BinanceStream, BybitStream
 from trading.exchanges.streamed import Streamed
+from trading.runner import loop as runner
 from trading.ticks import collect, record_ticks
 
 from .conftest import T0
@@ -269,3 +271,12 @@ def test_quotes_wait_while_the_database_cannot_be_written(venue, monkeypatch):
     done = collect(venue, "here", [pair], monotonic_s=lambda: sum(waited), **how)
     assert (done.errors, len(said)) == (2, 2)
     assert done.ticks == done.reads == Tick.objects.count() == 4
+
+
+def test_a_runner_that_ends_its_slice_ends_its_streams(venue):
+    driving = runner.Runner(sleep=lambda _: None)
+    driving._exchanges[1] = venue
+    venue.quotes([pair_of(venue)])
+    assert "prices" in {thread.name for thread in threading.enumerate()}
+    assert driving.run(0.0) == 0
+    assert "prices" not in {thread.name for thread in threading.enumerate()}
