@@ -3,6 +3,8 @@
 import math
 from typing import Any, NamedTuple
 
+MOST_RATIO = 10  # of a differential ratio: a return after a quiet stretch would be worth millions
+
 
 class Terms(NamedTuple):
     """Weights of what one bar's reward is the sum of; 0 leaves a term out. See docs/environments.md."""
@@ -38,7 +40,8 @@ def bar_reward(before, after, peak_before, peak_after, price_before, price, trad
         rate = after / before - 1
         sharpe, mean, square = differential_sharpe(rate, moments.mean, moments.square, terms.decay)
         sortino, below = differential_sortino(rate, moments.mean, moments.below, terms.decay)
-        reward += terms.sharpe * sharpe + terms.sortino * sortino
+        reward += terms.sharpe * min(max(sharpe, -MOST_RATIO), MOST_RATIO)
+        reward += terms.sortino * min(max(sortino, -MOST_RATIO), MOST_RATIO)
         moments = Moments(mean, square, below)
     if terms.drawdown != 0:
         reward -= terms.drawdown * deepening(before, after, peak_before, peak_after)

@@ -94,6 +94,13 @@ def test_a_reward_is_the_weighted_sum_of_its_terms(path, weights):
         assert reward == pytest.approx(total, rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.parametrize("term", ["sharpe", "sortino"])
+def test_one_return_after_a_quiet_stretch_is_worth_a_bounded_ratio(term):
+    quiet = Moments(mean=1e-5, square=1e-10 + 2e-14, below=2e-14)
+    assert abs(differential_sortino(-0.01, quiet.mean, quiet.below, 0.01)[0]) > 1e5
+    assert worth((100.0, 99.0, 1.0, 1.0, 0.0), Terms(**{term: 2.0}), quiet)[0] == -20.0
+
+
 def test_each_term_means_what_it_says():
     bar = (100.0, 90.0, 50.0, 40.0, 20.0)
     assert worth(bar, Terms(drawdown=2))[0] == pytest.approx(-0.2)
