@@ -17,6 +17,7 @@ from tests.chaos.world import SECRET, TTL_S, World, wait_until
 
 POINT_S = 1.5  # how long a labelled point is waited for
 HAND_PAIR, HAND_QUANTITIES = "BTC/USD", ("0.0123", "0.0234")
+HAND_COLLATERALS = ("123.45", "234.56")  # far below what a session sends
 
 
 def drivers() -> list[psutil.Process]:
@@ -151,6 +152,17 @@ def trade_by_hand(world: World, key: str, random: Random) -> str:
     return ""
 
 
+def short_by_hand(world: World, key: str, random: Random) -> str:
+    """Open a short by hand on a pair that a session may be short in, too: the venue merges both."""
+    with contextlib.suppress(Exception):
+        answer = world.venue.signed(
+            "POST", "/v6/short_open", pair=HAND_PAIR, collateral=random.choice(HAND_COLLATERALS),
+            key=key, secret=SECRET,
+        )  # fmt: skip
+        return str(answer.get("ID", ""))
+    return ""
+
+
 ACTS = {
     "nothing": nothing,
     "kill the driver": kill_driver,
@@ -164,5 +176,6 @@ ACTS = {
     "lock the database": lock_database,
     "fill the disk": fill_disk,
     "trade by hand": trade_by_hand,
+    "short by hand": short_by_hand,
 }
 HAND = {Decimal(quantity) for quantity in HAND_QUANTITIES}

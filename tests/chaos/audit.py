@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import Any
 
 from market.models import AuditEvent
-from tests.chaos.acts import HAND
+from tests.chaos.acts import HAND, HAND_COLLATERALS
 from trading.models import (
     Account,
     Fill,
@@ -59,23 +59,47 @@ def counts(account: Account, theirs: Venue) -> dict[str, int]:
 def _placed(theirs: Venue) -> tuple[Counter, Counter]:
     """Return the venue's orders, and those among them that a person placed by hand."""
     placed = Counter(str(order["order_id"]) for order in theirs["orders"])
-    by_hand = Counter(
-        str(order["order_id"]) for order in theirs["orders"] if Decimal(str(order["quantity"])) in HAND
-    )
+    by_hand = Counter(str(order["order_id"]) for order in theirs["orders"] if _is_by_hand(order))
     return placed, by_hand
 
 
+def _is_by_hand(row: dict[str, Any]) -> bool:
+    """Sessions trade neither such quantities nor so little collateral."""
+    if row["side"] == "SHORT_OPEN":
+        return Decimal(row["quantity"]) * Decimal(row["price"]) <= max(map(Decimal, HAND_COLLATERALS))
+    return Decimal(str(row["quantity"])) in HAND
+
+
 def _doubled(account: Account, theirs: Venue) -> Counter:
-    """Return the figures that the venue has more orders of than we have intents."""
-    look = Counter(_look(o["pair"], o["side"], o["quantity"]) for o in theirs["orders"])
+    """Return the figures that the venue has more orders of than we have intents.
+
+    A short's quantity is the venue's: an intent is doubled when a second row fits it that is none of ours.
+    """
+    rows = [row for row in theirs["orders"] if not row["side"].startswith("SHORT")]
+    look = Counter(_look(o["pair"], o["side"], o["quantity"]) for o in rows)
     intents = Counter(_look(o.pair, o.side, o.quantity) for o in account.orders.all())
-    return Counter(
+    known = set(account.orders.values_list("venue_order_id", flat=True))
+    strange = [row for row in theirs["orders"] if row not in rows and str(row["order_id"]) not in known]
+    again: Counter = Counter()
+    for order in account.orders.filter(side__startswith="SHORT").exclude(venue_order_id=""):
+        again[_look(order.pair, order.side, order.quantity)] += sum(fits(order, row) for row in strange)
+    return again + Counter(
         {
             figure: n - intents[figure]
             for figure, n in look.items()
             if figure in intents and n > intents[figure]
         }
     )
+
+
+def fits(order: Order, row: dict[str, Any]) -> bool:
+    """Say whether a row can be what became of one of our short orders."""
+    if (row["pair"], row["side"]) != (order.pair, order.side):
+        return False
+    quantity, price = Decimal(row["quantity"]), Decimal(row["price"])
+    if order.side == "SHORT_CLOSE":  # a rest below the minimum goes with it
+        return 0 <= (quantity - order.quantity) * price < 1
+    return quantity * price <= order.collateral < (quantity + order.step) * price
 
 
 def _look(pair: str, side: str, quantity: Any) -> tuple[str, str, Decimal]:
@@ -101,7 +125,14 @@ def order_against(order: Order, row: dict[str, Any] | None) -> list[str]:
         return [f"{order.client_ref} is {order.status} and has a fill"] if fills else []
     if row is None or len(fills) != 1:
         return [f"{order.client_ref} is filled with {len(fills)} fill(s), the venue shows {row}"]
-    signed = fills[0].quantity if order.side == "BUY" else -fills[0].quantity
+    signed = abs(fills[0].quantity)
+    if (fills[0].quantity > 0) != (order.side in ("BUY", "SHORT_CLOSE")):
+        return [f"{order.client_ref} is a {order.side} booked as {fills[0].quantity}"]
+    if order.side.startswith("SHORT"):
+        rest = (Decimal(row["quantity"]) - signed) * Decimal(row["price"])
+        if not fits(order, row) or not 0 <= rest < (1 if order.side == "SHORT_CLOSE" else Decimal("1e-9")):
+            return [f"{order.client_ref} for {order.collateral} booked {signed}, the venue says {row}"]
+        return []
     if signed != order.quantity or _look(order.pair, order.side, signed) != _look(
         row["pair"], row["side"], row["quantity"]
     ):
@@ -113,15 +144,26 @@ def ledger(account: Account, theirs: Venue) -> list[str]:
     """Every coin is equal to the last digit, is the sum of its entries, and moved by known orders only."""
     wrong = []
     amounts = {coin: sum(map(Decimal, purse.values())) for coin, purse in theirs["purses"].items()}
+    shorts = {f"{one['pair']} short": one for one in theirs["shorts"]}
+    amounts |= {name: Decimal(one["quantity"]) for name, one in shorts.items()}
+    _, by_hand = _placed(theirs)
+    is_merged = any(o["side"] == "SHORT_OPEN" and str(o["order_id"]) in by_hand for o in theirs["orders"])
+    quotient = Decimal("1e-7") if is_merged else Decimal(0)  # what an averaged entry price leaves
     ours = {row.coin: row.quantity for row in account.holdings.all()}
     for coin in sorted(set(ours) | set(amounts)):
         mine, venue = ours.get(coin, Decimal(0)), amounts.get(coin, Decimal(0))
-        if mine != venue:
+        if abs(mine - venue) > (quotient if coin == "USD" else 0):
             wrong.append(f"{coin}: our books say {mine}, the venue {venue}")
         entered = sum((one.amount for one in account.ledger.filter(coin=coin)), Decimal(0))
         if entered != mine:
             wrong.append(f"{coin}: the ledger adds up to {entered}, the holding is {mine}")
-    _, by_hand = _placed(theirs)
+    for row in account.holdings.exclude(quantity=0):
+        one = shorts.get(row.coin)
+        if one and (
+            abs(row.entry_price - Decimal(one["entry"])) > quotient
+            or row.collateral != Decimal(one["collateral"])
+        ):
+            wrong.append(f"{row.coin}: our books say {row.entry_price} for {row.collateral}, the venue {one}")
     allowed = {f"foreign order {order_id}" for order_id in by_hand}
     adjusted = LedgerEntry.objects.filter(account=account, kind=LedgerKind.ADJUSTMENT)
     notes = set(adjusted.values_list("note", flat=True))
@@ -155,15 +197,19 @@ def sessions(account: Account, pairs: tuple[str, ...], again: int = 0) -> list[s
 def books_of(session: LiveSession) -> list[str]:
     """Capital and fills are the books; below zero only by what the price ran away while an order was out."""
     cash, held = session.capital if session.started_ms else Decimal(0), Decimal(0)
+    shorted = Decimal(0)
     wrong = []
     for fill in session.fills.select_related("order").order_by("id"):
-        cash -= fill.quantity * fill.price + fill.fee
+        cash += fill.relief - fill.quantity * fill.price - fill.fee
         held += fill.quantity
-        if cash < min(-slipped(fill), 0) or held < 0:
-            wrong.append(f"session {session.pk} has cash {cash} and holds {held} after {fill}")
-    if (cash, held) != (session.cash, session.held):
+        if fill.order.side.startswith("SHORT"):
+            shorted -= fill.quantity
+        if cash < min(-slipped(fill), 0) or held + shorted < 0 or shorted < 0:
+            wrong.append(f"session {session.pk} has cash {cash}, {held} and {shorted} short after {fill}")
+    if (cash, held, shorted) != (session.cash, session.held, session.shorted):
         wrong.append(
-            f"session {session.pk} has {session.cash} and {session.held}, its fills say {cash} and {held}"
+            f"session {session.pk} has {session.cash}, {session.held} and {session.shorted} short, its fills "
+            f"say {cash}, {held} and {shorted}"
         )
     return wrong
 
@@ -186,13 +232,30 @@ def drivers(account: Account) -> list[str]:
 
 
 def decisions(account: Account) -> list[str]:
-    """A decision has one order at most, and no bar was decided on twice."""
+    """A decision has one order, or one that closes and one that opens; no bar was decided on twice."""
     wrong = []
     for session in LiveSession.objects.filter(account=account):
-        ordered = Counter(session.orders.exclude(decision=None).values_list("decision", flat=True))
+        made = session.orders.exclude(decision=None).order_by("id")
+        sides: dict[int, list[Order]] = {}
+        for order in made:
+            sides.setdefault(order.decision_id, []).append(order)
+        wrong += [
+            f"decision {pk} turned by {[f'{one.side} {one.status}' for one in both]}"
+            for pk, both in sides.items()
+            if len(both) == 2 and not turned(*both)
+        ]
+        ordered = Counter({pk: len(both) for pk, both in sides.items()})
         bars = Counter(session.decisions.values_list("bar_ms", flat=True))
-        wrong += [f"decision {pk} has {n} orders" for pk, n in ordered.items() if n > 1]
+        wrong += [f"decision {pk} has {n} orders" for pk, n in ordered.items() if n > 2]
         wrong += [
             f"session {session.pk}: bar {bar} was decided on {n} times" for bar, n in bars.items() if n > 1
         ]
     return wrong
+
+
+def turned(first: Order, second: Order) -> bool:
+    """Say whether two orders of one decision are a close that was filled before the opening was planned."""
+    pairs = (("SELL", "SHORT_OPEN"), ("SHORT_CLOSE", "BUY"))
+    numbers = [int(one.venue_order_id) for one in (first, second) if one.venue_order_id]
+    is_proven = first.status == OrderStatus.FILLED and numbers == sorted(numbers)
+    return (first.side, second.side) in pairs and is_proven

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.chaos.inject.chaos_points import KILL, POINTS, SUSPEND
 
-ORDERS = ["place_order"]
+ORDERS = ["place_order", "short_open", "short_close"]
 PAIRS = ("BTC/USD", "ETH/USD", "SIM/USD")
 SKEW_MS, REAL_WINDOW_MS = 90_000, 60_000
 SCALE = 2.0 / 15.0  # a run's lease is so much shorter than the product's, and so are its time limits
@@ -51,6 +51,7 @@ MOMENTS = (
     "lock the database",
     "fill the disk",
     "trade by hand",
+    "short by hand",
 )
 ACTS = (*MOMENTS, *(f"{KILL} at {label}" for label in POINTS), f"{SUSPEND} at about-to-send")
 COMBINATIONS = list(itertools.product(sorted(FAULTS), ACTS))
@@ -61,11 +62,12 @@ REQUESTS = ("none", "pause and resume", "start again", "stop one", "flatten one"
 
 @dataclass(frozen=True)
 class Session:
-    """A session of the run: a pair and a rule that trades by chance."""
+    """A session of the run: a pair and a rule that trades by chance, long only or both ways."""
 
     pair: str
     seed: int
     turnover: float
+    is_both_ways: bool
 
 
 @dataclass(frozen=True)
@@ -98,18 +100,24 @@ def plan_of(seed: int) -> Plan:
     """Return the plan of a seed; neighbouring seeds walk through all combinations of fault and act."""
     random = Random(seed)
     sessions = tuple(
-        Session(pair, random.randrange(10_000), round(random.uniform(0.5, 0.95), 2)) for pair in PAIRS
+        Session(pair, random.randrange(10_000), round(random.uniform(0.5, 0.95), 2), (seed + at) % 3 != 0)
+        for at, pair in enumerate(PAIRS)
     )
-    episodes = []
+    episodes: list[Episode] = []
     for number in range(EPISODES):
         fault, act = COMBINATIONS[(seed * EPISODES + number) % len(COMBINATIONS)]
+        passage = random.choice((1, 1, 2) if " at web-" in act else (1, 1, 2, 3))
+        request, session = request_for(act, random), random.randrange(len(PAIRS))
+        ended = {one.session for one in episodes if one.request in ("stop one", "flatten one")}
+        while request == "start again" and session in ended:  # it would start another beside the audited one
+            session = (session + 1) % len(PAIRS)
         episodes.append(
             Episode(
                 fault=fault,
                 act=act,
-                passage=random.choice((1, 1, 2) if " at web-" in act else (1, 1, 2, 3)),
-                request=request_for(act, random),
-                session=random.randrange(len(PAIRS)),
+                passage=passage,
+                request=request,
+                session=session,
                 before_s=round(random.uniform(0.1, 0.6), 2),
                 after_s=round(random.uniform(0.2, 0.8), 2),
             )

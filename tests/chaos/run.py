@@ -91,10 +91,14 @@ class Run:
 
     def _body(self, number: int) -> dict[str, Any]:
         wanted = self.plan.sessions[number]
+        settings = {"turnover": wanted.turnover, "seed": wanted.seed}
+        rule = "random"
+        if wanted.is_both_ways:
+            rule, settings["share"] = "random_long_short", 0.8
         return {
-            "account": self.account.pk, "pair": wanted.pair, "interval": "1m", "baseline": "random",
+            "account": self.account.pk, "pair": wanted.pair, "interval": "1m", "baseline": rule,
             "risk": RiskProfile.objects.get(owner=self.account.owner).pk, "capital": CAPITAL,
-            "settings": {"turnover": wanted.turnover, "seed": wanted.seed},
+            "settings": settings,
         }  # fmt: skip
 
     def _session(self, number: int) -> LiveSession:

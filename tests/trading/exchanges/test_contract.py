@@ -229,4 +229,36 @@ def test_a_venue_without_shorts_says_so(venue):
     for refused in calls:
         with pytest.raises(OrderRejected, match="shorts are not supported"):
             refused()
+
+
+def test_a_short_is_placed_by_collateral_and_found_in_the_list_of_orders(shorting):
+    order = Proposal(PAIR, "SHORT_OPEN", "MARKET", D("0.00118"), collateral=D(100))
+    report = shorting.place(order)
+    assert (report.status, report.filled, report.average_price) == ("filled", D("0.00118"), D("84596"))
+    row = shorting.reports(PAIR)[0]
+    assert report.venue_order_id in ("", row.venue_order_id)
+    assert (row.side, row.type, row.filled, row.fee) == ("SHORT_OPEN", "MARKET", report.filled, report.fee)
+    assert (row.average_price, row.status) == (report.average_price, "filled")
+    wallet = shorting.balances()["USD"]
+    assert wallet.collateral == wallet.locked == D("99.82")
+    assert shorting.short_positions()[0].quantity == report.filled
+
+
+def test_a_short_is_closed_by_quantity_and_a_small_rest_goes_with_it(shorting):
+    shorting.place(Proposal(PAIR, "SHORT_OPEN", "MARKET", D("0.00118"), collateral=D(100)))
+    report = shorting.place(Proposal(PAIR, "SHORT_CLOSE", "MARKET", D("0.00117")))
+    assert (report.filled, report.average_price) == (D("0.00118"), D("84596.01"))
+    row = shorting.reports(PAIR)[0]
+    assert (row.side, row.filled, row.fee) == ("SHORT_CLOSE", D("0.00118"), report.fee)
+    assert shorting.short_positions() == []
+    assert shorting.balances()["USD"].collateral == 0
+
+
+def test_a_short_asks_once_more_before_it_leaves(shorting):
+    def stop():
+        raise RuntimeError("not any more")
+
+    order = Proposal(PAIR, "SHORT_OPEN", "MARKET", D("0.00118"), collateral=D(100), before_send=stop)
+    with pytest.raises(RuntimeError, match="not any more"):
+        shorting.place(order)
     assert venue.short_positions() == []

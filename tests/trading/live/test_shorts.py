@@ -7,9 +7,12 @@ import pytest
 from django.utils import timezone
 
 from market.errors import BadInput
-from trading import services
-from trading.models import Alert, Order, Reconciliation, SessionStatus
+from market.kernel import portfolio
+from tests.trading.live.conftest import Live
+from trading import accounts, services
+from trading.models import Alert, ExposureCap, Order, Reconciliation, RiskState, SessionStatus
 from trading.models import OrderStatus as S
+from trading.parity import verify
 
 FLIPS = {"baseline": "random_long_short", "settings": {"turnover": 1.0, "share": 0.8, "seed": 1}}
 
@@ -313,3 +316,102 @@ def test_a_venue_that_cannot_short_is_refused_with_a_sentence_that_names_those_t
     live.account.refresh_from_db()
     with pytest.raises(BadInput, match=r"cannot go short.*Roostoo"):
         flips(live)
+
+
+def test_while_reducing_a_short_is_only_closed(live):
+    short(live)
+    type(live.session).objects.update(risk_state=RiskState.REDUCING)
+    live.bar()
+    assert (live.session.shorted, short_at(live)) == (0, None)
+    live.bar(2)
+    assert live.session.risk_state == RiskState.HALTED
+    assert filled(live) == ["BUY", "SELL", "SHORT_OPEN", "SHORT_CLOSE"]
+    assert books_agree(live)
+
+
+def test_a_cap_cuts_a_short_as_it_cuts_a_long(live):
+    ExposureCap.objects.create(owner=live.user, account=live.account, max_total=Decimal(1000))
+    short(live)
+    assert 900 < live.session.shorted * live.session.price <= 1010
+    assert "cap on" in live.session.decisions.first().risk_reason
+    assert books_agree(live)
+
+
+def test_a_short_that_needs_approval_waits_after_its_close_was_proven(live):
+    flips(live)
+    live.turn()
+    type(live.session.risk).objects.update(approval_above=100.0)
+    live.bar()
+    waiting = live.session.orders.get(side="SHORT_OPEN")
+    assert (waiting.status, live.session.held < Decimal("0.001")) == (S.WAITING, True)
+    services.approve_order(order=waiting, by=live.user)
+    live.turn()
+    waiting.refresh_from_db()
+    assert waiting.status == S.FILLED
+    assert books_agree(live)
+
+
+def test_a_decision_replays_bit_for_bit_while_short(live):
+    flips(live)
+    live.turn()
+    live.bar(4)
+    assert any(decision.portfolio[0] < 0 for decision in live.session.decisions.all())
+    found = verify(live.session)
+    assert found.is_equal, found.mismatches
+    assert found.decisions == live.session.decisions.count()
+
+
+def test_the_observation_of_a_short_is_the_backtests(live):
+    """The same kernel function on the same books: what the environment would see at that close."""
+    short(live)
+    live.bar()
+    decision = live.session.decisions.first()
+    before = live.session.fills.filter(order__decision__bar_ms__lt=decision.bar_ms)
+    cash, held, entry = live.session.capital, Decimal(0), Decimal(0)
+    for fill in before.order_by("id"):
+        entry = portfolio.average_entry(entry, held, fill.quantity, fill.price)
+        cash, held = portfolio.settle(cash, held, fill.quantity, fill.price, fill.fee)
+    exposure, unrealised = decision.portfolio[:2]
+    close = float(decision.price)
+    assert exposure == portfolio.exposure_of(float(cash), float(held), close) < 0
+    assert unrealised == pytest.approx(1 - close / float(entry), abs=1e-12)
+
+
+def test_two_sessions_of_one_account_share_what_a_short_leaves_free(live):
+    short(live)
+    from trading.purse import free_cash
+
+    venue_free = live.exchange.balances()["USD"].free
+    assert abs(free_cash(live.session) - venue_free) < Decimal("0.05")
+
+
+def test_pages_and_rest_show_side_and_collateral(live, client):
+    short(live)
+    client.force_login(live.user)
+    page = client.get(f"/sessions/{live.session.pk}/").content.decode()
+    assert "Collateral" in page
+    assert "SHORT_OPEN" in page
+    session = client.get(f"/api/v1/sessions/{live.session.pk}/").json()
+    locked = Decimal(short_at(live)["collateral"])
+    assert Decimal(session["collateral"]) == locked
+    assert Decimal(session["shorted"]) == live.session.shorted
+    order = client.get(f"/api/v1/sessions/{live.session.pk}/orders/").json()["results"][0]
+    assert (order["side"], Decimal(order["collateral"]) >= locked) == ("SHORT_OPEN", True)
+    account = client.get(f"/api/v1/accounts/{live.account.pk}/").json()
+    held = {row["coin"]: row for row in account["holdings"]}
+    assert Decimal(held["BTC/USD short"]["collateral"]) == locked
+
+
+def test_a_paper_account_goes_short_by_the_same_rules(user, venue):
+    account = accounts.create_account(
+        owner=user, name="paper", venue="paper", base_url=venue.url, candles_url=venue.url,
+        calls_per_minute=100_000, poll_s=0.05,
+    )  # fmt: skip
+    paper = Live(user, venue, account)
+    flips(paper)
+    paper.turn()
+    paper.bar(4)
+    assert filled(paper)[:5] == ["BUY", "SELL", "SHORT_OPEN", "SHORT_CLOSE", "BUY"]
+    purse = {coin: balance.total for coin, balance in paper.exchange.balances().items() if balance.total}
+    shorts = {f"{one.pair} short": one.quantity for one in paper.exchange.short_positions()}
+    assert paper.books() == purse | shorts
