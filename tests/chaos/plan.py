@@ -103,21 +103,16 @@ def plan_of(seed: int) -> Plan:
         Session(pair, random.randrange(10_000), round(random.uniform(0.5, 0.95), 2), (seed + at) % 3 != 0)
         for at, pair in enumerate(PAIRS)
     )
-    episodes: list[Episode] = []
+    episodes = []
     for number in range(EPISODES):
         fault, act = COMBINATIONS[(seed * EPISODES + number) % len(COMBINATIONS)]
-        passage = random.choice((1, 1, 2) if " at web-" in act else (1, 1, 2, 3))
-        request, session = request_for(act, random), random.randrange(len(PAIRS))
-        ended = {one.session for one in episodes if one.request in ("stop one", "flatten one")}
-        while request == "start again" and session in ended:  # it would start another beside the audited one
-            session = (session + 1) % len(PAIRS)
         episodes.append(
             Episode(
                 fault=fault,
                 act=act,
-                passage=passage,
-                request=request,
-                session=session,
+                passage=random.choice((1, 1, 2) if " at web-" in act else (1, 1, 2, 3)),
+                request=request_for(act, random),
+                session=random.randrange(len(PAIRS)),
                 before_s=round(random.uniform(0.1, 0.6), 2),
                 after_s=round(random.uniform(0.2, 0.8), 2),
             )

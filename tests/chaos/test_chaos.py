@@ -161,3 +161,72 @@ def test_the_auditor_finds_two_sessions_on_one_pair_at_once(ended):
     assert "at the same time" not in "; ".join(audit.audit(ended.account, theirs, PAIRS, again=1))
     LiveSession.objects.filter(pk=ended.session.pk).update(turn_at=other.created_at + timedelta(seconds=1))
     assert "at the same time" in "; ".join(audit.audit(ended.account, theirs, PAIRS, again=1))
+
+
+# --- and the same of shorts
+
+
+@pytest.fixture
+def short(live):
+    """A session that has turned twice and stopped with a short open, beside one by hand."""
+    from trading import services
+
+    live.start(
+        "random_long_short", settings={"turnover": 1.0, "share": 0.5, "seed": 3}, capital=Decimal(20000)
+    )
+    live.turn()
+    live.bar(3)
+    live.venue.signed("POST", "/v6/short_open", pair="BTC/USD", collateral="123.45")
+    live.seat.is_checked = False
+    live.turn()
+    services.stop_session(session=live.session, by=live.user)
+    assert live.turn().status == SessionStatus.STOPPED
+    assert live.session.shorted > 0
+    return live
+
+
+def test_true_books_of_shorts_pass(short):
+    assert found(short) == []
+
+
+def mistake_the_short(live):
+    Holding.objects.filter(coin="BTC/USD short").update(quantity=Decimal("0.5"))
+
+
+def mistake_its_entry(live):
+    Holding.objects.filter(coin="BTC/USD short").update(entry_price=Decimal(1))
+
+
+def mistake_the_sessions_part(live):
+    LiveSession.objects.update(shorted=Decimal(1))
+
+
+def mistake_a_collateral(live):
+    Order.objects.filter(side="SHORT_OPEN").update(collateral=Decimal(5))
+
+
+def open_before_the_close_is_proven(live):
+    opened = live.session.orders.filter(side="SHORT_OPEN", decision__isnull=False).first()
+    Order.objects.filter(decision=opened.decision, side="SELL").update(status=OrderStatus.ABSENT)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "words"),
+    [
+        (mistake_the_short, "short: our books say 0.5"), (mistake_its_entry, "short: our books say 1"),
+        (mistake_the_sessions_part, "short, its fills"), (mistake_a_collateral, "the venue says"),
+        (open_before_the_close_is_proven, "turned by"),
+    ],
+)  # fmt: skip
+def test_the_auditor_finds_with_shorts(short, mistake, words):
+    mistake(short)
+    assert words in "; ".join(found(short))
+
+
+def test_the_auditor_finds_a_doubled_short(short):
+    theirs = short.venue.account()
+    shorts = [one for one in theirs["orders"] if one["side"] == "SHORT_OPEN"]
+    twice = next(one for one in shorts if not audit._is_by_hand(one))
+    wrong = "; ".join(found(short, orders=[*theirs["orders"], {**twice, "order_id": 999_999_999}]))
+    assert "1 order(s) doubled" in wrong
+    assert "1 order(s) lost" in wrong

@@ -1,7 +1,5 @@
 """Shorts with real worker processes: killed at a labelled point after the send, settled by the next one."""
 
-import os
-import sys
 from decimal import Decimal
 
 import pytest
@@ -22,8 +20,7 @@ def points(shared_database, tmp_path):
     """A folder in which a point of the worker processes is armed; put on the path before they start."""
     folder = tmp_path / "points"
     folder.mkdir()
-    shared_database["CHAOS_POINTS"] = str(folder)
-    shared_database["PYTHONPATH"] = os.pathsep.join([str(INJECT), *filter(None, sys.path)])
+    shared_database |= {"CHAOS_POINTS": str(folder), "PYTHONPATH": str(INJECT)}
     return folder
 
 

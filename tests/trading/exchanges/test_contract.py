@@ -261,4 +261,4 @@ def test_a_short_asks_once_more_before_it_leaves(shorting):
     order = Proposal(PAIR, "SHORT_OPEN", "MARKET", D("0.00118"), collateral=D(100), before_send=stop)
     with pytest.raises(RuntimeError, match="not any more"):
         shorting.place(order)
-    assert venue.short_positions() == []
+    assert shorting.short_positions() == []
