@@ -352,7 +352,7 @@ def test_a_failed_download_is_reported_in_one_sentence(monkeypatch, error):
 @pytest.mark.parametrize(
     ("given", "words"),
     [({"to_ms": START}, "start before it ends"),
-     ({"source": "yahoo"}, "no source 'yahoo'"), ({"now_ms": START}, "no closed")],
+     ({"source": "mars"}, "no source 'mars'"), ({"now_ms": START}, "no closed")],
 )  # fmt: skip
 def test_a_download_of_nothing_is_refused(monkeypatch, ten_bars, given, words):
     with pytest.raises(BadInput, match=words):
