@@ -83,7 +83,7 @@ def test_rank_pairs_shows_ranks_and_reasons():
             "before it ends",
         ),
         (["download_candles", "--pair", "BTC", "--from", "2024-01-01"], "is not a pair"),
-        (["download_candles", "--pair", "BTC/USD", "--from", "2024-01-01", "--source", "yahoo"], "no source"),
+        (["download_candles", "--pair", "BTC/USD", "--from", "2024-01-01", "--source", "mars"], "no source"),
         (
             ["download_candles", "--pair", "BTC/USD", "--from", "2024-01-01", "--base-url", "nowhere"],
             "is not an address",
