@@ -15,6 +15,7 @@ from django.conf import settings
 from agents.models import TrainedModel
 from agents.policies.network import Network
 from agents.policies.port import ObservationNeeds
+from agents.policies.table import Table
 from agents.policies.trained import NetworkPolicy
 from agents.spaces import ActionSpec
 from market.errors import BadInput
@@ -24,7 +25,7 @@ TOLERANCE = 1e-6
 FILES = ("card.json", "policy.zip", "weights.npz")
 
 
-def write(relative: str, *, card: dict[str, Any], network: Network, policy_zip: bytes) -> str:
+def write(relative: str, *, card: dict[str, Any], network: Network | Table, policy_zip: bytes) -> str:
     """Write a model's directory, replacing an unfinished earlier one, and return its hash.
 
     :param relative: the directory, relative to VAR_DIR
@@ -94,12 +95,17 @@ def load_policy(model: TrainedModel) -> NetworkPolicy:
     directory = verify(model)
     card = json.loads((directory / "card.json").read_text())
     with np.load(directory / "weights.npz", allow_pickle=False) as arrays:
-        network = Network.from_arrays(dict(arrays))
+        network = mind_of(dict(arrays))
     require_probe(model.name, network, card.get("probe"))
     return policy_of(card, network, name=model.name, policy_hash=model.file_hash)
 
 
-def probe(network: Network) -> list[list[float]]:
+def mind_of(arrays: dict[str, np.ndarray]) -> Network | Table:
+    """Return what `weights.npz` holds. :raises BadInput: when it does not fit together"""
+    return Table.from_arrays(arrays) if "table.values" in arrays else Network.from_arrays(arrays)
+
+
+def probe(network: Network | Table) -> list[list[float]]:
     """Return the network's answers, outputs and value, to two fixed observations.
 
     Training has compared this network with torch's; whoever loads it proves that it still answers so here.
@@ -108,7 +114,7 @@ def probe(network: Network) -> list[list[float]]:
     return [[*network.act(row).tolist(), *network.value(row).tolist()] for row in observations]
 
 
-def require_probe(name: str, network: Network, expected: Any) -> None:
+def require_probe(name: str, network: Network | Table, expected: Any) -> None:
     """:raises BadInput: when the network answers otherwise here than where it was trained"""
     if expected is not None and not np.allclose(probe(network), expected, rtol=TOLERANCE, atol=TOLERANCE):
         raise BadInput(
@@ -118,7 +124,9 @@ def require_probe(name: str, network: Network, expected: Any) -> None:
         )
 
 
-def policy_of(card: dict[str, Any], network: Network, *, name: str, policy_hash: str) -> NetworkPolicy:
+def policy_of(
+    card: dict[str, Any], network: Network | Table, *, name: str, policy_hash: str
+) -> NetworkPolicy:
     """Put a network together with what its card says about observation and actions."""
     needs = ObservationNeeds(
         FeatureSet.from_json(card["feature_set"]),

@@ -39,7 +39,7 @@ class TrainingForm(forms.Form):
         choices=[(name, f"{known.title}: {known.about}") for name, known in KNOWN.items()],
         initial="ppo",
         required=False,
-        help_text="Value learners take discrete actions, SAC and its kin continuous ones.",
+        help_text="DQN, its kin and tables take discrete actions; SAC, TD3 and TQC continuous ones.",
     )
     steps = forms.IntegerField(
         min_value=1, initial=300_000, label="Environment steps", help_text="A few million for a serious run."

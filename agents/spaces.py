@@ -80,6 +80,23 @@ class ActionSpec:
         exposure = self.asked(action)
         return None if exposure is None or is_kept(exposure, current, self.band) else exposure
 
+    def legal(self, current: float) -> list[bool]:
+        """Return which discrete actions can do something at an exposure, or keep it.
+
+        Buying with no cash left and selling what is not held change nothing, nor does a level within the
+        band; of levels the nearest stays legal, so that there is always a way to keep what is held.
+        """
+        legal = []
+        for exposure in self.table().tolist():
+            stays = exposure == current or is_kept(exposure, current, self.band)
+            legal.append(not stays)
+        if self.kind == "hold_buy_sell":
+            legal[HOLD] = True
+        else:
+            nearest = min(range(len(self.levels)), key=lambda at: abs(self.levels[at] - current))
+            legal[nearest] = True
+        return legal
+
     def capped(self, max_exposure: float) -> "ActionSpec":
         """Return the same actions with every exposure cut to [-max_exposure, max_exposure]."""
         low, high = self.levels[0], self.levels[-1]

@@ -26,6 +26,11 @@ class PackedMarket(NamedTuple):
     features: int
     candles: Candles
 
+    @property
+    def scaled(self) -> np.ndarray:
+        """Return the scaled features, float32 (n, F), a view of `rows`."""
+        return self.rows[:, batch.PRICES : batch.PRICES + self.features]
+
 
 class Stepped(NamedTuple):
     """What one step of N accounts gave. Arrays are fresh at every step and belong to the caller."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agents.policies.sight import Sight
 from market.errors import BadInput
 
 
@@ -18,9 +19,10 @@ def _relu(values: np.ndarray) -> np.ndarray:
 
 
 ACTIVATIONS = {"tanh": _tanh, "relu": _relu}
-CATEGORICAL, GREEDY = "categorical", "greedy"
+CATEGORICAL, MASKED, GREEDY = "categorical", "masked", "greedy"
 GAUSSIAN, SQUASHED, SQUASHED_GAUSSIAN = "gaussian", "squashed", "squashed_gaussian"
-HEADS = (CATEGORICAL, GREEDY, GAUSSIAN, SQUASHED, SQUASHED_GAUSSIAN)
+HEADS = (CATEGORICAL, MASKED, GREEDY, GAUSSIAN, SQUASHED, SQUASHED_GAUSSIAN)
+ACTOR_SIGHT, CRITIC_SIGHT = "sight.actor.", "sight.critic."
 CONTINUOUS = (GAUSSIAN, SQUASHED, SQUASHED_GAUSSIAN)
 
 
@@ -32,6 +34,7 @@ class Network:
     What the action tower's outputs mean is the `head`:
 
     - `categorical`: logits of the discrete actions
+    - `masked`: the same, of which only those that are legal at the exposure held may be taken
     - `greedy`: values of the discrete actions; the best one is taken, and there is no value tower
     - `gaussian`: means of a continuous action, `log_std` float32 (outputs,) beside them
     - `squashed`: continuous actions before tanh; the value tower reads observation and action
@@ -43,6 +46,8 @@ class Network:
     activation: str
     log_std: np.ndarray | None = None
     head: str = ""  # empty: categorical, or gaussian where there is a log_std
+    actor_sight: Sight | None = None  # what the towers see instead of the bare observation
+    critic_sight: Sight | None = None
 
     def __post_init__(self) -> None:
         if not self.head:
@@ -50,7 +55,7 @@ class Network:
 
     @property
     def inputs(self) -> int:
-        return len(self.actor[0][0])
+        return len(self.actor[0][0]) if self.actor_sight is None else self.actor_sight.inputs
 
     @property
     def outputs(self) -> int:
@@ -63,7 +68,7 @@ class Network:
 
     def act(self, observation: np.ndarray) -> np.ndarray:
         """Return what the head describes: (..., dim) -> (..., outputs of the tower)."""
-        return self._forward(self.actor, observation)
+        return self._forward(self.actor, _seen(self.actor_sight, observation))
 
     def value(self, observation: np.ndarray) -> np.ndarray:
         """Return the estimate of what is to come: (..., dim) -> (..., 1)."""
@@ -71,8 +76,9 @@ class Network:
             return self.act(observation).max(axis=-1, keepdims=True)
         if self.head in (SQUASHED, SQUASHED_GAUSSIAN):
             action = np.tanh(self.act(observation)[..., : self.outputs])
-            return self._forward(self.critic, np.concatenate([observation, action], axis=-1))
-        return self._forward(self.critic, observation)
+            seen = _seen(self.critic_sight, observation)
+            return self._forward(self.critic, np.concatenate([seen, action], axis=-1))
+        return self._forward(self.critic, _seen(self.critic_sight, observation))
 
     def forward(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return `act` and `value` of many observations, (n, dim) -> (n, outputs), (n,).
@@ -96,11 +102,7 @@ class Network:
     @property
     def hash(self) -> str:
         """SHA-256 (hex) of every weight's bits; what "the same weights" means."""
-        digest = hashlib.sha256(self.activation.encode())
-        for name, array in sorted(self.to_arrays().items()):
-            digest.update(f"{name} {array.shape}\n".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
+        return hash_of(self.activation, self.to_arrays())
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return what `weights.npz` holds."""
@@ -112,6 +114,8 @@ class Network:
             arrays["log_std"] = self.log_std
         if self.head not in (CATEGORICAL, GAUSSIAN):
             arrays["head"] = np.array(self.head)
+        for prefix, sight in ((ACTOR_SIGHT, self.actor_sight), (CRITIC_SIGHT, self.critic_sight)):
+            arrays |= {} if sight is None else sight.to_arrays(prefix)
         return arrays
 
     @classmethod
@@ -132,7 +136,21 @@ class Network:
             raise BadInput(f"the model uses the activation {activation!r}, which is unknown here", "model")
         if head and head not in HEADS:
             raise BadInput(f"the model's output is of the kind {head!r}, which is unknown here", "model")
-        return cls(actor, critic, activation, log_std, head)
+        sights = (Sight.from_arrays(arrays, prefix) for prefix in (ACTOR_SIGHT, CRITIC_SIGHT))
+        return cls(actor, critic, activation, log_std, head, *sights)
+
+
+def _seen(sight: Sight | None, observation: np.ndarray) -> np.ndarray:
+    return observation if sight is None else sight(observation)
+
+
+def hash_of(label: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """Return the SHA-256 (hex) of a label and of every array's name, shape and bits."""
+    digest = hashlib.sha256(label.encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _tower(arrays: Mapping[str, np.ndarray], name: str) -> tuple[tuple[np.ndarray, np.ndarray], ...]:

@@ -6,8 +6,9 @@ from statistics import NormalDist
 import numpy as np
 
 from agents.observation import observation_size
-from agents.policies.network import GAUSSIAN, GREEDY, SQUASHED, Network
+from agents.policies.network import GAUSSIAN, GREEDY, MASKED, SQUASHED, Network
 from agents.policies.port import ObservationNeeds, Opinion
+from agents.policies.table import Table
 from agents.spaces import ActionSpec
 from market.errors import BadInput
 from market.kernel.rebalance import is_kept
@@ -23,7 +24,7 @@ class NetworkPolicy:
         self,
         name: str,
         policy_hash: str,
-        network: Network,
+        network: Network | Table,
         observation: ObservationNeeds,
         action_spec: ActionSpec,
         decision_every: int,
@@ -57,7 +58,11 @@ class NetworkPolicy:
             return self._continuous(output, value, current_exposure, draw)
         if self.network.head == GREEDY:
             return self._greedy(self._asked, output, value, current_exposure)
-        probabilities = softmax(output.tolist())
+        logits = output.tolist()
+        if self.network.head == MASKED:
+            legal = self.action_spec.legal(current_exposure)
+            logits = [logit if fits else -math.inf for logit, fits in zip(logits, legal, strict=True)]
+        probabilities = softmax(logits)
         action = probabilities.index(max(probabilities)) if draw is None else drawn(probabilities, draw)
         wished = self._asked[action]
         if wished is not None and is_kept(wished, current_exposure, self.action_spec.band):

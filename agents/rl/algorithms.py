@@ -1,36 +1,29 @@
-"""The register of algorithms: how a spec becomes a learner, and what its logged figures are called here."""
+"""The register of algorithms: how a spec becomes a learner."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from sb3_contrib import QRDQN, TQC, TRPO, MaskablePPO
 from stable_baselines3 import A2C, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import NormalActionNoise
 from torch import nn
 
+from agents.observation import PORTFOLIO
 from agents.rl.double_dqn import DoubleDQN
+from agents.rl.extractors import WindowExtractor
 from agents.rl.fast.ppo import FastPPO
+from agents.rl.q_table import QTable, TablePolicy
+from agents.rl.reinforce import Reinforce
 from agents.rl.vec_env import TradingVecEnv
 from agents.spec import TrainingSpec
-from agents.spec.algorithms import Replay
+from agents.spec.algorithms import Dqn, Replay, Sac
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
-LOGGED = {  # the library's name -> ours, see market.web.definitions
-    "train/policy_gradient_loss": "policy_loss",
-    "train/policy_loss": "policy_loss",
-    "train/value_loss": "value_loss",
-    "train/entropy_loss": "entropy",
-    "train/approx_kl": "kl",
-    "train/clip_fraction": "clip_fraction",
-    "train/explained_variance": "explained_variance",
-    "train/actor_loss": "actor_loss",
-    "train/critic_loss": "critic_loss",
-    "train/ent_coef": "entropy_weight",
-    "rollout/exploration_rate": "exploration_rate",
-}
-SAC_START = "auto_0.1"  # rewards here are small: from the library's 1 the weight takes long to come down
-LOGGED_BY = {"dqn": {"train/loss": "action_value_loss"}}
+ENTROPY_START = "auto_0.1"  # rewards here are small: from the library's 1 the weight takes long to come down
+EXPOSURE = PORTFOLIO.index("exposure")
 
 
 def ppo(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
@@ -43,7 +36,7 @@ def fast_ppo(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
     return _ppo(FastPPO, spec, env)
 
 
-def _ppo(algorithm: type[PPO], spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
+def _ppo(algorithm: type[PPO | MaskablePPO], spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
     given = spec.ppo
     return algorithm(
         env=env,
@@ -56,7 +49,7 @@ def _ppo(algorithm: type[PPO], spec: TrainingSpec, env: TradingVecEnv) -> BaseAl
         vf_coef=given.vf_coef,
         max_grad_norm=given.max_grad_norm,
         target_kl=given.target_kl,
-        **_common(spec),
+        **_common(spec, env),
     )
 
 
@@ -69,29 +62,103 @@ def a2c(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
         ent_coef=given.ent_coef,
         vf_coef=given.vf_coef,
         max_grad_norm=given.max_grad_norm,
-        **_common(spec),
+        **_common(spec, env),
     )
+
+
+def maskable_ppo(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
+    """Return sb3-contrib's PPO, told by the market which actions are legal (`ActionSpec.legal`)."""
+    return _ppo(MaskablePPO, spec, env)
+
+
+def trpo(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
+    given = spec.trpo
+    return TRPO(
+        env=env,
+        n_steps=given.n_steps,
+        batch_size=given.batch_size,
+        gae_lambda=given.gae_lambda,
+        target_kl=given.target_kl,
+        n_critic_updates=given.value_updates,
+        **_common(spec, env),
+    )
+
+
+def reinforce(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
+    given = spec.reinforce
+    return Reinforce(
+        env=env,
+        n_steps=given.n_steps,
+        ent_coef=given.ent_coef,
+        max_grad_norm=given.max_grad_norm,
+        baseline_steps=given.baseline_steps,
+        **_common(spec, env),
+    )
+
+
+def q_table(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
+    given, features = spec.q_table, env.batch.market.features
+    columns = spec.table_columns()
+    seen = env.batch.market.scaled[:, columns]  # what the run learns from, nothing later
+    bounds = [_bounds(column, given.bins, given.edges) for column in seen.T]
+    levels = env.batch.action.levels
+    at = (spec.window - 1) * features
+    return QTable(
+        TablePolicy,
+        env,
+        learning_rate=given.lr,
+        n_steps=given.n_steps,
+        gamma=given.gamma,
+        exploration_start=given.exploration_start,
+        exploration_end=given.exploration_end,
+        exploration_share=given.exploration_share,
+        policy_kwargs={
+            "columns": [*(at + column for column in columns), spec.window * features + EXPOSURE],
+            "bounds": [*bounds, [(low + high) / 2 for low, high in pairwise(levels)]],
+        },
+        seed=spec.seed,
+        device="cpu",
+    )
+
+
+def _bounds(column: np.ndarray, bins: int, edges: str) -> list[float]:
+    """Return the bounds between bins; equal ones are one, as of a feature with few values."""
+    if edges == "quantile":
+        found = np.quantile(column, np.arange(1, bins) / bins)
+    else:
+        found = np.linspace(column.min(), column.max(), bins + 1)[1:-1]
+    return np.unique(found.astype(np.float32)).tolist()
 
 
 def dqn(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
-    given = spec.dqn
-    return DoubleDQN(
-        env=env,
-        target_update_interval=max(given.target_update, given.n_envs),
-        exploration_fraction=given.exploration_share,
-        exploration_initial_eps=given.exploration_start,
-        exploration_final_eps=given.exploration_end,
-        max_grad_norm=given.max_grad_norm,
-        tau=given.tau,
-        **_replay(given),
-        **_common(spec),
-    )
+    return DoubleDQN(env=env, **_exploring(spec.dqn), **_replay(spec.dqn), **_common(spec, env))
+
+
+def qr_dqn(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
+    given = spec.qr_dqn
+    common = _common(spec, env, n_quantiles=given.quantiles)
+    return QRDQN(env=env, **_exploring(given), **_replay(given), **common)
 
 
 def sac(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
     given = spec.sac
-    weight = SAC_START if given.ent_coef == "auto" else given.ent_coef
-    return SAC(env=env, ent_coef=weight, tau=given.tau, **_replay(given), **_common(spec))
+    return SAC(env=env, ent_coef=_weight(given), tau=given.tau, **_replay(given), **_common(spec, env))
+
+
+def tqc(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
+    given = spec.tqc
+    return TQC(
+        env=env,
+        ent_coef=_weight(given),
+        tau=given.tau,
+        top_quantiles_to_drop_per_net=given.dropped,
+        **_replay(given),
+        **_common(spec, env, n_quantiles=given.quantiles, n_critics=given.critics),
+    )
+
+
+def _weight(given: Sac) -> str | float:
+    return ENTROPY_START if given.ent_coef == "auto" else given.ent_coef
 
 
 def td3(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
@@ -104,13 +171,24 @@ def td3(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
         target_noise_clip=given.target_noise_clip,
         action_noise=_noise(given.noise, env),
         **_replay(given),
-        **_common(spec),
+        **_common(spec, env),
     )
 
 
 def _noise(deviation: float, env: TradingVecEnv) -> NormalActionNoise:
     size = int(np.prod(env.action_space.shape or (1,)))
     return NormalActionNoise(np.zeros(size), np.full(size, deviation))
+
+
+def _exploring(given: Dqn) -> dict[str, Any]:
+    return {
+        "target_update_interval": max(given.target_update, given.n_envs),
+        "exploration_fraction": given.exploration_share,
+        "exploration_initial_eps": given.exploration_start,
+        "exploration_final_eps": given.exploration_end,
+        "max_grad_norm": given.max_grad_norm,
+        "tau": given.tau,
+    }
 
 
 def _replay(given: Replay) -> dict[str, Any]:
@@ -123,7 +201,7 @@ def _replay(given: Replay) -> dict[str, Any]:
     }
 
 
-def _common(spec: TrainingSpec) -> dict[str, Any]:
+def _common(spec: TrainingSpec, env: TradingVecEnv, **policy: Any) -> dict[str, Any]:
     return {
         "policy": "MlpPolicy",
         "learning_rate": spec.learning.lr,
@@ -131,6 +209,8 @@ def _common(spec: TrainingSpec) -> dict[str, Any]:
         "policy_kwargs": {
             "net_arch": list(spec.network.net_arch),
             "activation_fn": ACTIVATIONS[spec.network.activation],
+            **_extractor(spec, env),
+            **policy,
         },
         "seed": spec.seed,
         "device": "cpu",
@@ -138,16 +218,33 @@ def _common(spec: TrainingSpec) -> dict[str, Any]:
     }
 
 
+def _extractor(spec: TrainingSpec, env: TradingVecEnv) -> dict[str, Any]:
+    given = spec.network
+    if given.extractor == "mlp":
+        return {}
+    asked = {
+        "kind": given.extractor,
+        "rows": spec.window,
+        "columns": env.batch.market.features,
+        "width": given.width,
+        "layers": given.layers,
+        "heads": given.heads,
+        "taps": given.taps,
+    }
+    return {"features_extractor_class": WindowExtractor, "features_extractor_kwargs": asked}
+
+
 BUILDERS: dict[str, Callable[[TrainingSpec, TradingVecEnv], BaseAlgorithm]] = {
     "ppo": ppo,
     "fast_ppo": fast_ppo,
+    "maskable_ppo": maskable_ppo,
     "a2c": a2c,
+    "trpo": trpo,
     "dqn": dqn,
+    "qr_dqn": qr_dqn,
     "sac": sac,
     "td3": td3,
+    "tqc": tqc,
+    "reinforce": reinforce,
+    "q_table": q_table,
 }
-
-
-def logged_names(algorithm: str) -> dict[str, str]:
-    """Return the library's name -> ours, of what an algorithm logs and people are shown."""
-    return LOGGED | LOGGED_BY.get(algorithm, {})

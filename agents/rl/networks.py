@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from stable_baselines3.common.policies import BasePolicy
 
-from agents.policies.network import CATEGORICAL, GREEDY, SQUASHED, SQUASHED_GAUSSIAN, Network
+from agents.policies.network import CATEGORICAL, GREEDY, MASKED, SQUASHED, SQUASHED_GAUSSIAN, Network
+from agents.policies.table import Table
 from agents.policies.trained import softmax
 from agents.rl.readings import reading_of
 
@@ -12,12 +13,12 @@ TOLERANCE = 1e-6
 GRAINS = 4.0  # times torch's own rounding error
 
 
-def network_of(policy: BasePolicy) -> Network:
+def network_of(policy: BasePolicy) -> Network | Table:
     """Return a copy of a policy's weights as numpy arrays."""
     return reading_of(policy).network(policy)
 
 
-def require_equal(policy: BasePolicy, network: Network, observations: np.ndarray) -> float:
+def require_equal(policy: BasePolicy, network: Network | Table, observations: np.ndarray) -> float:
     """Return the largest difference between both on observations, float32 (n, dim).
 
     Compared are probabilities (or continuous actions) absolutely and values relative to their size.
@@ -46,7 +47,7 @@ def _answers(policy: BasePolicy, observations: torch.Tensor) -> tuple[np.ndarray
 
 
 def _difference(
-    found: tuple[np.ndarray, np.ndarray], true: tuple[np.ndarray, np.ndarray], network: Network
+    found: tuple[np.ndarray, np.ndarray], true: tuple[np.ndarray, np.ndarray], network: Network | Table
 ) -> float:
     gap = np.abs(_meant(found[0], network) - _meant(true[0], network))
     if network.head == GREEDY:
@@ -55,9 +56,9 @@ def _difference(
     return float(max(gap.max(), (np.abs(found[1] - true[1]) / size).max()))
 
 
-def _meant(outputs: np.ndarray, network: Network) -> np.ndarray:
+def _meant(outputs: np.ndarray, network: Network | Table) -> np.ndarray:
     """Return what outputs amount to: probabilities, values, or actions and deviations."""
-    if network.head == CATEGORICAL:
+    if network.head in (CATEGORICAL, MASKED):
         return np.array([softmax(row) for row in outputs.tolist()])
     if network.head in (SQUASHED, SQUASHED_GAUSSIAN):
         actions, rest = outputs[:, : network.outputs], outputs[:, network.outputs :]

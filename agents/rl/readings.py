@@ -4,17 +4,24 @@ A reading answers with (outputs, values) as `agents.policies.network.Network.act
 at the precision of the policy's weights.
 """
 
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
+from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
+from sb3_contrib.qrdqn.policies import QRDQNPolicy
+from sb3_contrib.tqc.policies import TQCPolicy
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy, ContinuousCritic
 from stable_baselines3.dqn.policies import DQNPolicy
 from stable_baselines3.sac.policies import SACPolicy
 from stable_baselines3.td3.policies import TD3Policy
 from torch import nn
 
-from agents.policies.network import GREEDY, SQUASHED, SQUASHED_GAUSSIAN, Network
+from agents.policies.network import GREEDY, MASKED, SQUASHED, SQUASHED_GAUSSIAN, Network
+from agents.policies.table import Table
+from agents.rl.extractors import sight_of
+from agents.rl.q_table import TablePolicy
 
 Layers = tuple[tuple[np.ndarray, np.ndarray], ...]
 Answers = tuple[torch.Tensor, torch.Tensor]
@@ -22,7 +29,7 @@ NAMES = {nn.Tanh: "tanh", nn.ReLU: "relu"}
 
 
 class Reading(Protocol):
-    def network(self, policy: Any) -> Network: ...
+    def network(self, policy: Any) -> Network | Table: ...
     def answers(self, policy: Any, observations: torch.Tensor) -> Answers: ...
 
 
@@ -37,6 +44,8 @@ class ActorCritic:
             layers(towers.value_net, policy.value_net),
             activation(towers.policy_net),
             None if log_std is None else array(log_std),
+            actor_sight=sight_of(policy.pi_features_extractor),
+            critic_sight=sight_of(policy.vf_features_extractor),
         )
 
     def answers(self, policy: ActorCriticPolicy, observations: torch.Tensor) -> Answers:
@@ -50,7 +59,8 @@ class ActionValues:
 
     def network(self, policy: DQNPolicy) -> Network:
         net = policy.q_net.q_net
-        return Network(layers(net), (), activation(net), head=GREEDY)
+        sight = sight_of(policy.q_net.features_extractor)
+        return Network(layers(net), (), activation(net), head=GREEDY, actor_sight=sight)
 
     def answers(self, policy: DQNPolicy, observations: torch.Tensor) -> Answers:
         values = policy.q_net.q_net(policy.q_net.features_extractor(observations))
@@ -62,7 +72,8 @@ class Deterministic:
 
     def network(self, policy: TD3Policy) -> Network:
         net = policy.actor.mu
-        return Network(layers(net), layers(first_critic(policy.critic)), activation(net), head=SQUASHED)
+        critic = layers(first_critic(policy.critic))
+        return Network(layers(net), critic, activation(net), head=SQUASHED, **_sights(policy))
 
     def answers(self, policy: TD3Policy, observations: torch.Tensor) -> Answers:
         actor = policy.actor
@@ -85,6 +96,7 @@ class SquashedGaussian:
             layers(first_critic(policy.critic)),
             activation(actor.latent_pi),
             head=SQUASHED_GAUSSIAN,
+            **_sights(policy),
         )
 
     def answers(self, policy: SACPolicy, observations: torch.Tensor) -> Answers:
@@ -95,6 +107,58 @@ class SquashedGaussian:
         return outputs, valued(policy.critic, observations, torch.tanh(wish))
 
 
+class MaskedActorCritic(ActorCritic):
+    """The same towers, whose illegal actions are masked: MaskablePPO."""
+
+    def network(self, policy: Any) -> Network:
+        return replace(super().network(policy), head=MASKED)
+
+
+class Quantiles:
+    """One tower that values each discrete action by quantiles: QR-DQN. Their mean is a layer, too."""
+
+    def network(self, policy: QRDQNPolicy) -> Network:
+        net = policy.quantile_net
+        *hidden, (weight, bias) = layers(net.quantile_net)
+        last = averaged(weight, net.n_quantiles), averaged(bias, net.n_quantiles)
+        sight = sight_of(net.features_extractor)
+        return Network((*hidden, last), (), activation(net.quantile_net), head=GREEDY, actor_sight=sight)
+
+    def answers(self, policy: QRDQNPolicy, observations: torch.Tensor) -> Answers:
+        net = policy.quantile_net
+        quantiles = net.quantile_net(net.features_extractor(observations))
+        values = quantiles.view(len(observations), net.n_quantiles, -1).mean(dim=1)
+        return values, values.max(dim=1, keepdim=True).values
+
+
+class TruncatedQuantiles(SquashedGaussian):
+    """SAC's actor with critics of quantiles: TQC."""
+
+    def network(self, policy: Any) -> Network:
+        made = super().network(policy)
+        *hidden, (weight, bias) = made.critic
+        count = policy.critic.n_quantiles
+        return replace(made, critic=(*hidden, (averaged(weight, count), averaged(bias, count))))
+
+    def answers(self, policy: Any, observations: torch.Tensor) -> Answers:
+        outputs, quantiles = super().answers(policy, observations)
+        return outputs, quantiles.mean(dim=1, keepdim=True)
+
+
+class Tabular:
+    """A table of action values."""
+
+    def network(self, policy: TablePolicy) -> Table:
+        columns, edges, sizes, values = (
+            part.numpy().copy() for part in (policy.columns, policy.edges, policy.sizes, policy.table)
+        )
+        return Table(columns, edges, sizes, values, int(policy.observation_space.shape[0]))  # type: ignore[index]
+
+    def answers(self, policy: TablePolicy, observations: torch.Tensor) -> Answers:
+        values = policy.values(observations)
+        return values, values.max(dim=1, keepdim=True).values
+
+
 class _Pair(NamedTuple):
     kind: type[BasePolicy]
     reading: Reading
@@ -102,10 +166,21 @@ class _Pair(NamedTuple):
 
 READINGS = (
     _Pair(DQNPolicy, ActionValues()),
+    _Pair(QRDQNPolicy, Quantiles()),
+    _Pair(TQCPolicy, TruncatedQuantiles()),
+    _Pair(MaskableActorCriticPolicy, MaskedActorCritic()),
+    _Pair(TablePolicy, Tabular()),
     _Pair(TD3Policy, Deterministic()),
     _Pair(SACPolicy, SquashedGaussian()),
     _Pair(ActorCriticPolicy, ActorCritic()),
 )
+
+
+def _sights(policy: Any) -> dict[str, Any]:
+    return {
+        "actor_sight": sight_of(policy.actor.features_extractor),
+        "critic_sight": sight_of(policy.critic.features_extractor),
+    }
 
 
 def reading_of(policy: BasePolicy) -> Reading:
@@ -124,6 +199,11 @@ def first_critic(critic: ContinuousCritic) -> nn.Module:
 def valued(critic: ContinuousCritic, observations: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
     """Return the first critic's values of actions, (n, 1)."""
     return first_critic(critic)(torch.cat([critic.features_extractor(observations), action], dim=1))
+
+
+def averaged(last: np.ndarray, quantiles: int) -> np.ndarray:
+    """Return the layer of the quantiles' mean, of the layer that gives them: (..., Q * A) -> (..., A)."""
+    return last.reshape(*last.shape[:-1], quantiles, -1).astype(np.float64).mean(axis=-2).astype(np.float32)
 
 
 def layers(*modules: nn.Module) -> Layers:

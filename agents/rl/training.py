@@ -23,10 +23,12 @@ from agents.evaluation import insight
 from agents.evaluation.data import Prepared
 from agents.evaluation.score import SHOWN, figures_of, training_score, validation_run
 from agents.policies.network import Network
+from agents.policies.table import Table
 from agents.rl import checkpoints
-from agents.rl.algorithms import BUILDERS, logged_names
+from agents.rl.algorithms import BUILDERS
 from agents.rl.averaging import RunningMean
 from agents.rl.curriculum import Curriculum
+from agents.rl.figures import of_the_log
 from agents.rl.networks import network_of, require_equal
 from agents.rl.normalising import ReturnNormaliser
 from agents.rl.stopping import Broken, Enough, Progress, Pruned, require_sound
@@ -58,7 +60,7 @@ class Listener(Protocol):
 class Outcome:
     """What a finished run leaves behind."""
 
-    network: Network  # of the best checkpoint by validation score
+    network: Network | Table  # of the best checkpoint by validation score
     policy_zip: bytes  # the same weights in the library's own format
     steps: int
     best_step: int
@@ -145,7 +147,6 @@ class _Run:
         self.model, self.env, self.path = model, env, folder / "checkpoint.pt"
         self.card = card_part(spec, prepared)
         self.identity = {"spec": spec.completed().model_dump_json(), "data": prepared.fingerprint}
-        self.names = logged_names(spec.algorithm)
         # A rollout is long and done again after a stop; a step between updates from a memory is soon over.
         self.is_on_policy = isinstance(model, OnPolicyAlgorithm)
         self.rewards: list[float] = []
@@ -327,10 +328,8 @@ class _Run:
                 self.model.logger.record(f"validation/{name.removeprefix('valid_')}", value)
 
     def _read_logger(self) -> None:
-        found = self.model.logger.name_to_value
-        values = {ours: float(found[theirs]) for theirs, ours in self.names.items() if theirs in found}
-        if "entropy" in values:
-            values["entropy"] = -values["entropy"]  # the library logs the loss
+        logged = self.model.logger.name_to_value
+        values = of_the_log(logged, self.spec.algorithm, self.env.batch.action.names)
         try:
             require_sound(self.spec.stopping, values)
         except Broken:

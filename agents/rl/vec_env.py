@@ -11,6 +11,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvO
 
 from agents.envs.batched import TRUNCATED, BatchedMarket, PackedMarket
 from agents.envs.settings import EnvSettings
+from agents.observation import PORTFOLIO
 from agents.rl.normalising import ReturnNormaliser
 
 
@@ -36,6 +37,7 @@ class TradingVecEnv(VecEnv):
         self._nothing: list[dict[str, Any]] = [{}] * n_envs
         self._returns, self._lengths = np.zeros(n_envs), np.zeros(n_envs, np.int64)
         self._actions = np.zeros(n_envs, np.int64)
+        self._exposure_at = settings.window * market.features + PORTFOLIO.index("exposure")
         self.normaliser = normaliser
         self.finished: deque[float] = deque(maxlen=0)  # raw returns of the last finished episodes
         self._sum, self._steps = 0.0, 0  # of raw rewards, since `mean_reward` was last asked for
@@ -109,6 +111,11 @@ class TradingVecEnv(VecEnv):
     def close(self) -> None:
         """Nothing to release: the market is plain memory."""
 
+    def action_masks(self) -> np.ndarray:
+        """Return which actions are legal now, bool (N, actions); see `ActionSpec.legal`."""
+        exposures = self.batch.observations()[:, self._exposure_at].tolist()
+        return np.array([self.batch.action.legal(exposure) for exposure in exposures])
+
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         value = None if attr_name == "render_mode" else getattr(self, attr_name)
         return [value for _ in self._get_indices(indices)]
@@ -121,6 +128,9 @@ class TradingVecEnv(VecEnv):
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
     ) -> list[Any]:
+        if method_name == "action_masks":
+            masks = self.action_masks()
+            return [masks[i] for i in self._get_indices(indices)]
         raise AttributeError(f"accounts of a batched market have no method of their own: {method_name}")
 
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: VecEnvIndices = None) -> list[bool]:

@@ -9,10 +9,14 @@ from pydantic import Field, model_validator
 
 from agents.spec.parts import Fraction, Part
 
-Algorithm = Literal["ppo", "fast_ppo", "a2c", "dqn", "sac", "td3"]
+Algorithm = Literal[
+    "ppo", "fast_ppo", "maskable_ppo", "a2c", "trpo", "dqn", "qr_dqn", "sac", "td3", "tqc", "reinforce",
+    "q_table",
+]  # fmt: skip
 ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
 DISCRETE, CONTINUOUS = ("hold_buy_sell", "levels"), ("continuous",)
 Positive = Annotated[float, Field(gt=0, le=1)]
+DEFAULT_COLUMNS, MOST_STATES = 3, 1_000_000  # of a table
 
 
 class Network(Part):
@@ -20,6 +24,17 @@ class Network(Part):
         default=(64, 64), min_length=1, max_length=6
     )
     activation: Literal["tanh", "relu"] = "tanh"
+    extractor: Literal["mlp", "tcn", "lstm", "gru", "transformer"] = "mlp"  # what reads the window first
+    width: int = Field(default=32, ge=1, le=512)  # of the extractor's code
+    layers: int = Field(default=2, ge=1, le=8)
+    heads: int = Field(default=2, ge=1, le=16)  # of a transformer's attention
+    taps: int = Field(default=3, ge=2, le=16)  # bars that a temporal convolution joins
+
+    @model_validator(mode="after")
+    def heads_share_the_width(self) -> "Network":
+        if self.extractor == "transformer" and self.width % self.heads:
+            raise ValueError(f"width must be a multiple of heads ({self.heads}) for a transformer")
+        return self
 
 
 class Rollouts(Part):
@@ -70,6 +85,56 @@ class A2c(Rollouts):
     max_grad_norm: float = Field(default=0.5, gt=0, le=1000)
 
 
+class Trpo(Rollouts):
+    n_steps: int = Field(default=64, ge=2, le=100_000)
+    lr: Positive = 1e-3  # of the value network; the policy's step follows from target_kl
+    gae_lambda: float = Field(default=0.95, ge=0, le=1)
+    batch_size: int = Field(default=512, ge=2, le=1_000_000)
+    target_kl: Positive = 0.01
+    value_updates: int = Field(default=10, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def batches_fit(self) -> "Trpo":
+        if self.batch_size > self.rollout:
+            raise ValueError(f"batch_size must not be above n_envs * n_steps, which is {self.rollout}")
+        return self
+
+
+class Reinforce(Rollouts):
+    n_steps: int = Field(default=64, ge=2, le=100_000)
+    lr: Positive = 3e-3
+    ent_coef: float = Field(default=0.001, ge=0, le=10)
+    max_grad_norm: float = Field(default=0.5, gt=0, le=1000)
+    baseline_steps: int = Field(default=5, ge=1, le=1000)
+
+
+class QTable(Rollouts):
+    """Values of actions per combination of bins: the exposure held, and these features of the newest bar."""
+
+    n_steps: int = Field(default=64, ge=2, le=100_000)
+    lr: Positive = 0.1
+    columns: tuple[str, ...] = Field(default=(), max_length=8)  # names of features; empty: the first three
+    bins: int = Field(default=5, ge=2, le=100)  # of each feature
+    edges: Literal["quantile", "uniform"] = "quantile"  # bins of equal count, or of equal width
+    exploration_share: Positive = 0.5
+    exploration_start: float = Field(default=1.0, ge=0, le=1)
+    exploration_end: Fraction = 0.05
+
+    @property
+    def rows_held(self) -> int:
+        return self.n_envs
+
+    @model_validator(mode="after")
+    def table_fits(self) -> "QTable":
+        if len(set(self.columns)) != len(self.columns):
+            raise ValueError("columns must not name a feature twice")
+        if self.bins ** (len(self.columns) or DEFAULT_COLUMNS) > MOST_STATES:
+            raise ValueError(
+                f"the table would have more than {MOST_STATES:,} states: take fewer bins or columns"
+            )
+        return self
+
+
 class Replay(Part):
     """Learning from a memory of past decisions, after every `train_every` new ones of each account."""
 
@@ -113,6 +178,22 @@ class Sac(Replay):
     ent_coef: Literal["auto"] | Annotated[float, Field(ge=0, le=10)] = "auto"
 
 
+class QrDqn(Dqn):
+    quantiles: int = Field(default=25, ge=2, le=500)
+
+
+class Tqc(Sac):
+    quantiles: int = Field(default=25, ge=2, le=500)  # of each critic
+    critics: int = Field(default=2, ge=1, le=10)
+    dropped: int = Field(default=2, ge=0, le=100)  # highest quantiles of each critic that are not believed
+
+    @model_validator(mode="after")
+    def some_are_left(self) -> "Tqc":
+        if self.dropped >= self.quantiles:
+            raise ValueError("dropped must be below quantiles")
+        return self
+
+
 class Td3(Replay):
     tau: Positive = 0.005
     noise: float = Field(
@@ -132,14 +213,26 @@ class Known(NamedTuple):
     actions: tuple[str, ...]  # kinds it can learn; the first is taken where nobody chose
 
 
+ANY = (*DISCRETE, *CONTINUOUS)
 KNOWN: dict[str, Known] = {
-    "ppo": Known("PPO", "steady, forgiving settings", ("ppo",), (*DISCRETE, *CONTINUOUS)),
-    "fast_ppo": Known("Fast PPO", "PPO compiled, some 30 times as fast", ("ppo",), (*DISCRETE, *CONTINUOUS)),
-    "a2c": Known("A2C", "one plain update per short rollout", ("a2c",), (*DISCRETE, *CONTINUOUS)),
+    "ppo": Known("PPO", "steady, forgiving settings", ("ppo",), ANY),
+    "fast_ppo": Known("Fast PPO", "PPO compiled, some 30 times as fast", ("ppo",), ANY),
+    "maskable_ppo": Known(
+        "Maskable PPO", "PPO that never draws an action which does nothing", ("ppo",), DISCRETE
+    ),
+    "a2c": Known("A2C", "one plain update per short rollout", ("a2c",), ANY),
+    "trpo": Known("TRPO", "each update within a bounded change of the policy", ("trpo",), ANY),
     "dqn": Known("Double DQN", "learns action values from a replay memory", ("dqn",), DISCRETE),
+    "qr_dqn": Known("QR-DQN", "learns the spread of action values, too", ("qr_dqn",), DISCRETE),
     "sac": Known("SAC", "continuous exposures, explores by entropy", ("sac",), CONTINUOUS),
     "td3": Known("TD3", "continuous exposures, deterministic, two critics", ("td3",), CONTINUOUS),
+    "tqc": Known("TQC", "SAC with critics of quantiles, the highest not believed", ("tqc",), CONTINUOUS),
+    "reinforce": Known(
+        "REINFORCE", "the plain policy gradient; shows logits, probabilities", ("reinforce",), ANY
+    ),
+    "q_table": Known("Q-table", "tabular Q-learning over binned features", ("q_table",), DISCRETE),
 }
+PLAIN_ONLY = ("fast_ppo", "q_table")  # no features extractor before the rest
 SECTIONS = frozenset(section for known in KNOWN.values() for section in known.sections)
 
 

@@ -10,17 +10,24 @@ from agents.envs.settings import EnvSettings
 from agents.observation import PORTFOLIO
 from agents.spaces import ActionSpec
 from agents.spec.algorithms import (
+    DEFAULT_COLUMNS,
     KNOWN,
+    PLAIN_ONLY,
     SECTIONS,
     A2c,
     Algorithm,
     Dqn,
     Network,
     Ppo,
+    QrDqn,
+    QTable,
+    Reinforce,
     Replay,
     Rollouts,
     Sac,
     Td3,
+    Tqc,
+    Trpo,
 )
 from agents.spec.errors import first_error
 from agents.spec.parts import Action, Curriculum, Fraction, Part, Reward, Stopping, Trading
@@ -68,9 +75,14 @@ class TrainingSpec(Part):
     network: Network = Network()
     ppo: Ppo = Ppo()
     a2c: A2c = A2c()
+    trpo: Trpo = Trpo()
     dqn: Dqn = Dqn()
+    qr_dqn: QrDqn = QrDqn()
     sac: Sac = Sac()
     td3: Td3 = Td3()
+    tqc: Tqc = Tqc()
+    reinforce: Reinforce = Reinforce()
+    q_table: QTable = QTable()
     checkpoint_every: int | None = Field(default=None, ge=1)
     validate_every: int | None = Field(default=None, ge=1)
     stopping: Stopping = Stopping()
@@ -112,6 +124,20 @@ class TrainingSpec(Part):
                 )
         return self
 
+    @model_validator(mode="after")
+    def extractor_fits(self) -> "TrainingSpec":
+        extractor = self.network.extractor
+        if extractor == "mlp":
+            return self
+        if self.algorithm in PLAIN_ONLY:
+            raise ValueError(
+                f"{self.algorithm} reads the bare observation: set network.extractor to mlp, "
+                "or choose another algorithm (ppo learns the same with any extractor)"
+            )
+        if self.window < 2:
+            raise ValueError(f"a {extractor} reads a window of bars: set window to 2 or more")
+        return self
+
     @property
     def learning(self) -> Rollouts | Replay:
         """Return the algorithm's own section."""
@@ -129,6 +155,7 @@ class TrainingSpec(Part):
             raise first_error(error, setting_names(cls)) from None
         spec.env_settings()
         spec._check_memory()
+        spec.table_columns()
         return spec
 
     def _check_memory(self) -> None:
@@ -148,6 +175,21 @@ class TrainingSpec(Part):
                 f"one update; {MOST_ROLLOUT_BYTES // 2**30} are allowed",
                 f"{section}.n_steps",
             )
+
+    def table_columns(self) -> tuple[int, ...]:
+        """Return which columns of the newest feature row a table reads.
+
+        :raises BadInput: for a feature that is not among the run's
+        """
+        names = list(self.feature_set().names)
+        for name in self.q_table.columns:
+            if name not in names:
+                raise BadInput(
+                    f"q_table.columns: {name!r} is no feature of this run; choose among {', '.join(names)}",
+                    "q_table.columns",
+                )
+        chosen = self.q_table.columns or names[:DEFAULT_COLUMNS]
+        return tuple(names.index(name) for name in chosen)
 
     def feature_set(self) -> FeatureSet:
         """Return the features asked for by preset name or written out. :raises BadInput: when unusable"""

@@ -122,6 +122,7 @@ DEFINITIONS = {
     "funding": "Paid on a futures position; negative when more was received.",
     "liquidations": "Positions that the venue closed because their margin was used up.",
     "policy_loss": "PPO's clipped objective of the last update, as a loss.",
+    "policy_objective": "TRPO's expected gain of the last update; it is made as large as its bound allows.",
     "value_loss": "Squared error of the value estimate in the last update.",
     "actor_loss": "What the actor minimises: the negative value of its actions, less SAC's entropy bonus.",
     "critic_loss": "Squared error of the critics' values against reward and discounted value ahead.",

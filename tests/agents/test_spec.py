@@ -57,6 +57,21 @@ def test_dates_and_milliseconds_mean_the_same_moment():
         ({"algorithm": "dqn", "ppo": {"lr": 0.1}}, "", "dqn reads no ppo settings: write them as dqn."),
         ({"algorithm": "dqn", "dqn": {"gae_lambda": 0.1}}, "dqn.gae_lambda", "no training setting"),
         ({"algorithm": "dqn", "dqn": {"buffer_size": 50_000_000}}, "dqn.buffer_size", "1 is allowed"),
+        (
+            {"algorithm": "q_table", "q_table": {"columns": ["mood"]}},
+            "q_table.columns",
+            "'mood' is no feature",
+        ),
+        (
+            {"algorithm": "q_table", "q_table": {"bins": 100, "columns": ["a", "b", "c", "d"]}},
+            "q_table",
+            "states",
+        ),
+        (
+            {"algorithm": "tqc", "action": {"kind": "continuous"}, "tqc": {"dropped": 25}},
+            "tqc",
+            "below quantiles",
+        ),
         ({"validation_share": 0}, "validation_share", "0.01"),
         ({"reward": {"terms": {"fame": 1}}}, "reward", "'fame'"),
         ({"reward": {"terms": {"turnover": -1}}}, "reward.terms.turnover", "greater than or equal to 0"),

@@ -2,28 +2,35 @@
 
 import numpy as np
 import pytest
+import sb3_contrib
 import stable_baselines3
 
 from agents import artefacts
 from agents.backtest import simulate
 from agents.decide import Decider
+from agents.envs.batched import packed
 from agents.evaluation.data import prepared, split_for
 from agents.evaluation.score import validation_run
 from agents.policies import baseline
-from agents.policies.network import Network
 from agents.rl.algorithms import BUILDERS
+from agents.rl.q_table import QTable
+from agents.rl.reinforce import Reinforce
 from agents.rl.training import Stopped, card_part, learn
+from agents.rl.vec_env import TradingVecEnv
 from agents.spec import ALGORITHMS, KNOWN
-from agents.spec.algorithms import Replay
 from market.features import compute
-from tests.agents.markets import walk, waves
+from tests.agents.markets import changed_after, walk, waves
 from tests.agents.rl.tasks import TASKS, spec_for
 from tests.agents.rl.test_learning import Ear
 
 LIBRARY = {
     "ppo": stable_baselines3.PPO, "fast_ppo": stable_baselines3.PPO, "a2c": stable_baselines3.A2C,
     "dqn": stable_baselines3.DQN, "sac": stable_baselines3.SAC, "td3": stable_baselines3.TD3,
+    "maskable_ppo": sb3_contrib.MaskablePPO, "trpo": sb3_contrib.TRPO, "qr_dqn": sb3_contrib.QRDQN,
+    "tqc": sb3_contrib.TQC, "reinforce": Reinforce, "q_table": QTable,
 }  # fmt: skip
+
+MEMORY = {"dqn", "qr_dqn", "sac", "td3", "tqc", "q_table"}
 
 
 def made_ready(candles, spec):
@@ -59,12 +66,12 @@ def test_a_killed_run_resumed_ends_with_the_weights_of_an_uninterrupted_one(algo
     spec = small(algorithm)
     ready = made_ready(walk(1200), spec)
     whole = learn(spec, ready, tmp_path / "whole", Ear())
-    asked = 40 if isinstance(spec.learning, Replay) else 150  # a memory is asked between updates only
+    asked = 24 if algorithm in MEMORY else 150  # who learns from a memory is asked between updates only
     with pytest.raises(KeyboardInterrupt):
         learn(spec, ready, tmp_path / "killed", Ear(kill_at=asked))
     np.random.rand(7)  # whatever happened to the generator in between does not matter
     with pytest.raises(Stopped):
-        learn(spec, ready, tmp_path / "killed", Ear(stop_at=20))
+        learn(spec, ready, tmp_path / "killed", Ear(stop_at=8))
     resumed = learn(spec, ready, tmp_path / "killed", Ear())
     assert resumed.network.hash == whole.network.hash
     assert resumed.metrics == whole.metrics
@@ -77,7 +84,7 @@ def test_its_archive_opens_in_the_library_and_acts_as_the_stored_network(algorit
     outcome = learn(spec, ready, tmp_path, Ear())
     (tmp_path / "policy.zip").write_bytes(outcome.policy_zip)
     theirs = LIBRARY[algorithm].load(tmp_path / "policy.zip", device="cpu")
-    network = Network.from_arrays(outcome.network.to_arrays())
+    network = artefacts.mind_of(outcome.network.to_arrays())
     assert network.hash == outcome.network.hash
     policy = artefacts.policy_of(card_part(spec, ready), network, name="p", policy_hash="h")
     seen = np.random.default_rng(0).normal(size=(40, network.inputs)).astype(np.float32)
@@ -88,7 +95,7 @@ def test_its_archive_opens_in_the_library_and_acts_as_the_stored_network(algorit
     )
 
 
-@pytest.mark.parametrize("algorithm", ["dqn", "sac", "td3"])
+@pytest.mark.parametrize("algorithm", ["qr_dqn", "tqc", "td3", "q_table"])
 def test_many_observations_give_the_bits_of_one(algorithm, tmp_path):
     spec = small(algorithm)
     ready = made_ready(walk(1200), spec)
@@ -103,10 +110,52 @@ def test_many_observations_give_the_bits_of_one(algorithm, tmp_path):
 def small(algorithm, **changes):
     """Return a short run with a few checkpoints and judgements."""
     own = {"n_envs": 8, "lr": 0.003}
-    section = KNOWN[algorithm].sections[0]
-    own |= {"n_steps": 32} if "n_steps" in TASKS[algorithm][1] else {}
+    section, is_memory = KNOWN[algorithm].sections[0], algorithm in MEMORY
+    own |= {"n_steps": 4 if is_memory else 32} if "n_steps" in TASKS[algorithm][1] else {}
     own |= {"batch_size": 64} if "batch_size" in TASKS[algorithm][1] else {}
     if "learning_starts" in TASKS[algorithm][1]:
-        own |= {"learning_starts": 200, "buffer_size": 1000}
+        own |= {"learning_starts": 200, "buffer_size": 1000, "gradient_steps": 1}
     changes = {"checkpoint_every": 512, "validate_every": 600, section: own, **changes}
-    return spec_for(algorithm, steps=2048, **changes)
+    return spec_for(algorithm, steps=1024 if is_memory else 2048, **changes)
+
+
+def test_a_masked_policy_never_takes_an_illegal_action(tmp_path):
+    spec = small("maskable_ppo")
+    ready = made_ready(walk(1200), spec)
+    network = learn(spec, ready, tmp_path, Ear()).network
+    policy = artefacts.policy_of(card_part(spec, ready), network, name="p", policy_hash="h")
+    for row in np.random.default_rng(0).normal(size=(50, network.inputs)).astype(np.float32):
+        for draw in (0.001, 0.5, 0.999):
+            assert policy.opine(row, 0.0, draw).name != "SELL"
+            assert policy.opine(row, 1.0, draw).name != "BUY"
+        assert policy.opine(row, 0.0).probabilities[2] == 0.0
+
+
+def test_masks_follow_the_accounts():
+    spec = small("maskable_ppo")
+    ready = made_ready(walk(1200), spec)
+    env = TradingVecEnv(packed(*ready.train), spec.env_settings(), 3)
+    env.reset()
+    env.step(np.array([1, 0, 2]))
+    assert env.action_masks().tolist() == [[True, False, True], [True, True, False], [True, True, False]]
+    assert [mask.tolist() for mask in env.env_method("action_masks", indices=0)] == [[True, False, True]]
+
+
+def test_later_bars_change_no_bin_of_a_table(tmp_path):
+    spec = small("q_table", q_table={"n_envs": 8, "bins": 4})
+    candles = walk(1200)
+    tables = []
+    for market in (candles, changed_after(candles, made_ready(candles, spec).split.train_to - 1)):
+        tables.append(learn(spec, made_ready(market, spec), tmp_path / str(len(tables)), Ear()).network)
+    assert np.array_equal(tables[0].edges, tables[1].edges)
+    assert np.array_equal(tables[0].values, tables[1].values)
+
+
+def test_a_run_of_reinforce_reports_logits_and_probabilities(tmp_path):
+    spec = small("reinforce")
+    ear = Ear()
+    learn(spec, made_ready(walk(1200), spec), tmp_path, ear)
+    last = ear.metrics[2048]
+    chances = [last[f"probability_{name}"] for name in ("hold", "buy", "sell")]
+    assert sum(chances) == pytest.approx(1.0, abs=1e-5)
+    assert {"logit_hold", "logit_buy", "logit_sell"} <= set(last)
