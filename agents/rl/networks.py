@@ -2,12 +2,14 @@
 
 import numpy as np
 import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 
 from agents.policies.network import CATEGORICAL, GREEDY, MASKED, SQUASHED, SQUASHED_GAUSSIAN, Network
 from agents.policies.table import Table
 from agents.policies.trained import softmax
 from agents.rl.readings import reading_of
+from agents.rl.vec_env import TradingVecEnv
 
 TOLERANCE = 1e-6
 GRAINS = 4.0  # times torch's own rounding error
@@ -16,6 +18,15 @@ GRAINS = 4.0  # times torch's own rounding error
 def network_of(policy: BasePolicy) -> Network | Table:
     """Return a copy of a policy's weights as numpy arrays."""
     return reading_of(policy).network(policy)
+
+
+def met(model: BaseAlgorithm, env: TradingVecEnv) -> np.ndarray:
+    """Return observations that a learner has met, float32 (n, dim)."""
+    buffer = getattr(model, "rollout_buffer", None) or getattr(model, "replay_buffer", None)
+    if buffer is None or not (buffer.full or buffer.pos):
+        return env.batch.observations()
+    seen = buffer.observations if buffer.full else buffer.observations[: buffer.pos]
+    return seen.reshape(-1, env.batch.observation_size)
 
 
 def require_equal(policy: BasePolicy, network: Network | Table, observations: np.ndarray) -> float:

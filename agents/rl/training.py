@@ -29,7 +29,7 @@ from agents.rl.algorithms import BUILDERS
 from agents.rl.averaging import RunningMean
 from agents.rl.curriculum import Curriculum
 from agents.rl.figures import of_the_log
-from agents.rl.networks import network_of, require_equal
+from agents.rl.networks import met, network_of, require_equal
 from agents.rl.normalising import ReturnNormaliser
 from agents.rl.stopping import Broken, Enough, Progress, Pruned, require_sound
 from agents.rl.vec_env import TradingVecEnv
@@ -253,7 +253,7 @@ class _Run:
         last_score = float(self.judged.last["score"])
         self.model.policy.load_state_dict(self.judged.weights)
         network = network_of(self.model.policy)
-        require_equal(self.model.policy, network, self._probes().reshape(-1, network.inputs)[:PROBES])
+        require_equal(self.model.policy, network, met(self.model, self.env)[:PROBES])
         archive = io.BytesIO()
         self.model.save(archive)
         return Outcome(
@@ -267,13 +267,6 @@ class _Run:
             self.judged.progress.enough(self.spec.stopping),
             None if self.env.normaliser is None else self.env.normaliser.facts(),
         )
-
-    def _probes(self) -> np.ndarray:
-        """Return observations that the policy has met."""
-        buffer = getattr(self.model, "rollout_buffer", None) or getattr(self.model, "replay_buffer", None)
-        if buffer is None or not (buffer.full or buffer.pos):
-            return self.env.batch.observations()
-        return buffer.observations if buffer.full else buffer.observations[: buffer.pos]
 
     def _end_early(self, step: int) -> None:
         """:raises Enough: when the validations say so; a resumed run comes by here again and ends as well"""
