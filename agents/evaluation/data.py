@@ -63,7 +63,7 @@ def split_for(bars: int, spec: TrainingSpec) -> Split:
     return split(
         bars,
         warmup=spec.feature_set().warmup,
-        window=spec.window,
+        window=spec.lookback,
         episode_bars=spec.episode_bars,
         share=spec.validation_share,
         embargo=spec.completed().embargo_bars or 0,

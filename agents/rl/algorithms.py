@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from sb3_contrib import QRDQN, TQC, TRPO, MaskablePPO
+from sb3_contrib import QRDQN, TQC, TRPO, MaskablePPO, RecurrentPPO
 from stable_baselines3 import A2C, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import NormalActionNoise
@@ -16,6 +16,7 @@ from agents.rl.double_dqn import DoubleDQN
 from agents.rl.extractors import WindowExtractor
 from agents.rl.fast.ppo import FastPPO
 from agents.rl.q_table import QTable, TablePolicy
+from agents.rl.recurrent import MarketLstmPolicy
 from agents.rl.reinforce import Reinforce
 from agents.rl.vec_env import TradingVecEnv
 from agents.spec import TrainingSpec
@@ -36,7 +37,29 @@ def fast_ppo(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
     return _ppo(FastPPO, spec, env)
 
 
-def _ppo(algorithm: type[PPO | MaskablePPO], spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
+def recurrent_ppo(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
+    """Return sb3-contrib's PPO with an LSTM that reads the market (agents.rl.recurrent)."""
+    given = spec.recurrent
+    return _ppo(
+        RecurrentPPO,
+        spec,
+        env,
+        policy=MarketLstmPolicy,
+        columns=env.batch.market.features,
+        memory=given.memory,
+        stride=spec.decision_every,
+        lstm_hidden_size=given.hidden,
+        n_lstm_layers=given.layers,
+    )
+
+
+def _ppo(
+    algorithm: type[PPO | MaskablePPO | RecurrentPPO],
+    spec: TrainingSpec,
+    env: TradingVecEnv,
+    policy: str | type[MarketLstmPolicy] = "MlpPolicy",
+    **kwargs: Any,
+) -> BaseAlgorithm:
     given = spec.ppo
     return algorithm(
         env=env,
@@ -49,7 +72,7 @@ def _ppo(algorithm: type[PPO | MaskablePPO], spec: TrainingSpec, env: TradingVec
         vf_coef=given.vf_coef,
         max_grad_norm=given.max_grad_norm,
         target_kl=given.target_kl,
-        **_common(spec, env),
+        **{**_common(spec, env, **kwargs), "policy": policy},
     )
 
 
@@ -238,6 +261,7 @@ BUILDERS: dict[str, Callable[[TrainingSpec, TradingVecEnv], BaseAlgorithm]] = {
     "ppo": ppo,
     "fast_ppo": fast_ppo,
     "maskable_ppo": maskable_ppo,
+    "recurrent_ppo": recurrent_ppo,
     "a2c": a2c,
     "trpo": trpo,
     "dqn": dqn,

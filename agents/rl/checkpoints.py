@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sb3_contrib.common.recurrent.type_aliases import RNNStates
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.save_util import recursive_getattr
@@ -41,6 +42,7 @@ def capture(model: BaseAlgorithm, env: TradingVecEnv) -> dict[str, Any]:
         "episode_starts": np.array(model._last_episode_starts),
         "episodes": [dict(episode) for episode in model.ep_info_buffer or ()],
         "memory": _memory(model),
+        "recurrent": copied([list(pair) for pair in getattr(model, "_last_lstm_states", None) or ()]),
     }
 
 
@@ -59,6 +61,8 @@ def restore(model: BaseAlgorithm, env: TradingVecEnv, state: dict[str, Any]) -> 
     model.ep_success_buffer = deque(maxlen=model._stats_window_size)
     if isinstance(model, OffPolicyAlgorithm):
         _remember(model, state["memory"])
+    if state["recurrent"]:
+        model._last_lstm_states = RNNStates(*(tuple(pair) for pair in state["recurrent"]))  # type: ignore[attr-defined]
     env.set_state(state["env"])
     torch.set_rng_state(state["torch_rng"])
     np.random.set_state(tuple(state["numpy_rng"]))

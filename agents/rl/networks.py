@@ -12,6 +12,7 @@ from agents.rl.readings import reading_of
 from agents.rl.vec_env import TradingVecEnv
 
 TOLERANCE = 1e-6
+WINDOWS = 64  # of a recurrent policy, to compare on
 GRAINS = 4.0  # times torch's own rounding error
 
 
@@ -20,8 +21,24 @@ def network_of(policy: BasePolicy) -> Network | Table:
     return reading_of(policy).network(policy)
 
 
-def met(model: BaseAlgorithm, env: TradingVecEnv) -> np.ndarray:
-    """Return observations that a learner has met, float32 (n, dim)."""
+def met(model: BaseAlgorithm, env: TradingVecEnv, inputs: int) -> np.ndarray:
+    """Return observations that a learner has met, float32 (n, inputs).
+
+    Who learns from one row at a time and trades on many (a recurrent policy) is given windows of the market
+    it learned from, with accounts that it has met.
+    """
+    seen, features = _seen(model, env), env.batch.market.scaled
+    if inputs == seen.shape[1]:
+        return seen
+    columns = features.shape[1]
+    accounts = seen[:WINDOWS, columns:]
+    rows = (inputs - accounts.shape[1]) // columns
+    ends = np.linspace(rows, len(features), len(accounts)).astype(int)
+    windows = np.stack([features[end - rows : end].reshape(-1) for end in ends])
+    return np.concatenate([windows, accounts], axis=1)
+
+
+def _seen(model: BaseAlgorithm, env: TradingVecEnv) -> np.ndarray:
     buffer = getattr(model, "rollout_buffer", None) or getattr(model, "replay_buffer", None)
     if buffer is None or not (buffer.full or buffer.pos):
         return env.batch.observations()

@@ -22,6 +22,7 @@ from agents.policies.network import GREEDY, MASKED, SQUASHED, SQUASHED_GAUSSIAN,
 from agents.policies.table import Table
 from agents.rl.extractors import sight_of
 from agents.rl.q_table import TablePolicy
+from agents.rl.recurrent import MarketLstmPolicy
 
 Layers = tuple[tuple[np.ndarray, np.ndarray], ...]
 Answers = tuple[torch.Tensor, torch.Tensor]
@@ -52,6 +53,17 @@ class ActorCritic:
         hidden = policy.mlp_extractor.forward_actor(policy.pi_features_extractor(observations))
         value_hidden = policy.mlp_extractor.forward_critic(policy.vf_features_extractor(observations))
         return policy.action_net(hidden), policy.value_net(value_hidden)
+
+
+class RecurrentActorCritic(ActorCritic):
+    """Towers behind LSTMs, asked as they trade: RecurrentPPO."""
+
+    def network(self, policy: Any) -> Network:
+        actor, critic = policy.sight_of(policy.lstm_actor), policy.sight_of(policy.lstm_critic)
+        return replace(super().network(policy), actor_sight=actor, critic_sight=critic)
+
+    def answers(self, policy: Any, observations: torch.Tensor) -> Answers:
+        return policy.answers(observations)
 
 
 class ActionValues:
@@ -170,6 +182,7 @@ READINGS = (
     _Pair(TQCPolicy, TruncatedQuantiles()),
     _Pair(MaskableActorCriticPolicy, MaskedActorCritic()),
     _Pair(TablePolicy, Tabular()),
+    _Pair(MarketLstmPolicy, RecurrentActorCritic()),
     _Pair(TD3Policy, Deterministic()),
     _Pair(SACPolicy, SquashedGaussian()),
     _Pair(ActorCriticPolicy, ActorCritic()),

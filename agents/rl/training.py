@@ -91,7 +91,7 @@ def card_part(spec: TrainingSpec, prepared: Prepared) -> dict[str, Any]:
         "feature_set": spec.feature_set().to_json(),
         "feature_set_hash": spec.feature_set().hash,
         "scaler": prepared.scaler.to_json(),
-        "window": spec.window,
+        "window": spec.lookback,
         "bars_scale": spec.bars_scale,
         "decision_every": spec.decision_every,
         "action": env.allowed_action.to_dict(),
@@ -253,7 +253,7 @@ class _Run:
         last_score = float(self.judged.last["score"])
         self.model.policy.load_state_dict(self.judged.weights)
         network = network_of(self.model.policy)
-        require_equal(self.model.policy, network, met(self.model, self.env)[:PROBES])
+        require_equal(self.model.policy, network, met(self.model, self.env, network.inputs)[:PROBES])
         archive = io.BytesIO()
         self.model.save(archive)
         return Outcome(

@@ -10,12 +10,13 @@ from pydantic import Field, model_validator
 from agents.spec.parts import Fraction, Part
 
 Algorithm = Literal[
-    "ppo", "fast_ppo", "maskable_ppo", "a2c", "trpo", "dqn", "qr_dqn", "sac", "td3", "tqc", "reinforce",
-    "q_table",
+    "ppo", "fast_ppo", "maskable_ppo", "recurrent_ppo", "a2c", "trpo", "dqn", "qr_dqn", "sac", "td3", "tqc",
+    "reinforce", "q_table",
 ]  # fmt: skip
 ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
 DISCRETE, CONTINUOUS = ("hold_buy_sell", "levels"), ("continuous",)
 Positive = Annotated[float, Field(gt=0, le=1)]
+MOST_LOOKBACK = 10_000  # rows of an observation where a model trades
 DEFAULT_COLUMNS, MOST_STATES = 3, 1_000_000  # of a table
 
 
@@ -74,6 +75,14 @@ class Ppo(Rollouts):
                 "there would be no full batch to learn from"
             )
         return self
+
+
+class Recurrent(Part):
+    """The LSTM of recurrent PPO; it reads the market, the account's numbers go around it."""
+
+    memory: int = Field(default=32, ge=2, le=500)  # decisions that it looks back where it trades
+    hidden: int = Field(default=32, ge=1, le=512)
+    layers: int = Field(default=1, ge=1, le=4)
 
 
 class A2c(Rollouts):
@@ -220,6 +229,7 @@ KNOWN: dict[str, Known] = {
     "maskable_ppo": Known(
         "Maskable PPO", "PPO that never draws an action which does nothing", ("ppo",), DISCRETE
     ),
+    "recurrent_ppo": Known("Recurrent PPO", "PPO with an LSTM's memory", ("ppo", "recurrent"), ANY),
     "a2c": Known("A2C", "one plain update per short rollout", ("a2c",), ANY),
     "trpo": Known("TRPO", "each update within a bounded change of the policy", ("trpo",), ANY),
     "dqn": Known("Double DQN", "learns action values from a replay memory", ("dqn",), DISCRETE),
@@ -232,7 +242,7 @@ KNOWN: dict[str, Known] = {
     ),
     "q_table": Known("Q-table", "tabular Q-learning over binned features", ("q_table",), DISCRETE),
 }
-PLAIN_ONLY = ("fast_ppo", "q_table")  # no features extractor before the rest
+PLAIN_ONLY = ("fast_ppo", "recurrent_ppo", "q_table")  # no features extractor before the rest
 SECTIONS = frozenset(section for known in KNOWN.values() for section in known.sections)
 
 

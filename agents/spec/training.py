@@ -12,6 +12,7 @@ from agents.spaces import ActionSpec
 from agents.spec.algorithms import (
     DEFAULT_COLUMNS,
     KNOWN,
+    MOST_LOOKBACK,
     PLAIN_ONLY,
     SECTIONS,
     A2c,
@@ -21,6 +22,7 @@ from agents.spec.algorithms import (
     Ppo,
     QrDqn,
     QTable,
+    Recurrent,
     Reinforce,
     Replay,
     Rollouts,
@@ -74,6 +76,7 @@ class TrainingSpec(Part):
     embargo_bars: int | None = Field(default=None, ge=0)
     network: Network = Network()
     ppo: Ppo = Ppo()
+    recurrent: Recurrent = Recurrent()
     a2c: A2c = A2c()
     trpo: Trpo = Trpo()
     dqn: Dqn = Dqn()
@@ -137,6 +140,24 @@ class TrainingSpec(Part):
         if self.window < 2:
             raise ValueError(f"a {extractor} reads a window of bars: set window to 2 or more")
         return self
+
+    @model_validator(mode="after")
+    def memory_fits(self) -> "TrainingSpec":
+        if self.algorithm == "recurrent_ppo" and self.window != 1:
+            raise ValueError("recurrent_ppo remembers by itself: leave window at 1 and set recurrent.memory")
+        if self.lookback > MOST_LOOKBACK:
+            raise ValueError(
+                f"recurrent.memory times decision_every reaches back {self.lookback:,} bars; "
+                f"{MOST_LOOKBACK:,} are allowed"
+            )
+        return self
+
+    @property
+    def lookback(self) -> int:
+        """Rows of an observation where the model trades: the window, or what a memory looks back."""
+        if self.algorithm != "recurrent_ppo":
+            return self.window
+        return (self.recurrent.memory - 1) * self.decision_every + 1
 
     @property
     def learning(self) -> Rollouts | Replay:
@@ -219,7 +240,7 @@ class TrainingSpec(Part):
             "features": self.feature_set().to_json(),
             "embargo_bars": self.embargo_bars
             if self.embargo_bars is not None
-            else self.feature_set().warmup + self.window,  # what an observation reaches back, and one bar
+            else self.feature_set().warmup + self.lookback,  # what an observation reaches back, and one bar
             "checkpoint_every": self.checkpoint_every or max(rollout, self.steps // 20),
             "validate_every": self.validate_every or every,
         }

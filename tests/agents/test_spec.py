@@ -72,6 +72,12 @@ def test_dates_and_milliseconds_mean_the_same_moment():
             "tqc",
             "below quantiles",
         ),
+        ({"algorithm": "recurrent_ppo", "window": 4}, "", "leave window at 1 and set recurrent.memory"),
+        (
+            {"algorithm": "recurrent_ppo", "recurrent": {"memory": 500}, "decision_every": 60},
+            "",
+            "29,941 bars",
+        ),
         ({"validation_share": 0}, "validation_share", "0.01"),
         ({"reward": {"terms": {"fame": 1}}}, "reward", "'fame'"),
         ({"reward": {"terms": {"turnover": -1}}}, "reward.terms.turnover", "greater than or equal to 0"),

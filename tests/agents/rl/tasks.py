@@ -23,6 +23,7 @@ TASKS = {  # steps, and the algorithm's own settings
     "a2c": (12_000, {"n_envs": 32, "n_steps": 8, "gamma": 0.9, "lr": 0.004}),
     "dqn": (10_000, {**REPLAY, "target_update": 512, "exploration_share": 0.4}),
     "maskable_ppo": (8_192, {**ON_POLICY, "lr": 0.003, "batch_size": 512, "epochs": 6}),
+    "recurrent_ppo": (8_192, {**ON_POLICY, "lr": 0.005, "batch_size": 512, "epochs": 6}),
     "trpo": (12_000, {**ON_POLICY, "n_steps": 32, "batch_size": 512, "target_kl": 0.05}),
     "reinforce": (16_000, {"n_envs": 32, "n_steps": 16, "gamma": 0.9, "lr": 0.02}),
     "q_table": (40_000, {"gamma": 0.9}),
