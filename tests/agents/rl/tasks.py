@@ -26,7 +26,7 @@ TASKS = {  # steps, and the algorithm's own settings
     "recurrent_ppo": (8_192, {**ON_POLICY, "lr": 0.005, "batch_size": 512, "epochs": 6}),
     "trpo": (12_000, {**ON_POLICY, "n_steps": 32, "batch_size": 512, "target_kl": 0.05}),
     "reinforce": (16_000, {"n_envs": 32, "n_steps": 16, "gamma": 0.9, "lr": 0.02}),
-    "q_table": (40_000, {"gamma": 0.9}),
+    "q_table": (40_000, {"n_steps": 64, "gamma": 0.9}),
     "qr_dqn": (10_000, {**REPLAY, "target_update": 512, "exploration_share": 0.4}),
     "tqc": (7_000, REPLAY),
     "sac": (8_000, REPLAY),
