@@ -13,6 +13,7 @@ import numpy as np
 from django.conf import settings
 
 from agents.models import TrainedModel
+from agents.policies.forecast import Forecasting
 from agents.policies.network import Network
 from agents.policies.port import ObservationNeeds
 from agents.policies.table import Table
@@ -128,9 +129,10 @@ def policy_of(
     card: dict[str, Any], network: Network | Table, *, name: str, policy_hash: str
 ) -> NetworkPolicy:
     """Put a network together with what its card says about observation and actions."""
+    scaler = Scaler.from_json(card["scaler"])
     needs = ObservationNeeds(
         FeatureSet.from_json(card["feature_set"]),
-        Scaler.from_json(card["scaler"]),
+        Forecasting.from_json(scaler, card["forecast"]) if card.get("forecast") else scaler,
         int(card["window"]),
         float(card["bars_scale"]),
     )

@@ -9,7 +9,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("market", "agents")  # what shapes a model or a backtest
-LIBRARIES = ("numpy", "numba", "torch", "stable-baselines3", "gymnasium", "TA-Lib")
+LIBRARIES = (
+    "numpy",
+    "numba",
+    "torch",
+    "stable-baselines3",
+    "sb3-contrib",
+    "xgboost-cpu",
+    "gymnasium",
+    "TA-Lib",
+)
 
 
 @cache

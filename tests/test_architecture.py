@@ -35,7 +35,7 @@ def test_the_kernel_knows_no_django():
 
 
 def test_only_agents_rl_imports_the_learning_libraries():
-    heavy = {"torch", "stable_baselines3", "sb3_contrib", "ray"}
+    heavy = {"torch", "stable_baselines3", "sb3_contrib", "ray", "xgboost"}
     found = [path for app in (*LAYERS, "tradebot") for path in importers(app, heavy)]
     assert [path for path in found if not path.startswith("agents/rl/")] == []
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from agents.envs.stages import classes
 from agents.evaluation.split import Split, split
+from agents.policies.forecast import Forecasting
 from agents.spec import TrainingSpec
 from market import archive, features
 from market.candles import Candles
@@ -26,13 +27,19 @@ class Prepared:
     split: Split
     scaler: Scaler
     fingerprint: str  # SHA-256 of the candles used
+    forecasting: Forecasting | None = None  # the scaler with a forecast behind it
+    folded: np.ndarray | None = None  # forecasts out of fold of the bars to learn from, float32 (m,)
     test_ms: tuple[int, int] | None = None  # epoch ms, end excluded, of the sealed test part
 
     @property
     def train(self) -> tuple[Candles, np.ndarray]:
         """Return the candles to learn from and their scaled features, float32 (m, F)."""
         part = slice(self.split.train_from, self.split.train_to)
-        return self.candles[part], self.scaler.transform(self.rows[part])
+        if self.forecasting is None or self.folded is None:
+            return self.candles[part], self.scaler.transform(self.rows[part])
+        rows = self.forecasting.transform(self.rows[part])
+        rows[:, -1] = self.folded
+        return self.candles[part], rows
 
     @property
     def times(self) -> tuple[int, int, int]:

@@ -29,6 +29,11 @@ class ObservationNeeds:
     bars_scale: float  # see market.kernel.portfolio.portfolio_row
 
     @property
+    def columns(self) -> int:
+        """Numbers that a feature row has once it is scaled: a forecast comes behind the features."""
+        return len(self.feature_set) + getattr(self.scaler, "added", 0)
+
+    @property
     def history_bars(self) -> int:
         """Bars after which a live observation no longer depends on when the feed began."""
         return self.feature_set.memory + self.window

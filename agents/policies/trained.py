@@ -32,7 +32,7 @@ class NetworkPolicy:
         """:raises BadInput: when the network does not fit the observation or the actions"""
         self.name, self.policy_hash, self.network = name, policy_hash, network
         self.observation, self.action_spec, self.decision_every = observation, action_spec, decision_every
-        size = observation_size(observation.window, len(observation.feature_set))
+        size = observation_size(observation.window, observation.columns)
         if network.inputs != size or network.outputs != len(action_spec.names):
             raise BadInput(
                 f"the network of {name} takes {network.inputs} numbers and knows {network.outputs} actions, "

@@ -125,6 +125,10 @@ def _train(run: TrainingRun, listener: RowListener) -> None:
     row, spec = listener.row, TrainingSpec.parse(run.spec)
     row.beat(status=JobStatus.RUNNING, pid=os.getpid(), started_at=Coalesce("started_at", timezone.now()))
     prepared = prepare(run.series, spec)
+    if spec.forecast.kind != "none":
+        from agents.rl.forecasting import with_forecast  # boosted trees stay out of runs that ask for none
+
+        prepared = with_forecast(prepared, spec)
     if run.data_fingerprint and run.data_fingerprint != prepared.fingerprint:
         raise BadInput(f"the candles of {run.series} have changed since this run began: start a new one")
     row.beat(

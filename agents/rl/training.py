@@ -87,7 +87,9 @@ class Judged:
 def card_part(spec: TrainingSpec, prepared: Prepared) -> dict[str, Any]:
     """Return what of a model's card says how its observation and actions are made."""
     env = spec.env_settings()
+    forecasting = prepared.forecasting
     return {
+        **({} if forecasting is None else {"forecast": forecasting.to_json()}),
         "feature_set": spec.feature_set().to_json(),
         "feature_set_hash": spec.feature_set().hash,
         "scaler": prepared.scaler.to_json(),
@@ -113,6 +115,8 @@ def learn(
     :raises Broken: when losses are no numbers, or a breaker of the spec trips; a checkpoint is written first
     :raises BadInput: when the checkpoint belongs to another spec or other candles
     """
+    if spec.forecast.kind != "none" and prepared.forecasting is None:
+        raise ValueError("the forecast is fitted first: agents.rl.forecasting.with_forecast")
     torch.set_num_threads(1)  # more threads gain nothing on small networks and lose under contention
     env = TradingVecEnv(packed(*prepared.train), spec.env_settings(), spec.learning.n_envs, spec.seed)
     if spec.reward.normalise == "returns":

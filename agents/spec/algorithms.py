@@ -38,6 +38,18 @@ class Network(Part):
         return self
 
 
+class Forecast(Part):
+    """Boosted trees whose forecast of the return ahead is one more feature (agents.rl.forecasting)."""
+
+    kind: Literal["none", "xgboost"] = "none"
+    horizon: int = Field(default=60, ge=1, le=100_000)  # bars ahead
+    folds: int = Field(default=5, ge=2, le=20)
+    trees: int = Field(default=60, ge=1, le=500)
+    depth: int = Field(default=3, ge=1, le=8)
+    lr: Positive = 0.1
+    least_rows: int = Field(default=100, ge=1, le=1_000_000)  # in a leaf
+
+
 class Rollouts(Part):
     """Learning from what the present policy has just done: `n_steps` decisions of `n_envs` accounts."""
 

@@ -18,6 +18,7 @@ from agents.spec.algorithms import (
     A2c,
     Algorithm,
     Dqn,
+    Forecast,
     Network,
     Ppo,
     QrDqn,
@@ -60,6 +61,7 @@ class TrainingSpec(Part):
     seed: int = Field(default=0, ge=0, lt=2**32)
     features: str | dict[str, Any] = "core"
     scaler: Literal["robust", "standard"] = "robust"
+    forecast: Forecast = Forecast()
     window: int = Field(default=1, ge=1, le=500)
     action: Action = Action()
     reward: Reward = Reward()

@@ -67,9 +67,9 @@ def joined(needs: Sequence[ObservationNeeds]) -> tuple[ObservationNeeds, tuple[P
     taken = 0
     for one in needs:
         names = [_added(union, spec) for spec in one.feature_set.specs]
-        parts.append(Part(one.window, slice(taken, taken + len(names)), one.bars_scale))
+        parts.append(Part(one.window, slice(taken, taken + one.columns), one.bars_scale))
         pairs.append((names, one.scaler))
-        taken += len(names)
+        taken += one.columns
     position = {name: at for at, name in enumerate(union)}
     columns = [(np.array([position[name] for name in names]), scaler) for names, scaler in pairs]
     scales = {one.bars_scale for one in needs}
