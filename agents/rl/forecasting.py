@@ -71,9 +71,9 @@ def fitted(rows: np.ndarray, labels: np.ndarray, spec: TrainingSpec) -> Trees:
     """Return the trees of one fit, once they are proven to forecast in numpy as in the library."""
     given = spec.forecast
     settings = {
-        "objective": "reg:squarederror", "base_score": 0.0, "max_depth": given.depth, "eta": given.lr,
-        "subsample": 0.8, "min_child_weight": given.least_rows, "seed": spec.seed, "nthread": 1,
-        "tree_method": "hist",
+        "objective": "reg:squarederror", "base_score": 0.0, "max_depth": given.depth,
+        "eta": given.learning_rate, "subsample": 0.8, "min_child_weight": given.least_rows, "seed": spec.seed,
+        "nthread": 1, "tree_method": "hist",
     }  # fmt: skip
     booster = xgboost.train(settings, xgboost.DMatrix(rows, labels), num_boost_round=given.trees)
     trees = trees_of(booster)

@@ -46,7 +46,7 @@ class Forecast(Part):
     folds: int = Field(default=5, ge=2, le=20)
     trees: int = Field(default=60, ge=1, le=500)
     depth: int = Field(default=3, ge=1, le=8)
-    lr: Positive = 0.1
+    learning_rate: Positive = 0.1
     least_rows: int = Field(default=100, ge=1, le=1_000_000)  # in a leaf
 
 
