@@ -9,14 +9,14 @@ from django.utils import timezone
 
 from agents.evaluation.score import score_of
 from agents.observation import PORTFOLIO
-from agents.rl.algorithms import BUILDERS, logged_names
+from agents.rl import figures
 from agents.rl.training import SHOWN
 from market.kernel.metrics import summary
 from market.web import definitions, metrics, tags
 from market.web.numbers import EMPTY, MINUS
 
 DAY_MS = 86_400_000
-LOGGED = {name for algorithm in BUILDERS for name in logged_names(algorithm).values()}
+LOGGED = {*figures.LOGGED.values(), "action_value_loss"}
 REPORTED = {*LOGGED, "reward", "episode_return", "valid_score", *(f"valid_{n}" for n in SHOWN)}
 KEPT = {"score", "benchmark_return", "benchmark_score", "best_step", "checkpoints_compared", "last_score"}
 OURS = {"training_score", "score_gap", "excess_return", "cpu", "rss_mb", "queue"}
