@@ -9,7 +9,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
 from agents import api as agents_api
-from agents import runs_api
+from agents import council_api, runs_api
 from market import api as market_api
 from market.web.problems import unknown_address
 from trading.api import accounts, alerts, health, plans, risk, sessions
@@ -25,8 +25,8 @@ router.register("training-runs", agents_api.RunViewSet, "training-runs")
 router.register("training-presets", agents_api.PresetViewSet, "training-presets")
 router.register("experiments", runs_api.ExperimentViewSet, "experiments")
 router.register("backtests", agents_api.BacktestViewSet, "backtests")
-router.register("council", agents_api.CouncilViewSet, "council")
-router.register("council-reviews", agents_api.ReviewViewSet, "council-reviews")
+router.register("council", council_api.CouncilViewSet, "council")
+router.register("council-reviews", council_api.ReviewViewSet, "council-reviews")
 router.register("accounts", accounts.AccountViewSet, "accounts")
 router.register("sessions", sessions.SessionViewSet, "sessions")
 router.register("risk-profiles", accounts.RiskViewSet, "risk-profiles")

@@ -7,6 +7,7 @@ order, decided once the first one is proven.
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from market.kernel import shorts
 from market.kernel.instrument import Instrument, floor_to_step
 from trading import orders, purse, risk
 from trading.models import LiveSession, Side
@@ -52,12 +53,9 @@ def first_leg(session: LiveSession, quantity: Decimal, price: Decimal, instrumen
 
 
 def _coverable(session: LiveSession, price: Decimal, instrument: Instrument) -> Decimal:
-    """Return the largest short that the session's free cash covers, its fee included.
-
-    The profit of an open short is not free before it is closed, so this can be less than equity says.
-    """
-    most = purse.free_cash(session) / (price * (1 + Decimal(instrument.taker_fee)))
-    return floor_to_step(max(most, ZERO), Decimal(instrument.step), ZERO)
+    """Return the largest short that the session's free cash covers."""
+    fee, step = Decimal(instrument.taker_fee), Decimal(instrument.step)
+    return shorts.coverable(purse.free_cash(session), price, fee, step)
 
 
 def turns(session: LiveSession, leg: Leg, quantity: Decimal, price: Decimal, instrument: Instrument) -> bool:

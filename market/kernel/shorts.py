@@ -57,3 +57,12 @@ def free_cash(cash, short):
     :param cash: as `portfolio.settle` keeps it, the proceeds of the short included
     """
     return cash - short.quantity * short.entry - short.collateral
+
+
+def coverable(cash, price, fee_rate, step):
+    """Return the largest short that free cash covers as collateral, its fee included.
+
+    The profit of an open short is not free before it is closed, so this can be less than equity says.
+    """
+    zero = cash - cash
+    return floor_to_step(max(cash / (price * (1 + fee_rate)), zero), step, zero)

@@ -19,7 +19,6 @@ from trading.selectors.figures import Figures, figures_of
 from trading.working import working
 
 SHOWN = 12
-LOSSES = ("Daily loss", "Weekly loss", "Drawdown")
 CONTEST = ("contest_score", "contest_sortino", "contest_sharpe", "contest_calmar")
 
 

@@ -9,8 +9,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import connections
+
+from tests.sandbox_server import start_sandbox
+from trading import accounts
+from trading.models import RiskProfile
 
 ROOT = Path(__file__).resolve().parents[3]
 TTL_S = 3.0
@@ -100,3 +105,26 @@ def start_workers(shared_database, tmp_path):
     yield start
     for one in started:
         one.close()
+
+
+@pytest.fixture
+def venue(tmp_path):
+    """A market that runs by itself: a minute passes in a quarter of a second."""
+    with start_sandbox(state_dir=tmp_path / "sandbox", clock="real", speed=240.0) as running:
+        yield running
+
+
+@pytest.fixture
+def account(shared_database, venue):
+    """An account there, polled ten times a second."""
+    user = get_user_model().objects.create_user("ada", password="correct horse battery")
+    return accounts.create_account(
+        owner=user, name="sandbox", venue="roostoo", base_url=venue.url, candles_url=venue.url, key=venue.key,
+        secret=venue.secret, calls_per_minute=100_000, poll_s=0.1,
+    )  # fmt: skip
+
+
+def wide(account, **limits):
+    """Return a risk profile that stops nothing by itself, but for what is given."""
+    open_wide = {"stop_loss": 0.0, "daily_loss": 0.0, "max_drawdown": 0.0, "max_stale_s": 600.0}
+    return RiskProfile.objects.create(owner=account.owner, name="wide", **open_wide | limits)

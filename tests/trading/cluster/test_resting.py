@@ -6,36 +6,22 @@ import time
 from decimal import Decimal
 
 import pytest
-from django.contrib.auth import get_user_model
 
 from market import leases
 from market.models import Lease
-from tests.sandbox_server import start_sandbox
-from tests.trading.cluster.conftest import wait_until
-from trading import accounts, services
-from trading.models import LiveSession, Order, RiskProfile, SessionStatus
+from tests.trading.cluster.conftest import wait_until, wide
+from trading import services
+from trading.models import LiveSession, Order, SessionStatus
 
 pytestmark = pytest.mark.cluster
 CANCELS = {"value": True, "paths": ["cancel_order"], "probability": 0.5}
 
 
 @pytest.fixture
-def venue(tmp_path):
-    with start_sandbox(state_dir=tmp_path / "sandbox", clock="real", speed=240.0) as running:
-        yield running
-
-
-@pytest.fixture
-def session(shared_database, venue):
-    user = get_user_model().objects.create_user("ada", password="correct horse battery")
-    account = accounts.create_account(
-        owner=user, name="sandbox", venue="roostoo", base_url=venue.url, candles_url=venue.url, key=venue.key,
-        secret=venue.secret, calls_per_minute=100_000, poll_s=0.1,
-    )  # fmt: skip
-    limits = {"daily_loss": 0.0, "weekly_loss": 0.0, "max_drawdown": 0.0, "max_stale_s": 600.0}
-    risk = RiskProfile.objects.create(owner=user, name="wide", stop_loss=0.0, max_error_share=0.0, **limits)
+def session(account):
+    risk = wide(account, weekly_loss=0.0, max_error_share=0.0)
     return services.start_session(
-        owner=user, account=account, pair="BTC/USD", interval="1m", baseline="random", risk=risk,
+        owner=account.owner, account=account, pair="BTC/USD", interval="1m", baseline="random", risk=risk,
         settings={"turnover": 0.8, "seed": 1, "style": "limit", "deadline_s": 300, "requote_s": 60},
     )  # fmt: skip
 

@@ -3,13 +3,11 @@
 from decimal import Decimal
 
 import pytest
-from django.contrib.auth import get_user_model
 
 from tests.chaos.inject import chaos_points
-from tests.sandbox_server import start_sandbox
-from tests.trading.cluster.conftest import ROOT, wait_until
-from trading import accounts, services
-from trading.models import LiveSession, OrderStatus, RiskProfile, SessionStatus
+from tests.trading.cluster.conftest import ROOT, wait_until, wide
+from trading import services
+from trading.models import LiveSession, OrderStatus, SessionStatus
 
 pytestmark = pytest.mark.cluster
 INJECT = ROOT / "tests" / "chaos" / "inject"
@@ -25,22 +23,11 @@ def points(shared_database, tmp_path):
 
 
 @pytest.fixture
-def venue(tmp_path):
-    with start_sandbox(state_dir=tmp_path / "sandbox", clock="real", speed=240.0) as running:
-        yield running
-
-
-@pytest.fixture
-def session(shared_database, venue):
-    user = get_user_model().objects.create_user("ada", password="correct horse battery")
-    account = accounts.create_account(
-        owner=user, name="sandbox", venue="roostoo", base_url=venue.url, candles_url=venue.url, key=venue.key,
-        secret=venue.secret, calls_per_minute=100_000, poll_s=0.1,
-    )  # fmt: skip
-    limits = {"stop_loss": 0.0, "daily_loss": 0.0, "max_drawdown": 0.0, "max_stale_s": 600.0}
-    risk = RiskProfile.objects.create(owner=user, name="wide", **limits, weekly_loss=0.0)
+def session(account):
+    risk = wide(account, weekly_loss=0.0)
     return services.start_session(
-        owner=user, account=account, pair="BTC/USD", interval="1m", baseline="random_long_short", risk=risk,
+        owner=account.owner, account=account, pair="BTC/USD", interval="1m", risk=risk,
+        baseline="random_long_short",
         settings={"turnover": 1.0, "share": 0.8, "seed": 1},
     )  # fmt: skip
 

@@ -7,13 +7,11 @@ from decimal import Decimal
 
 import psutil
 import pytest
-from django.contrib.auth import get_user_model
 
 from market.leases import is_held
 from market.models import Lease
-from tests.sandbox_server import start_sandbox
-from tests.trading.cluster.conftest import TTL_S, wait_until
-from trading import accounts, services
+from tests.trading.cluster.conftest import TTL_S, wait_until, wide
+from trading import services
 from trading.models import LiveSession, OrderStatus, RiskProfile, SessionStatus
 
 pytestmark = pytest.mark.cluster
@@ -21,23 +19,10 @@ BUSY_S = 4.0  # how much longer than promised a loaded machine may take
 
 
 @pytest.fixture
-def venue(tmp_path):
-    """A market that runs by itself: a minute passes in a quarter of a second."""
-    with start_sandbox(state_dir=tmp_path / "sandbox", clock="real", speed=240.0) as running:
-        yield running
-
-
-@pytest.fixture
-def session(shared_database, venue):
-    user = get_user_model().objects.create_user("ada", password="correct horse battery")
-    account = accounts.create_account(
-        owner=user, name="sandbox", venue="roostoo", base_url=venue.url, candles_url=venue.url, key=venue.key,
-        secret=venue.secret, calls_per_minute=100_000, poll_s=0.1,
-    )  # fmt: skip
-    limits = {"stop_loss": 0.0, "daily_loss": 0.0, "max_drawdown": 0.0, "max_stale_s": 600.0}
-    risk = RiskProfile.objects.create(owner=user, name="wide", **limits)
+def session(account):
+    risk = wide(account)
     return services.start_session(
-        owner=user, account=account, pair="BTC/USD", interval="1m", baseline="random", risk=risk,
+        owner=account.owner, account=account, pair="BTC/USD", interval="1m", baseline="random", risk=risk,
         settings={"turnover": 0.8, "seed": 1},
     )  # fmt: skip
 
