@@ -7,11 +7,18 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.inject.chaos_points import SUSPEND
-from tests.trading.cluster.conftest import TTL_S, shared_database, start_workers, wait_until
-from tests.trading.cluster.test_workers import check_books, driver_of, filled, session, venue
+from tests.trading.cluster.conftest import (
+    TTL_S,
+    account,
+    shared_database,
+    start_workers,
+    venue,
+    wait_until,
+)
+from tests.trading.cluster.test_workers import check_books, driver_of, filled, session
 from trading.models import Order, OrderStatus
 
-__all__ = ["session", "shared_database", "start_workers", "venue"]
+__all__ = ["account", "session", "shared_database", "start_workers", "venue"]
 INJECT = Path(__file__).parent / "inject"
 pytestmark = pytest.mark.cluster
 
