@@ -1,55 +1,28 @@
 """How a backtest trades: costs, exits, gate, limits, and a fixed rule's own parameters."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agents.decide import DECISION_KEYS, DecisionSettings
-from agents.envs.settings import EnvSettings
-from agents.spec import Fraction, Part, Trading, first_error, setting_names
+from agents.envs.settings import EnvSettings, watch_rules
+from agents.spec import Breakers, Fraction, Trading, first_error, setting_names
 from market.errors import BadInput
-from market.kernel.breakers import Limits as KernelLimits
-from market.kernel.guards import Guards
-
-Span = Annotated[float, Field(ge=0, le=30 * 86_400)]
-Count = Annotated[int, Field(ge=0, le=1_000_000)]
+from market.kernel.watch import WatchRules
 
 
-class Limits(Part):
-    """Breakers on marked equity and guards of entries, named as in a risk profile; 0 switches one off.
+class Limits(Breakers):
+    """Breakers on marked equity and guards of entries.
 
     Once a loss limit is reached the position is left for good: nobody is there to resume.
     """
 
-    daily_loss: Fraction = 0.0  # of the equity at the start of the UTC day
-    weekly_loss: Fraction = 0.0  # of the equity at the start of the UTC week
     max_drawdown: Fraction = 0.0  # of the peak of equity
-    safe_drawdown: Fraction = 0.0  # of the peak since safe mode was last entered
-    safe_share: Fraction = 0.05  # of equity that a position may reach in safe mode
-    safe_cooldown_s: Span = 3600.0
-    max_loss_streak: Count = 0  # closing fills with a loss in a row, then safe mode
-    exit_cooldown_s: Span = 0.0  # no entry for so long after an exit
-    loss_cooldown_s: Span = 0.0  # or after one with a loss
-    max_trades_per_day: Count = 0
 
-    def breakers(self) -> KernelLimits:
-        """Return the kernel's limits; what only a live session knows is off."""
-        return KernelLimits(
-            self.daily_loss, self.weekly_loss, self.max_drawdown, self.safe_drawdown, self.max_loss_streak,
-            max_error_share=0, min_entropy=0, max_psi=0, max_ks=0, max_turnover=0,
-        )  # fmt: skip
-
-    def guards(self) -> Guards:
-        """Return the kernel's guards of an entry; a backtest has no spread, no stale price."""
-        return Guards(
-            max_age_ms=0,
-            max_spread=0,
-            price_collar=0,
-            exit_cooldown_ms=self.exit_cooldown_s * 1000,
-            loss_cooldown_ms=self.loss_cooldown_s * 1000,
-            max_trades_per_day=self.max_trades_per_day,
-        )
+    def watch_rules(self) -> WatchRules:
+        """Return the kernel's breakers and entry guards."""
+        return watch_rules(self.model_dump())
 
 
 class BacktestSettings(BaseModel):
@@ -63,14 +36,17 @@ class BacktestSettings(BaseModel):
     params: dict[str, Any] = Field(default_factory=dict)  # of a baseline
 
     @classmethod
-    def parse(cls, values: Mapping[str, Any], *, trading: Trading | None = None) -> "BacktestSettings":
+    def parse(
+        cls, values: Mapping[str, Any], *, trained: Mapping[str, Any] | None = None
+    ) -> "BacktestSettings":
         """Return checked settings.
 
-        :param trading: the rules to start from, a model's own; `values` are laid over them
+        :param trained: a training spec, whose rules of trading and limits `values` are laid over
         :raises BadInput: for an unknown key, or a value that makes no sense
         """
-        nested: dict[str, Any] = {"trading": (trading or Trading()).model_dump(), "limits": {}}
-        nested |= {"decision": {}, "params": {}}
+        known = trained or {}
+        nested: dict[str, Any] = {"trading": dict(known.get("trading", {}))}
+        nested |= {"limits": dict(known.get("limits", {})), "decision": {}, "params": {}}
         if values.get("style", "market") != "market":
             raise BadInput(
                 "backtests fill at the next bar's open, as market orders: how a limit or split order would "

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from agents.backtest.settings import Limits
-from agents.backtest.watch import Watch
 from agents.decide import Decided, Decider
 from agents.envs.rows import average_ranges, funding_rates
 from agents.envs.settings import EnvSettings
@@ -19,6 +18,7 @@ from market.kernel.risk import OK, cap_exposure
 from market.kernel.sizing import reasons, sized_order
 from market.kernel.step import Fill, open_book
 from market.kernel.triggers import EXIT_REASONS
+from market.kernel.watch import close_seen, fills_seen, open_watch, watched_target
 
 TICK_BARS = 512  # bars between two calls of `tick`
 
@@ -103,7 +103,10 @@ class _Run:
         )
         self.closes = candles.close
         self.book, self.track = open_book(float(settings.initial_cash)), open_track(0.0)
-        self.watch = Watch(limits, self.book.cash)
+        self.watching, self.watch = (
+            limits.watch_rules(),
+            open_watch(self.book.cash, self.open_ms[first] + candles.interval_ms),
+        )
         self.equities, self.exposures = [self.book.cash], [0.0]
         self.result = Simulation(
             candles.interval_ms, candles.open_ms[first:], candles.close[first:], np.empty(0), np.empty(0)
@@ -122,7 +125,7 @@ class _Run:
         for fill in (order, exit):
             if fill.quantity:
                 self.result.fills.append((self.open_ms[row + 1], fill))
-        self.watch.see_fills(before, order, exit, self.open_ms[row + 1])
+        self.watch = fills_seen(self.watch, before.held, before.entry, order, exit, self.open_ms[row + 1])
         worth = equity(self.book.cash, self.book.held, close)
         self.equities.append(worth)
         self.exposures.append(exposure_of(self.book.cash, self.book.held, close))
@@ -150,7 +153,8 @@ class _Run:
         wanted = self._sized(row, decided, cap_exposure(decided.target, self.max_exposure)[0])
         if wanted is None:
             return None
-        allowed = self.watch.allowed(wanted, portfolio[0], self.open_ms[row] + self.interval_ms)
+        at_ms = self.open_ms[row] + self.interval_ms
+        allowed = watched_target(self.watch, self.watching, wanted, portfolio[0], at_ms)
         return None if allowed == portfolio[0] != wanted else allowed
 
     def _sized(self, row: int, decided: Decided, wish: float) -> float | None:
@@ -168,7 +172,8 @@ class _Run:
     def _guard(self, row: int, worth: float) -> None:
         """Note a breached loss limit; the position is left at the next open."""
         close_ms = self.open_ms[row] + self.interval_ms
-        halt = self.watch.see_close(worth, self.book.peak, self.book.held == 0, close_ms, self.interval_ms)
+        is_flat = self.book.held == 0
+        self.watch, halt = close_seen(self.watch, self.watching, worth, self.book.peak, is_flat, close_ms)
         if halt != OK and self.result.halted_ms is None:
             self.result.halted_ms, self.result.halted_by = close_ms, halt
 

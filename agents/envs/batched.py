@@ -13,6 +13,7 @@ from market.kernel import batch
 from market.kernel.plan import Track
 from market.kernel.reward import Terms
 from market.kernel.step import Rules
+from market.kernel.watch import Watch, open_watch
 
 GOES_ON, TERMINATED, TRUNCATED = 0, 1, 2
 COSTS = ("fee_rate", "half_spread", "slippage")
@@ -67,7 +68,7 @@ class BatchedMarket:
         self.action = settings.allowed_action
         self.observation_size = observation_size(settings.window, market.features)
         is_plain = settings.reward._replace(log_return=0.0, decay=0.0) == Terms(decay=0.0)
-        is_full = settings.is_futures or settings.has_plan or not is_plain
+        is_full = settings.is_futures or settings.has_plan or settings.is_watched or not is_plain
         self._books = np.zeros((accounts, 6))  # cash, held, entry, peak, water, stop
         self._counts = np.zeros((accounts, 3), np.int32)  # row, closes in position, last row of the episode
         self._moments = np.zeros((accounts if is_full else 1, 3))  # `market.kernel.reward.Moments`
@@ -75,9 +76,16 @@ class BatchedMarket:
         self._plan, self._ranges = np.array(settings.plan()), average_ranges(market.candles, settings)
         self._terms = np.array(settings.reward, dtype=np.float64)
         self._funding, self._margin = funding_rates(market.candles, settings), np.array(settings.margin())
+        self._watching, self._opens = (
+            _watching(market, settings),
+            np.ascontiguousarray(market.candles.open_ms),
+        )
+        self._watches = np.zeros((accounts if settings.is_watched else 1, len(Watch._fields)))
         self._advance = batch.advance_full if is_full else batch.advance
+        if settings.is_watched:
+            self._advance = batch.advance_watched
         if settings.is_futures:
-            self._advance = batch.advance_futures
+            self._advance = batch.advance_watched_futures if settings.is_watched else batch.advance_futures
         self._tracks = np.zeros((accounts if is_full else 1, len(Track._fields)))
         self._table = self.action.table()
         first, last = start_range(len(market.rows), settings)
@@ -105,6 +113,9 @@ class BatchedMarket:
             self._draw(self.turn),
             observations,
         )
+        if self.settings.is_watched:
+            closes = self._opens[self.rows] + self.market.candles.interval_ms
+            self._watches[:] = [open_watch(self.settings.initial_cash, at) for at in closes.tolist()]
         return observations
 
     def step(self, actions: np.ndarray) -> Stepped:
@@ -116,9 +127,10 @@ class BatchedMarket:
         observations = self._empty()
         rewards, ends = np.empty(self.size, np.float32), np.empty(self.size, np.uint8)
         ended = self._advance(
-            places, table, self._starts, *self.market[:2], self._ranges, self._funding, self._books,
-            self._counts, self._tracks, self._moments, self._rules, self._plan, self._margin, self._terms,
-            self._task, self._draw(self.turn + 1), observations, rewards, ends, self.last_observations,
+            places, table, self._starts, *self.market[:2], self._ranges, self._funding, self._opens,
+            self._books, self._counts, self._tracks, self._moments, self._watches, self._rules, self._plan,
+            self._margin, self._watching, self._terms, self._task, self._draw(self.turn + 1), observations,
+            rewards, ends, self.last_observations,
         )  # fmt: skip
         if ended < 0:
             raise ValueError(f"actions must lie in 0..{len(table) - 1}")
@@ -184,6 +196,7 @@ class BatchedMarket:
             "counts": self._counts,
             "tracks": self._tracks,
             "moments": self._moments,
+            "watches": self._watches,
         }
 
     def _draw(self, turn: int) -> int:
@@ -199,6 +212,12 @@ class BatchedMarket:
             share = (np.clip(np.asarray(actions, dtype=np.float64).reshape(self.size), -1.0, 1.0) + 1.0) / 2.0
             return self._each, low + share * (high - low)
         return np.ascontiguousarray(actions, dtype=np.int64).reshape(self.size), self._table
+
+
+def _watching(market: PackedMarket, settings: EnvSettings) -> np.ndarray:
+    """Return the compiled loops' view of breakers and guards, and the bars' length, float64 (19,)."""
+    rules = settings.watch_rules()
+    return np.array([*rules.limits, *rules.guards, *rules[2:], market.candles.interval_ms], dtype=np.float64)
 
 
 def _task(market: PackedMarket, settings: EnvSettings) -> np.ndarray:

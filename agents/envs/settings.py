@@ -7,11 +7,14 @@ from typing import Any
 
 from agents.spaces import MOST_LEVERAGE, ActionSpec
 from market.errors import BadInput
+from market.kernel.breakers import Limits
 from market.kernel.futures import Margin
+from market.kernel.guards import Guards
 from market.kernel.instrument import Instrument
 from market.kernel.plan import Plan
 from market.kernel.reward import Terms
 from market.kernel.step import Rules
+from market.kernel.watch import WatchRules
 from market.plans import RANGES, PositionRules, contradiction, is_allowed, is_on, needs_atr, plan_of
 
 TERMS = Terms._fields[:-1]
@@ -26,8 +29,15 @@ FRACTIONS = (
     "ruin",
     "max_drawdown",
     "maintenance",
+    "daily_loss",
+    "weekly_loss",
+    "safe_drawdown",
+    "safe_share",
 )
-AMOUNTS = ("tick", "step", "min_notional", "fee_step", "take_profit")
+COUNTS = ("max_loss_streak", "max_trades_per_day")
+SPANS = ("safe_cooldown_s", "exit_cooldown_s", "loss_cooldown_s")
+AMOUNTS = ("tick", "step", "min_notional", "fee_step", "take_profit", *COUNTS, *SPANS)
+WATCHED = ("daily_loss", "weekly_loss", "safe_drawdown", *COUNTS, "exit_cooldown_s", "loss_cooldown_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,16 @@ class EnvSettings(PositionRules):
     funding_rate: float = 0.0001  # futures: share of the notional that longs pay to shorts
     funding_hours: float = 8.0  # futures: between two payments, counted from 1970
     max_drawdown: float = 0.0  # fall from the peak of equity at which the episode is lost, as live it halts
+    # Breakers and entry guards, see market.kernel.watch; one that halts ends the episode, which is lost then.
+    daily_loss: float = 0.0  # of the equity at the start of the UTC day
+    weekly_loss: float = 0.0  # of the equity at the start of the UTC week
+    safe_drawdown: float = 0.0  # of the peak since safe mode was last entered, then safe mode
+    safe_share: float = 0.05  # of equity that a position may reach in safe mode
+    safe_cooldown_s: float = 3600.0
+    max_loss_streak: int = 0  # closing fills with a loss in a row, then safe mode
+    exit_cooldown_s: float = 0.0  # no entry for so long after an exit
+    loss_cooldown_s: float = 0.0  # or after one with a loss
+    max_trades_per_day: int = 0  # fills
     ruin: float = 0.1  # share of the initial cash below which the episode is lost
     action: ActionSpec = field(default_factory=ActionSpec)
     reward: Terms = field(default=Terms(log_return=1.0))
@@ -139,6 +159,17 @@ class EnvSettings(PositionRules):
         """Say whether any rule of `plan` is switched on."""
         return is_on(self._values())
 
+    def watch_rules(self) -> WatchRules:
+        """Return the kernel's breakers and entry guards; `max_drawdown` ends episodes by itself."""
+        return watch_rules(
+            {name: getattr(self, name) for name in (*WATCHED, "safe_share", "safe_cooldown_s")}
+        )
+
+    @property
+    def is_watched(self) -> bool:
+        """Say whether any rule of `watch_rules` is switched on."""
+        return any(getattr(self, name) for name in WATCHED)
+
     @property
     def needs_atr(self) -> bool:
         return needs_atr(self._values())
@@ -173,6 +204,20 @@ class EnvSettings(PositionRules):
         if isinstance(known.get("reward"), Mapping):
             known["reward"] = terms_of(known["reward"])
         return cls(**known)
+
+
+def watch_rules(values: Mapping[str, float]) -> WatchRules:
+    """Return the kernel's breakers and entry guards from settings named as in a risk profile.
+
+    What only a live session knows is off: spread and age of a price, errors of a venue, a model's health.
+    """
+    limits = Limits(
+        float(values["daily_loss"]), float(values["weekly_loss"]), float(values.get("max_drawdown", 0)),
+        float(values["safe_drawdown"]), values["max_loss_streak"], 0, 0, 0, 0, 0,
+    )  # fmt: skip
+    exit_ms, loss_ms = int(values["exit_cooldown_s"] * 1000), int(values["loss_cooldown_s"] * 1000)
+    guards = Guards(0, 0, 0, exit_ms, loss_ms, values["max_trades_per_day"])
+    return WatchRules(limits, guards, float(values["safe_share"]), int(values["safe_cooldown_s"] * 1000))
 
 
 def terms_of(weights: Mapping[str, float]) -> Terms:

@@ -14,9 +14,10 @@ from market.kernel.futures import step_market
 from market.kernel.plan import Track, open_track
 from market.kernel.portfolio import equity, exposure_of, portfolio_row
 from market.kernel.reward import Moments, bar_reward
-from market.kernel.risk import is_over
+from market.kernel.risk import OK, is_over
 from market.kernel.sizing import sized_order
 from market.kernel.step import Book, Fill, notional, open_book
+from market.kernel.watch import Watch, close_seen, fills_seen, open_watch, watched_target
 
 
 class TradingEnv(gym.Env[np.ndarray, Any]):
@@ -32,8 +33,9 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
     Reward, summed over the bars of one decision: the weighted terms of `market.kernel.reward.Terms`, times
     `reward_scale`.
 
-    Ends: `terminated` when equity falls to `ruin` times the initial cash, or by `max_drawdown` from its peak;
-    `truncated` at the end of the episode or of the data. Holdings are marked at the last close, not sold.
+    Ends: `terminated` when equity falls to `ruin` times the initial cash, or by `max_drawdown` from its peak,
+    or a breaker halts; `truncated` at the end of the episode or of the data. Holdings are marked at the last
+    close, not sold.
 
     `reset(options={"start": row})` starts at a chosen row, else at a row drawn from the seeded `np_random`.
     `info` holds `row`, `equity`, `exposure`, `fees` and `funding` (paid since the episode began) and
@@ -51,6 +53,8 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
         self._rules, self._plan = settings.rules(), settings.plan()
         self._has_plan, self._ranges = settings.has_plan, average_ranges(candles, settings)
         self._funding, self._margin = funding_rates(candles, settings), settings.margin()
+        self._opens, self._interval_ms = candles.open_ms.tolist(), candles.interval_ms
+        self._watching, self._is_watched = settings.watch_rules(), settings.is_watched
         self._action = settings.allowed_action
         size = observation_size(settings.window, self.features.shape[1])
         self.observation_space = gym.spaces.Box(-np.inf, np.inf, (size,), np.float32)
@@ -82,10 +86,22 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
         return self._observation(), reward, terminated, truncated, self._info(fills)
 
     def _target(self, action: Any) -> float | None:
-        """Return the exposure to trade towards, sized; None keeps what is held."""
+        """Return the exposure to trade towards, sized and as far as guards allow; None keeps what is held."""
         book, close = self.book, self._close()
         exposure = exposure_of(book.cash, book.held, close)
-        wish = self._action.target(action, exposure)
+        return self._allowed(self._sized(self._action.target(action, exposure), exposure), exposure)
+
+    def _allowed(self, wish: float | None, exposure: float) -> float | None:
+        """Return what breakers and entry guards leave of a wish."""
+        if wish is None or not self._is_watched:
+            return wish
+        at_ms = self._opens[self.row] + self._interval_ms
+        allowed = watched_target(self.watch, self._watching, wish, exposure, at_ms)
+        return None if allowed == exposure != wish else allowed
+
+    def _sized(self, wish: float | None, exposure: float) -> float | None:
+        """Return what the rules on sizing leave of a wish."""
+        book, close = self.book, self._close()
         if wish is None or not self._has_plan or (wish == 0 and book.held == 0):
             return wish
         conviction = 1.0 if wish > 0 else 0.0  # an action has no probability
@@ -98,6 +114,8 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
     def _begin(self, start: int) -> None:
         self.book: Book = open_book(float(self.settings.initial_cash))
         self.track: Track = open_track(0.0)
+        self.watch: Watch = open_watch(self.book.cash, self._opens[start] + self._interval_ms)
+        self._halt = OK
         self.row = start
         bars = self.settings.episode_bars
         self._end = start + bars if bars else len(self._prices) - 1
@@ -111,6 +129,7 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
         self.row += 1
         open_, high, low, close = self._prices[self.row].tolist()
         wanted = math.nan if target is None else target
+        held, entry = self.book.held, self.book.entry
         self.book, self.track, *fills, paid = step_market(
             self.book, self.track, target is not None, wanted, open_, high, low, close, atr,
             float(self._funding[self.row]), self._rules, self._plan, self._margin,
@@ -118,6 +137,8 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
         after = equity(self.book.cash, self.book.held, self._close())
         self._fees += sum(fill.fee for fill in fills)
         self._funding_paid += paid
+        if self._is_watched:
+            self._look(held, entry, fills, after)
         traded = notional(fills[0]) + notional(fills[1])
         reward, self._moments = bar_reward(
             before, after, peak_before, self.book.peak, past, close, traded, self._moments,
@@ -125,13 +146,21 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
         )  # fmt: skip
         return reward * self.settings.reward_scale, [fill for fill in fills if fill.quantity]
 
+    def _look(self, held: float, entry: float, fills: list[Fill], worth: float) -> None:
+        """Have breakers and guards see a bar's fills and its close."""
+        at_ms = self._opens[self.row]
+        seen = fills_seen(self.watch, held, entry, fills[0], fills[1], at_ms)
+        self.watch, self._halt = close_seen(
+            seen, self._watching, worth, self.book.peak, self.book.held == 0, at_ms + self._interval_ms
+        )  # fmt: skip
+
     def _close(self) -> float:
         return float(self._prices[self.row, 3])
 
     def _is_ruined(self) -> bool:
         worth = equity(self.book.cash, self.book.held, self._close())
         ruin = self.settings.ruin * self.settings.initial_cash
-        return is_over(worth, ruin, self.book.peak, self.settings.max_drawdown)
+        return is_over(worth, ruin, self.book.peak, self.settings.max_drawdown) or self._halt != OK
 
     def _observation(self) -> np.ndarray:
         book, window = self.book, self.features[self.row + 1 - self.settings.window : self.row + 1]

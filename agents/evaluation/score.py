@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from agents.backtest.report import buy_and_hold
-from agents.backtest.settings import BacktestSettings
+from agents.backtest.settings import BacktestSettings, Limits
 from agents.backtest.simulate import Simulation, fill_arrays, simulate
 from agents.decide import Decided, Decider
 from agents.evaluation.data import Prepared
@@ -84,4 +84,6 @@ def _run(
     first = policy.observation.first_row
     part = slice(start - first, end)
     candles, rows = prepared.candles[part], prepared.rows[part]
-    return simulate(candles, rows, Decider(policy), spec.env_settings(), first=first, watch=watch)
+    limits = Limits(**spec.limits.model_dump())
+    env = spec.env_settings()
+    return simulate(candles, rows, Decider(policy), env, first=first, limits=limits, watch=watch)

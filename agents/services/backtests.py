@@ -18,7 +18,6 @@ from agents.policies import baseline as rule
 from agents.services.computing import carry_out
 from agents.services.queue import enqueue_backtest
 from agents.services.sealed import end_before_test, models_of, require_opened, said_of_test
-from agents.spec import Trading
 from market import archive, features
 from market.candles import Candles, interval_name
 from market.errors import BadInput
@@ -138,8 +137,7 @@ def planned(backtest: Backtest) -> Plan:
     if council is not None:
         settings, policy = _council_plan(backtest, council)
     else:
-        trained_with = Trading(**model.spec["trading"]) if model else None
-        settings = BacktestSettings.parse(backtest.settings, trading=trained_with)
+        settings = BacktestSettings.parse(backtest.settings, trained=model.spec if model else None)
         if model is not None:
             _refuse_params(settings)
             _check_interval(model.name, model.series.interval_ms, series)
@@ -160,10 +158,12 @@ def planned(backtest: Backtest) -> Plan:
 def _council_plan(backtest: Backtest, council: Council) -> tuple[BacktestSettings, Policy]:
     """Return settings and policy of a council; its models' own rules count where all learned by the same."""
     rules = [
-        member.model.spec["trading"] for member in council.members.select_related("model") if member.model
+        {name: member.model.spec.get(name, {}) for name in ("trading", "limits")}
+        for member in council.members.select_related("model")
+        if member.model
     ]
-    alike = Trading(**rules[0]) if rules and all(one == rules[0] for one in rules) else None
-    settings = BacktestSettings.parse(backtest.settings, trading=alike)
+    alike = rules[0] if rules and all(one == rules[0] for one in rules) else None
+    settings = BacktestSettings.parse(backtest.settings, trained=alike)
     _refuse_params(settings)
     if settings.decision["sample"]:
         raise BadInput("a council draws nothing by chance: leave sample out", "sample")

@@ -5,7 +5,7 @@ from agents.spec.algorithms import ALGORITHMS, KNOWN
 from agents.spec.errors import first_error
 from agents.spec.files import read_file, read_text, written
 from agents.spec.overrides import apply_overrides, key_values, over_preset
-from agents.spec.parts import Fraction, Part, Trading
+from agents.spec.parts import Breakers, Fraction, Part, Trading
 from agents.spec.presets import PRESETS
 from agents.spec.training import TrainingSpec, setting_names
 
@@ -13,6 +13,7 @@ __all__ = [
     "ALGORITHMS",
     "KNOWN",
     "PRESETS",
+    "Breakers",
     "Fraction",
     "Part",
     "Trading",

@@ -16,6 +16,8 @@ KIND_TERMS = {
 }
 MOST_MONEY = 1e12  # quote currency; beyond it float64 no longer tells cents apart
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Span = Annotated[float, Field(ge=0, le=30 * 86_400)]
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
 class Part(BaseModel):
@@ -88,6 +90,20 @@ class Stopping(Part):
     gap_patience: int = Field(default=3, ge=1, le=10_000)  # validations in a row with a wider gap
     max_kl: float = Field(default=0.0, ge=0, le=1000)  # of one update; beyond it the run fails
     min_entropy: float = Field(default=0.0, ge=0, le=100)  # nats; below it the run fails
+
+
+class Breakers(Part):
+    """Breakers on marked equity and guards of entries, named as in a risk profile; 0 switches one off."""
+
+    daily_loss: Fraction = 0.0  # of the equity at the start of the UTC day
+    weekly_loss: Fraction = 0.0  # of the equity at the start of the UTC week
+    safe_drawdown: Fraction = 0.0  # of the peak since safe mode was last entered
+    safe_share: Fraction = 0.05  # of equity that a position may reach in safe mode
+    safe_cooldown_s: Span = 3600.0
+    max_loss_streak: Count = 0  # closing fills with a loss in a row, then safe mode
+    exit_cooldown_s: Span = 0.0  # no entry for so long after an exit
+    loss_cooldown_s: Span = 0.0  # or after one with a loss
+    max_trades_per_day: Count = 0
 
 
 class Trading(Part):

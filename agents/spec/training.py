@@ -33,7 +33,7 @@ from agents.spec.algorithms import (
     Trpo,
 )
 from agents.spec.errors import first_error
-from agents.spec.parts import Action, Curriculum, Fraction, Part, Reward, Stopping, Trading
+from agents.spec.parts import Action, Breakers, Curriculum, Fraction, Part, Reward, Stopping, Trading
 from agents.spec.versions import upgraded
 from agents.times import epoch_ms
 from market.candles import MS
@@ -70,6 +70,7 @@ class TrainingSpec(Part):
     max_drawdown: Fraction = (
         0.0  # fall from the peak at which an episode is lost, as a session halts; 0 is off
     )
+    limits: Breakers = Breakers()  # one that halts loses the episode
     decision_every: int = Field(default=1, ge=1, le=1440)
     bars_scale: float = Field(default=1440.0, gt=0, le=1e9)
     trading: Trading = Trading()
@@ -224,6 +225,7 @@ class TrainingSpec(Part):
         """Return the rules of the training market. :raises BadInput: when they contradict each other"""
         return EnvSettings(
             **self.trading.model_dump(),
+            **self.limits.model_dump(),
             action=ActionSpec(self.action.kind, self.action.levels, self.action.band),
             reward=self.reward.weights(),
             reward_scale=self.reward.scale,

@@ -16,8 +16,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic, register_jitable
 
 from market.kernel import (
+    breakers,
     costs,
     futures,
+    guards,
     instrument,
     lowrider,
     plan,
@@ -27,8 +29,11 @@ from market.kernel import (
     sizing,
     step,
     triggers,
+    watch,
 )
+from market.kernel.breakers import Limits
 from market.kernel.futures import Margin, step_futures
+from market.kernel.guards import Guards
 from market.kernel.plan import Plan, Track
 from market.kernel.portfolio import equity, exposure_of, portfolio_row
 from market.kernel.rebalance import is_kept
@@ -41,14 +46,22 @@ from market.kernel.reward import (
     differential_sortino,
     log_return,
 )
-from market.kernel.risk import is_over
+from market.kernel.risk import OK, is_over
 from market.kernel.sizing import sized_order
 from market.kernel.step import Book, Rules, notional, open_book, step_bar
+from market.kernel.watch import (
+    Watch,
+    WatchRules,
+    close_seen,
+    fills_seen,
+    open_watch,
+    watched_target,
+)
 
 COMPILED: tuple[Callable[..., Any], ...] = (
     instrument.step_count, instrument.floor_to_step, instrument.round_price, instrument.is_tradable,
     costs.fee_of, costs.taker_price,
-    portfolio.settle, portfolio.average_entry, equity, exposure_of, portfolio_row,
+    portfolio.settle, portfolio.average_entry, portfolio.realised, equity, exposure_of, portfolio_row,
     is_kept, rebalance.closing_quantity, rebalance.order_quantity,
     plan.closed, plan.followed,
     lowrider.lot_value, lowrider.break_even_price, lowrider.profit_price, lowrider.give_up_price,
@@ -58,13 +71,15 @@ COMPILED: tuple[Callable[..., Any], ...] = (
     triggers.stop_price, triggers.take_price, triggers.best_price, triggers.bar_exit, triggers.tighter,
     triggers.nearer, triggers.stepped_best, triggers.break_even_stop, triggers._planned,
     triggers.levels, triggers.bar_leave,
-    risk.drawdown_breach, is_over,
+    risk.drawdown_breach, risk.daily_loss_breach, is_over,
     log_return, deepening, differential_sharpe, differential_sortino, bar_reward,
     open_book, notional, step.with_stop, step.with_levels, step.fill_price, step._ordered, step._exited,
     step.left, step.filled, step.marked, step_bar,
     futures.liquidation_price, futures.bankruptcy_price, futures.is_liquidated, futures.margined_quantity,
     futures._ordered, futures._bounded, futures._forced, futures._with_cash,
     step_futures,
+    guards.entry_refusal, breakers.halting, breakers.cautious, breakers.next_state, breakers.limited_target,
+    open_watch, watch._seen, fills_seen, close_seen, watched_target,
 )  # fmt: skip
 compiled = register_jitable(forceinline=True)  # calls within the loop would cost as much as the arithmetic
 for function in COMPILED:
@@ -217,6 +232,29 @@ def _keep_track(i, t, track):
 
 
 @compiled
+def _watch_rules(v):
+    return WatchRules(
+        Limits(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9]),
+        Guards(v[10], v[11], v[12], v[13], v[14], v[15]), v[16], np.int64(v[17]),
+    )  # fmt: skip
+
+
+@compiled
+def _watch(i, w):
+    return Watch(
+        np.int64(w[i, 0]), w[i, 1], w[i, 2], w[i, 3], np.int64(w[i, 4]), np.int64(w[i, 5]),
+        np.int64(w[i, 6]), np.int64(w[i, 7]), np.int64(w[i, 8]), np.int64(w[i, 9]), np.int64(w[i, 10]),
+    )  # fmt: skip
+
+
+@compiled
+def _keep_watch(i, w, seen):
+    w[i, 0], w[i, 1], w[i, 2], w[i, 3] = seen.state, seen.day_equity, seen.week_equity, seen.caution_peak
+    w[i, 4], w[i, 5], w[i, 6] = seen.losses, seen.trades_today, seen.safe_modes
+    w[i, 7], w[i, 8], w[i, 9], w[i, 10] = seen.safe_until_ms, seen.exit_ms, seen.loss_ms, seen.seen_ms
+
+
+@compiled
 def _task(v):
     """Redraw the task from a vector: unpacking one array costs a call less than as many attributes do."""
     return Task(
@@ -329,18 +367,22 @@ def _compile_beginnings(digest: int) -> tuple[Callable[..., Any], ...]:
     return start, observe
 
 
-def _compile_advance(digest: int, is_full: bool, is_futures: bool = False) -> Callable[..., Any]:  # noqa: C901 - see `advance`
+def _compile_advance(  # noqa: C901 - see `advance`
+    digest: int, is_full: bool, is_futures: bool = False, is_watched: bool = False
+) -> Callable[..., Any]:
     """Compile `advance`, with `digest` in its cache key, as one flat loop over scalar helpers.
 
     :param is_full: False compiles the loop for accounts without rules on sizing and exits, rewarded by log
         returns alone: `ranges`, `tracks`, `moments`, `plan` and `terms` are not read then and cost nothing
     :param is_futures: True compiles the full loop for a futures market; no other reads `funding` and `margin`
+    :param is_watched: True compiles the full loop with breakers and entry guards; no other reads `opens`,
+        `watches` and `watching`
     """
 
     @njit(nogil=True, cache=True, error_model="numpy")
     def advance(  # noqa: C901 - helpers that take arrays count references
-        actions, table, starts, rows, prices, ranges, funding, books, counts, tracks, moments, rules, plan,
-        margin, terms, task, draw, out, rewards, ends, last_out,
+        actions, table, starts, rows, prices, ranges, funding, opens, books, counts, tracks, moments, watches,
+        rules, plan, margin, watching, terms, task, draw, out, rewards, ends, last_out,
     ):  # fmt: skip
         """Take one decision in every account: trade, reward, observe, begin anew where an episode ended.
 
@@ -348,7 +390,10 @@ def _compile_advance(digest: int, is_full: bool, is_futures: bool = False) -> Ca
         :param starts: int32 (K,), rows that fresh episodes start at, drawn with equal probability
         :param ranges: float64 (n,), average true range at every close
         :param funding: float64 (n,), rate due at every close; `margin` as `market.kernel.futures.Margin`
+        :param opens: int64 (n,), open time of every bar, ms
         :param tracks: float64 (N, 10), see `market.kernel.plan.Track`
+        :param watches: float64 (N, 11), see `market.kernel.watch.Watch`; `watching` holds its rules and
+            the bars' length, ms
         :return: how many episodes ended; -1, and nothing has changed, if an action has no place in the table
         """
         ended = 0
@@ -359,12 +404,14 @@ def _compile_advance(digest: int, is_full: bool, is_futures: bool = False) -> Ca
         plan_ = _plan(plan) if is_full else _no_plan()
         margin_ = Margin(margin[0], margin[1])
         terms_ = _terms(terms) if is_full else _only_return(task_.log_weight)
+        watching_, interval_ms = _watch_rules(watching), np.int64(watching[18])
         alike = _grouped(actions, table, books)
         for k in range(len(counts)):
             i = np.int64(alike[k])
             row, last = np.int64(counts[i, 0]), np.int64(counts[i, 2])
             book, target, close, earned = _loaded(i, books, counts), table[actions[i]], prices[row, 3], 0.0
-            track, atr, noted = _no_track(), 0.0, Moments(0.0, 0.0, 0.0)
+            track, atr, noted, halt = _no_track(), 0.0, Moments(0.0, 0.0, 0.0), np.int64(OK)
+            seen = _watch(i if is_watched else 0, watches)
             after = equity(book.cash, book.held, close)
             exposure = exposure_of(book.cash, book.held, close)
             is_order = (target == target) & (not is_kept(target, exposure, task_.band))
@@ -377,13 +424,18 @@ def _compile_advance(digest: int, is_full: bool, is_futures: bool = False) -> Ca
                         target, exposure, task_.band, book, track, close, ranges[row], conviction, rules_,
                         plan_,
                     )  # fmt: skip
+                if is_watched and is_order:
+                    allowed = watched_target(seen, watching_, target, exposure, opens[row] + interval_ms)
+                    is_order, target = (allowed == target) | (allowed != exposure), allowed
             for _ in range(task_.decision_every):
-                if row == last or is_over(after, task_.ruin, book.peak, task_.max_drawdown):
+                is_lost = is_over(after, task_.ruin, book.peak, task_.max_drawdown) | (halt != OK)
+                if row == last or is_lost:
                     break
                 if is_full:
                     atr = ranges[row]
                 row += 1
                 before, peak, past, close = after, book.peak, close, prices[row, 3]
+                held, entry = book.held, book.entry
                 if is_futures:
                     book, track, order, exit, _paid = step_futures(
                         book, track, is_order, target, prices[row, 0], prices[row, 1], prices[row, 2], close,
@@ -401,13 +453,19 @@ def _compile_advance(digest: int, is_full: bool, is_futures: bool = False) -> Ca
                 )  # fmt: skip
                 earned += worth
                 is_order = False
+                if is_watched:
+                    seen = fills_seen(seen, held, entry, order, exit, opens[row])
+                    closed_ms = opens[row] + interval_ms
+                    seen, halt = close_seen(seen, watching_, after, book.peak, book.held == 0, closed_ms)
             rewards[i] = earned * task_.reward_scale
             _observe(i, out, rows, row, book, close, task_)
             _store(i, row, book, books, counts)
             if is_full:
                 _keep_track(i, tracks, track)
                 moments[i, 0], moments[i, 1], moments[i, 2] = noted.mean, noted.square, noted.below
-            is_lost = is_over(after, task_.ruin, book.peak, task_.max_drawdown)
+            if is_watched:
+                _keep_watch(i, watches, seen)
+            is_lost = is_over(after, task_.ruin, book.peak, task_.max_drawdown) | (halt != OK)
             end = 1 if is_lost else 2 if row == last else 0
             ends[i] = end
             if end:
@@ -417,6 +475,8 @@ def _compile_advance(digest: int, is_full: bool, is_futures: bool = False) -> Ca
                 if is_full:
                     _keep_track(i, tracks, _no_track())
                 row = np.int64(counts[i, 0])
+                if is_watched:
+                    _keep_watch(i, watches, open_watch(task_.initial_cash, opens[row] + interval_ms))
             _prefetch(rows, min(row + 1, len(rows) - 1))
             if task_.decision_every > 1:
                 _prefetch(rows, min(row + task_.decision_every, len(rows) - 1))
@@ -429,3 +489,5 @@ start, observe = _compile_beginnings(SOURCE_DIGEST)
 advance = _compile_advance(SOURCE_DIGEST, is_full=False)
 advance_full = _compile_advance(SOURCE_DIGEST, is_full=True)
 advance_futures = _compile_advance(SOURCE_DIGEST, is_full=True, is_futures=True)
+advance_watched = _compile_advance(SOURCE_DIGEST, is_full=True, is_watched=True)
+advance_watched_futures = _compile_advance(SOURCE_DIGEST, is_full=True, is_futures=True, is_watched=True)

@@ -179,14 +179,15 @@ def test_the_report_is_complete_small_and_says_what_was_assumed():
 
 
 def test_settings_are_taken_flat_or_nested_and_a_models_own_rules_come_first():
-    own = Trading(fee_rate=0.0007)
-    flat = BacktestSettings.parse({"stop_loss": 0.02, "confidence": 0.5, "daily_loss": 0.1}, trading=own)
+    own = {"trading": Trading(fee_rate=0.0007).model_dump(), "limits": {"max_trades_per_day": 7}}
+    flat = BacktestSettings.parse({"stop_loss": 0.02, "confidence": 0.5, "daily_loss": 0.1}, trained=own)
     nested = BacktestSettings.parse(
         {"trading": {"stop_loss": 0.02}, "decision": {"confidence": 0.5}, "limits": {"daily_loss": 0.1}},
-        trading=own,
+        trained=own,
     )
     assert flat == nested
     assert (flat.trading.fee_rate, flat.trading.stop_loss) == (0.0007, 0.02)
+    assert (flat.limits.daily_loss, flat.limits.max_trades_per_day) == (0.1, 7)
     assert BacktestSettings.parse(flat.model_dump(mode="json")) == flat
 
 

@@ -9,6 +9,8 @@ from market.candles import Candles
 from market.kernel.reward import Terms
 from market.plans import contradiction
 
+START_MS = 345_600_000 - 7_200_000  # two hours before a Monday: day and week change within a small market
+
 
 def random_market(bars=300, features=4, seed=1, volatility=0.004, price=100.0):
     rng = np.random.default_rng(seed)
@@ -16,7 +18,7 @@ def random_market(bars=300, features=4, seed=1, volatility=0.004, price=100.0):
     open_ = np.concatenate(([price], close[:-1])) * np.exp(rng.normal(0, volatility / 4, bars))
     high = np.maximum(open_, close) * np.exp(np.abs(rng.normal(0, volatility / 2, bars)))
     low = np.minimum(open_, close) * np.exp(-np.abs(rng.normal(0, volatility / 2, bars)))
-    candles = Candles(60_000, np.arange(bars) * 60_000, open_, high, low, close, np.ones(bars))
+    candles = Candles(60_000, START_MS + np.arange(bars) * 60_000, open_, high, low, close, np.ones(bars))
     return candles, rng.normal(size=(bars, features)).astype(np.float32)
 
 
@@ -71,6 +73,17 @@ def coherent(**values):
     return EnvSettings(**values)
 
 
+watched = {
+    "daily_loss": off_or(0.02),
+    "weekly_loss": off_or(0.03),
+    "safe_drawdown": off_or(0.01),
+    "safe_share": st.sampled_from([0.05, 0.2]),
+    "safe_cooldown_s": st.sampled_from([0.0, 600.0]),
+    "max_loss_streak": off_or(1, 2),
+    "exit_cooldown_s": off_or(120.0),
+    "loss_cooldown_s": off_or(600.0),
+    "max_trades_per_day": off_or(5),
+}
 weights = st.sampled_from([0.0, 0.0, 0.5, 3.0])
 rewards = st.one_of(
     st.just(Terms(log_return=1.0)),
@@ -115,12 +128,17 @@ on_margin = {
 
 
 @st.composite
-def futures(draw):
+def futures(draw, more=None):
     """Settings of a futures market, with funding that its maintenance margin can pay."""
-    given = draw(st.fixed_dictionaries({**positions, **costs_and_exits, **on_margin}))
+    given = draw(st.fixed_dictionaries({**positions, **costs_and_exits, **on_margin, **(more or {})}))
     rate = draw(st.sampled_from([-1.0, 0.0, 0.3])) * given["maintenance"]
     return coherent(**given | {"funding_rate": rate})
 
 
 futures_setting = futures()
+watched_setting = st.one_of(
+    st.builds(coherent, **positions, **costs_and_exits, **watched),
+    futures(watched),
+    st.builds(EnvSettings, **watched, episode_bars=st.sampled_from([0, 40])),
+)
 every_setting = st.one_of(plain_setting, st.builds(coherent, **positions, **costs_and_exits), futures_setting)

@@ -9,7 +9,13 @@ from agents.envs.single import TradingEnv
 from agents.spaces import BUY, ActionSpec
 from market.errors import BadInput
 from market.kernel.reward import Terms
-from tests.agents.envs.markets import every_setting, fixed_market, futures_setting, random_market
+from tests.agents.envs.markets import (
+    every_setting,
+    fixed_market,
+    futures_setting,
+    random_market,
+    watched_setting,
+)
 
 
 def drawn(spec, rng, n):
@@ -51,6 +57,12 @@ def test_every_account_walks_the_single_environments_path(chosen, seed):
 @settings(max_examples=40, deadline=None)
 @given(futures_setting, st.integers(0, 10_000))
 def test_every_futures_account_walks_the_single_environments_path(chosen, seed):
+    walk_beside_single_environments(chosen, seed)
+
+
+@settings(max_examples=60, deadline=None)
+@given(watched_setting, st.integers(0, 10_000))
+def test_every_watched_account_walks_the_single_environments_path(chosen, seed):
     walk_beside_single_environments(chosen, seed)
 
 
