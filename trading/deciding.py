@@ -101,7 +101,8 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
         sized = size_wish(seat, decided.target, quote, now_ms, conviction)
     latency_us = (time.perf_counter_ns() - started) // 1000
     opinion, tally = decided.opinion, decided.opinion.tally
-    seat.exchange.require()
+    if sized.quantity != 0:
+        seat.exchange.require()
     with transaction.atomic():
         sized, turns_to = legs.split(seat, capped(seat, sized))
         decision = Decision.objects.create(

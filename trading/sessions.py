@@ -37,6 +37,7 @@ from trading.purse import capital_of
 from trading.seat import Seat
 from trading.states import (
     DRIVEN,
+    PRICES,
     adopt,
     change_risk_state,
     change_status,
@@ -215,7 +216,8 @@ def _guard(seat: Seat, quote: Quote, now_ms: int) -> bool:
     else:
         turning.go_on(seat, quote, now_ms)
         contest.keep_active(seat, quote, now_ms)
-    save_marks(session)
+    passing = {*PRICES, "high_water"} if is_out else PRICES  # a flat session's best price follows the price
+    save_marks(session, passing=passing)
     return True
 
 

@@ -1,11 +1,15 @@
 """What a session is, as people see it: its status, what is unknown, its equity. Each write is conditional."""
 
 import logging
+from collections.abc import Collection
+from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.utils import timezone
 
 from market.kernel import portfolio
+from market.prepared import Update, Upsert
 from trading import alerts
 from trading.models import AlertKind, EquityPoint, LiveSession, SessionStatus
 from trading.seat import Seat
@@ -18,6 +22,15 @@ MARKS = [
     "bars_held", "day", "day_equity", "last_bar_ms", "week_equity", "caution_peak",
     "safe_until_ms", "health", "stop_kind", "take_kind", "bracket_price", "levels", "atr",
 ]  # fmt: skip
+PRICES = {"price", "bid", "ask", "price_ms"}  # shown to people; no rule reads yesterday's
+SHOWN = timedelta(seconds=1)
+_store_marks = Update(LiveSession, [*MARKS, "turn_at"], where=["id", "risk_state"])
+_store_planned_marks = Update(LiveSession, [*MARKS, "turn_at"], where=["id", "risk_state", "capital"])
+_store_point = Upsert(
+    EquityPoint,
+    ["session", "at_ms", "equity", "cash", "held", "price", "drawdown"],
+    unique=["session", "at_ms"],
+)
 WITH_RELATED = LiveSession.objects.select_related("owner", "account__owner", "risk", "council")
 
 
@@ -32,7 +45,7 @@ def adopt(session: LiveSession, row: LiveSession) -> None:
     for field in session._meta.concrete_fields:
         setattr(session, field.attname, getattr(row, field.attname))
     session._state.fields_cache = {**row._state.fields_cache}
-    session.stored_marks = None
+    session.stored_marks = _marks(session)
 
 
 def change_status(session: LiveSession, before: str, after: str, **changes: object) -> bool:
@@ -56,19 +69,36 @@ def change_risk_state(session: LiveSession, state: str, note: str, **changes: ob
     return True
 
 
-def save_marks(session: LiveSession) -> None:
+def save_marks(session: LiveSession, *, passing: Collection[str] = ()) -> None:
     """Store prices, guards and peaks, unless a person has just resumed the session and reset them,
-    or its plan has just levelled its money. What this turn has stored already is not stored again.
+    or its plan has just levelled its money. What is stored already is not stored again.
+
+    :param passing: marks that alone are not worth a write more than once a second, or once a bar
     """
-    marks = {name: getattr(session, name) for name in MARKS}
-    if marks == session.stored_marks:
-        return
+    marks, stored = _marks(session), session.stored_marks
+    if stored is not None:
+        changed = {name for name, value in marks.items() if stored[name] != value}
+        if changed.issubset(passing) and _is_shown(session, stored["price_ms"]):
+            return
     session.turn_at = timezone.now()
-    mine = LiveSession.objects.filter(pk=session.pk, risk_state=session.risk_state)
+    values, mine = {**marks, "turn_at": session.turn_at}, {"id": session.pk, "risk_state": session.risk_state}
     if session.plan_id is not None:  # the marks of before money was levelled would trip the wrong breakers
-        mine = mine.filter(capital=session.capital)
-    is_stored = mine.update(**marks, turn_at=session.turn_at)
-    session.stored_marks = {**marks, "levels": {**marks["levels"]}} if is_stored else None
+        is_stored = _store_planned_marks(values, **mine, capital=session.capital)
+    else:
+        is_stored = _store_marks(values, **mine)
+    session.stored_marks = marks if is_stored else None
+
+
+def _is_shown(session: LiveSession, stored_ms: int) -> bool:
+    """Say whether the stored prices are young enough to be shown: a second, and within a bar."""
+    if session.turn_at is None or session.price_ms - stored_ms >= session.interval_ms:
+        return False
+    return timezone.now() - session.turn_at < SHOWN
+
+
+def _marks(session: LiveSession) -> dict[str, Any]:
+    marks = {name: getattr(session, name) for name in MARKS}
+    return {**marks, "levels": {**marks["levels"]}}
 
 
 def point(session: LiveSession, at_ms: int, price: Decimal) -> None:
@@ -76,14 +106,10 @@ def point(session: LiveSession, at_ms: int, price: Decimal) -> None:
     equity = portfolio.equity(session.cash, session.held, price)
     peak = max(session.peak_equity, equity)
     drawdown = float(1 - equity / peak) if peak > 0 else 0.0
-    values = {"equity": equity, "cash": session.cash, "held": session.held, "price": price}
-    row = EquityPoint(session=session, at_ms=at_ms, drawdown=drawdown, **values)
-    EquityPoint.objects.bulk_create(  # one statement, where update_or_create takes four
-        [row],
-        update_conflicts=True,
-        unique_fields=["session", "at_ms"],
-        update_fields=[*values, "drawdown"],
-    )
+    _store_point({
+        "session": session.pk, "at_ms": at_ms, "equity": equity, "cash": session.cash, "held": session.held,
+        "price": price, "drawdown": drawdown,
+    })  # fmt: skip
 
 
 def fail(session: LiveSession, sentence: str, now_ms: int) -> None:

@@ -90,7 +90,15 @@ class Desk:
             one.is_in_line, one.glance = True, glance
             self.line.append(one)
 
-    def _glance(self, due: list[Driven]) -> Glance | None:
+    def look_again(self) -> None:
+        """Read the rows of all in line anew when the first of them would have to look for itself."""
+        first = self.line[0].glance if self.line else None
+        if first is not None and not first.is_good:
+            glance = self._glance(self.line)
+            for one in self.line:
+                one.glance = glance
+
+    def _glance(self, due: Iterable[Driven]) -> Glance | None:
         try:
             return Glance([one.session for one in due], self._monotonic_s)
         except DatabaseError as error:

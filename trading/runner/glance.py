@@ -29,9 +29,13 @@ class Glance:
         unsettled = Order.objects.unsettled().filter(account__in=accounts)
         self._known = accounts - set(unsettled.values_list("account", flat=True))
 
+    @property
+    def is_good(self) -> bool:
+        return self._monotonic_s() - self._read_s <= GOOD_S
+
     def row(self, session: LiveSession) -> LiveSession | None:
         """Return the session's row if nothing of its account was unsettled or has been touched since."""
-        if session.account_id not in self._known or self._monotonic_s() - self._read_s > GOOD_S:
+        if session.account_id not in self._known or not self.is_good:
             return None
         return self._rows.get(session.pk)
 

@@ -36,6 +36,7 @@ AT_ONCE = 8  # turns that may want to compute; the more, the longer one waits fo
 OF_ACCOUNT = (
     8  # turns of one account under way: it can wait in vain for its venue without taking all the rest
 )
+STRETCH_S = 0.02  # for which a thread goes on with the next turns
 MOST = 128  # turns under way, those that wait for a venue included
 
 
@@ -94,7 +95,7 @@ class Runner:
         for desk in reading:
             self._hands.hand(partial(self._read, desk))
         for desk, one in self._next_turns():
-            self._hands.hand(partial(self._turn, desk, one))
+            self._hands.hand(partial(self._turns, desk, one))
         with self._baton:
             self._drop_finished()
         return bool(self._desks)
@@ -112,34 +113,48 @@ class Runner:
         """Take out of the lines what may begin now, first come first served."""
         begun: list[tuple[Desk, Driven]] = []
         with self._baton:
-            for desk in self._desks.values():
-                for _ in range(len(desk.line) if not self._must_end() else 0):
-                    if not self._has_room():
-                        return begun
-                    one = desk.line.popleft()
-                    if self._under_way[one.session.account_id] >= OF_ACCOUNT:
-                        desk.line.append(one)
-                        continue
-                    one.is_in_line = False
-                    if not one.is_over:
-                        one.is_busy = True
-                        self._under_way[one.session.account_id] += 1
-                        begun.append((desk, one))
+            while (found := self._next_turn()) is not None:
+                begun.append(found)
         return begun
+
+    def _next_turn(self) -> tuple[Desk, Driven] | None:
+        """Take out of the lines who may begin now; called under the baton."""
+        for desk in self._desks.values():
+            if self._must_end() or not self._has_room():
+                return None
+            desk.look_again()
+            for _ in range(len(desk.line)):
+                one = desk.line.popleft()
+                if self._under_way[one.session.account_id] >= OF_ACCOUNT:
+                    desk.line.append(one)
+                    continue
+                one.is_in_line = False
+                if not one.is_over:
+                    one.is_busy = True
+                    self._under_way[one.session.account_id] += 1
+                    return desk, one
+        return None
 
     def _has_room(self) -> bool:
         count = self._under_way.total()
         return count < MOST and count - self._baton.outside < AT_ONCE
 
-    def _turn(self, desk: Desk, one: Driven) -> None:
+    def _turns(self, desk: Desk, one: Driven) -> None:
+        """Take a turn, and for a short while those that come next: handing the baton on costs more."""
+        until_s = self._monotonic_s() + STRETCH_S
         with self._baton:
-            try:
-                one.turn(desk.quotes.get(one.session.pair), desk.at_ms, self._monotonic_s())
-            finally:
-                one.is_busy = False
-                self._under_way[one.session.account_id] -= 1
-                self.turns += 1
+            self._turn(desk, one)
+            while self._monotonic_s() < until_s and (found := self._next_turn()) is not None:
+                self._turn(*found)
         self._changed.set()
+
+    def _turn(self, desk: Desk, one: Driven) -> None:
+        try:
+            one.turn(desk.quotes.get(one.session.pair), desk.at_ms, self._monotonic_s())
+        finally:
+            one.is_busy = False
+            self._under_way[one.session.account_id] -= 1
+            self.turns += 1
 
     def _scan(self) -> None:
         """Take up driven sessions whose lease is free, and keep the leases of those between two turns."""

@@ -1,10 +1,12 @@
 """One look at the database for all the turns on a tick, as long as nobody acts at the venue."""
 
 import itertools
+from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from tests.trading.live.conftest import Hand, Live
 from trading import services, sessions
@@ -46,17 +48,19 @@ def test_a_row_equals_the_one_read_alone(two):
     )
 
 
-def test_a_quiet_turn_on_a_glance_costs_one_write(two):
+@pytest.mark.parametrize(("age_s", "written"), [(-60, []), (2, ["UPDATE"])])
+def test_a_quiet_turn_on_a_glance_costs_at_most_one_write_a_second(two, age_s, written):
     _live, other = two
     for one in two:
         one.bar()
+    LiveSession.objects.update(turn_at=timezone.now() - timedelta(seconds=age_s))
     found = glance_of(*two)
     quote = other.exchange.quotes()["ETH/USD"]
     other.seat.lease.renew()  # else a slow machine renews it within the turn
     with CaptureQueriesContext(connection) as asked:
         sessions.step(other.seat, quote=quote, now_ms=other.exchange.now_ms(), row=found.row(other.session))
     statements = [query["sql"] for query in asked if "clock_timestamp" not in query["sql"]]  # of the lease
-    assert [statement.split()[0] for statement in statements] == ["UPDATE"]
+    assert [statement.split()[0] for statement in statements] == written
 
 
 def test_what_a_person_changed_since_the_last_turn_is_seen(two):

@@ -1,0 +1,101 @@
+"""Who waits for a turn: one thread goes on with the next, and nobody's row is older than a glance may be."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from trading.runner import desk as desks
+from trading.runner import loop
+from trading.runner.baton import Baton
+
+
+class Waiting:
+    """Somebody in line, as the runner sees him; a turn takes 4 ms of the test's clock."""
+
+    def __init__(self, clock, account):
+        self.clock, self.glance, self.turned = clock, None, []
+        self.session = SimpleNamespace(account_id=account, pair="BTC/USD")
+        self.is_in_line, self.is_busy, self.is_over = True, False, False
+
+    def turn(self, quote, at_ms, now_s):
+        self.clock.now_s += 0.004
+        self.turned.append(self.glance)
+
+
+class Clock:
+    now_s = 0.0
+
+
+class Look:
+    """A glance at the rows of some sessions."""
+
+    def __init__(self, driven, clock):
+        self.of, self.clock, self.read_s = len(list(driven)), clock, clock.now_s
+
+    @property
+    def is_good(self):
+        return self.clock.now_s - self.read_s <= 1.0
+
+
+class Hands:
+    def __init__(self):
+        self.works = []
+
+    def hand(self, work):
+        self.works.append(work)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def line(clock, monkeypatch):
+    """A runner with a desk of forty sessions on forty accounts in line, all seen by one glance."""
+    monkeypatch.setattr(desks.Desk, "_glance", lambda self, driven: Look(driven, clock))
+    hands = Hands()
+    runner = loop.Runner(monotonic_s=lambda: clock.now_s, must_end=lambda: False, hands=hands)
+    desk = desks.Desk("sandbox", Baton(), runner._monotonic_s)
+    desk.driven = [Waiting(clock, account) for account in range(40)]
+    glance = Look(desk.driven, clock)
+    for one in desk.driven:
+        one.glance = glance
+        desk.line.append(one)
+    runner._desks["sandbox"] = desk
+    return SimpleNamespace(runner=runner, desk=desk, hands=hands, driven=desk.driven)
+
+
+def begin(line):
+    for desk, one in line.runner._next_turns():
+        line.hands.hand(lambda desk=desk, one=one: line.runner._turns(desk, one))
+
+
+def test_a_thread_goes_on_with_those_next_in_line_for_a_short_while(line):
+    begin(line)
+    assert len(line.hands.works) == loop.AT_ONCE
+    line.hands.works[0]()
+    # The first of eight, then five of the 32 behind them: 20 ms are over after the fifth of its turns.
+    assert line.runner.turns == 5
+    assert [len(one.turned) for one in line.driven[: loop.AT_ONCE]] == [1] + [0] * 7
+    assert [len(one.turned) for one in line.driven[loop.AT_ONCE :]] == [1] * 4 + [0] * 28
+    for work in line.hands.works[1:]:
+        work()
+    assert line.runner.turns == 40
+    assert all(len(one.turned) == 1 and not one.is_busy for one in line.driven)
+    assert not line.runner._under_way.total()
+
+
+def test_those_in_line_are_read_again_when_the_glance_is_too_old(line, clock):
+    begin(line)
+    old = line.driven[-1].glance
+    clock.now_s = 1.5
+    for work in line.hands.works:
+        work()
+    assert all(
+        one.turned == [old] for one in line.driven[: loop.AT_ONCE]
+    )  # under way already: they look alone
+    fresh = {id(one.turned[0]) for one in line.driven[loop.AT_ONCE :]}
+    assert len(fresh) == 1
+    assert id(old) not in fresh
+    assert line.driven[-1].turned[0].of == 32
