@@ -9,13 +9,15 @@ from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import mixins, parsers, serializers, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
 
-from market import ranking, selectors, services
+from market import ranking, selectors, services, tick_archive
 from market.candles import MS
 from market.models import AuditEvent, ImportReport, Series, Tick
 from market.web.amounts import AmountField
 from market.web.idempotency import HEADER, idempotent
 from market.web.ownership import ReadOnly, visible
+from market.web.pagination import NewestFirst
 from market.web.roles import HasRole
 
 MAX_POINTS = 5000
@@ -113,6 +115,7 @@ class TickSerializer(serializers.ModelSerializer):
     bid = AmountField()
     ask = AmountField()
     last = AmountField()
+    id: Any = serializers.IntegerField(read_only=True, allow_null=True, help_text="Of an archived tick: null")
 
     class Meta:
         model = Tick
@@ -128,6 +131,13 @@ class TickFilter(filters.FilterSet):
         fields = ("market", "pair")
 
 
+class TickQuery(serializers.Serializer):
+    market = serializers.CharField()
+    pair = serializers.CharField()
+    since = serializers.IntegerField(min_value=0, max_value=BIGGEST_MS, default=0)
+    until = serializers.IntegerField(min_value=0, max_value=BIGGEST_MS, default=BIGGEST_MS)
+
+
 class TickViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     """Prices are public: ticks have no owner."""
 
@@ -135,6 +145,36 @@ class TickViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     queryset = Tick.objects.all()
     serializer_class = TickSerializer
     filterset_class = TickFilter
+
+    def list(self, request: Request) -> Response:
+        """Return recorded quotes, newest first. With market and pair also those of archived days, by time.
+
+        Archived ticks have no id. `next` asks for what is older than the last one shown.
+        """
+        if not {"market", "pair"} <= set(request.query_params):
+            return super().list(request)
+        query = TickQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        asked = query.validated_data
+        size = NewestFirst().get_page_size(request) or NewestFirst.max_page_size
+        of = asked["market"], asked["pair"]
+        found = tick_archive.newest(*of, asked["since"], asked["until"], size + 1)
+        rows = found[:size]
+        address = request.build_absolute_uri()
+        older = replace_query_param(address, "until", rows[-1][0]) if len(found) > size else None
+        return Response(
+            {"next": older, "previous": None, "results": TickSerializer(_ticks(*of, rows), many=True).data}
+        )
+
+
+def _ticks(market: str, pair: str, rows: list[tick_archive.Row]) -> list[Tick]:
+    """Return rows as ticks; those that are still in the database have their ids."""
+    stored = Tick.objects.filter(market=market, pair=pair, at_ms__in=[row[0] for row in rows])
+    ids = dict(stored.values_list("at_ms", "pk"))
+    return [
+        Tick(pk=ids.get(at_ms), market=market, pair=pair, at_ms=at_ms, bid=bid, ask=ask, last=last)
+        for at_ms, bid, ask, last in rows
+    ]
 
 
 class PairQuery(serializers.Serializer):

@@ -78,6 +78,30 @@ def load(market: str, pair: str, from_ms: int, to_ms: int) -> list[Row]:
     return [found[at_ms] for at_ms in sorted(found) if from_ms <= at_ms < to_ms]
 
 
+def newest(market: str, pair: str, from_ms: int, to_ms: int, count: int) -> list[Row]:
+    """Return the last `count` of (at_ms, bid, ask, last) in [from_ms, to_ms), newest first, files and rows.
+
+    Days are read from the last one backwards, and no further than needed.
+    """
+    rows = Tick.objects.filter(market=market, pair=pair, at_ms__gte=from_ms, at_ms__lt=to_ms)
+    found = {row[0]: row for row in rows.order_by("-at_ms").values_list(*COLUMNS)[:count]}
+    for day_ms in sorted(_archived(market, pair), reverse=True):
+        last_ms = day_ms + DAY_MS - 1
+        if day_ms >= to_ms or last_ms < from_ms:
+            continue
+        if len(found) >= count and sorted(found, reverse=True)[count - 1] > last_ms:
+            break
+        kept = _read(path_of(market, pair, day_ms), from_ms, to_ms, count)
+        found = {row[0]: row for row in kept} | found
+    return [found[at_ms] for at_ms in sorted(found, reverse=True)[:count]]
+
+
+def _archived(market: str, pair: str) -> Iterator[int]:
+    """Yield the start of every UTC day of a pair that has a file."""
+    for path in path_of(market, pair, 0).parent.glob("????-??-??.parquet"):
+        yield int(datetime.fromisoformat(path.stem).replace(tzinfo=UTC).timestamp() * 1000)
+
+
 def path_of(market: str, pair: str, day_ms: int) -> Path:
     """Return where the ticks of a pair's UTC day belong."""
     day = datetime.fromtimestamp(day_ms / 1000, UTC).date()
@@ -119,11 +143,16 @@ def _rows(market: str, pair: str, from_ms: int, to_ms: int) -> list[Row]:
     return list(rows.values_list(*COLUMNS))
 
 
-def _read(path: Path) -> list[Row]:
+def _read(path: Path, from_ms: int = 0, to_ms: int = 2**62, count: int | None = None) -> list[Row]:
+    """Return the rows of a file in [from_ms, to_ms), oldest first; of more than `count` the last ones."""
     if not path.is_file():
         return []
     with pq.ParquetFile(path) as file:
         table = file.read(columns=list(COLUMNS))
+    instants = table["at_ms"].to_numpy()  # int64 (n,), rising
+    first, end = int(instants.searchsorted(from_ms)), int(instants.searchsorted(to_ms))
+    first = first if count is None else max(first, end - count)
+    table = table.slice(first, end - first)
     return list(zip(*(table[name].to_pylist() for name in COLUMNS), strict=True))
 
 

@@ -1,12 +1,15 @@
 """Ticks of old days move into files, exactly once, whatever happens in between."""
 
 from decimal import Decimal
+from urllib.parse import urlencode
 
 import pytest
+from rest_framework.test import APIClient
 
 from market import tick_archive
 from market.models import Tick
-from market.tick_archive import DAY_MS, load, path_of, roll_up
+from market.tick_archive import DAY_MS, load, newest, path_of, roll_up
+from tests import factories
 
 pytestmark = pytest.mark.django_db
 DAY = 1_790_726_400_000  # 2026-09-30T00:00Z
@@ -38,6 +41,49 @@ def test_days_that_ended_long_ago_become_files_and_younger_rows_stay(two_days):
     assert times() == before
     assert roll_up(NOW, keep_days=2).rows == 0
     assert times(DAY + 1, DAY + DAY_MS) == [DAY + 5000, DAY + DAY_MS - 1]
+
+
+def pages(market=MARKET, **asked):
+    """Follow `next` from the first page on; return the instants of every page."""
+    client = APIClient()
+    client.force_authenticate(factories.UserFactory())
+    address, found = f"/api/v1/ticks/?{urlencode({'market': market, 'pair': PAIR, **asked})}", []
+    while address:
+        page = client.get(address).json()
+        found.append([row["at_ms"] for row in page["results"]])
+        address = page["next"]
+    return found
+
+
+@pytest.mark.parametrize("keep_days", [0, 1, 2, 7])
+def test_rest_shows_archived_days_and_rows_as_one_newest_first(two_days, keep_days):
+    backwards = times()[::-1]
+    roll_up(NOW, keep_days=keep_days)
+    assert pages(limit=2) == [backwards[:2], backwards[2:4], backwards[4:]]
+    assert pages(limit=5) == pages() == [backwards]
+    assert pages(since=DAY + 5000, until=DAY + DAY_MS, limit=1) == [[DAY + DAY_MS - 1], [DAY + 5000]]
+    assert pages(market="elsewhere") == [[]]
+
+
+def test_a_late_row_of_an_archived_day_comes_once_and_in_its_place(two_days):
+    roll_up(NOW, keep_days=1)
+    tick(DAY + 7000)
+    tick(DAY + 5000, "1")  # the row wins over the file, as everywhere: it is the newer record
+    assert [at_ms for page in pages(limit=2) for at_ms in page] == times()[::-1]
+    answer = load(MARKET, PAIR, DAY + 5000, DAY + 5001)
+    assert answer == newest(MARKET, PAIR, 0, DAY + 5001, 1)
+
+
+def test_an_archived_tick_has_its_exact_price_and_no_id():
+    tick(DAY, "0.000000012345")
+    roll_up(NOW, keep_days=1)
+    client = APIClient()
+    client.force_authenticate(factories.UserFactory())
+    asked = {"market": MARKET, "pair": PAIR}
+    row = client.get("/api/v1/ticks/", asked).json()["results"][0]
+    assert (row["id"], row["last"]) == (None, "0.000000012345")
+    refused = client.get("/api/v1/ticks/", asked | {"since": "yesterday"})
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["since"])
 
 
 def test_prices_keep_every_digit():
