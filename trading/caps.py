@@ -1,5 +1,7 @@
 """Exposure caps over several sessions, checked in the transaction that writes the intent.
 
+Paused sessions and those that have ended with a position count like the others: it is exposure all the same.
+
 The cap's rows are locked first (SQLite's transactions take the write lock at once), so that two sessions
 cannot both see the same room and fill it together. What waits for an answer or for a person counts as held.
 """
@@ -13,9 +15,11 @@ from django.db.models import Q
 
 from market.kernel import breakers
 from market.kernel.instrument import Instrument
+from trading import short_books
 from trading.books import coins
-from trading.models import ExposureCap, LiveSession, Order, ParentOrder, ParentStatus, Side
+from trading.models import ExposureCap, Holding, LiveSession, Order, ParentOrder, ParentStatus, Side
 from trading.models.order import HELD_BACK, UNSETTLED
+from trading.models.session import DRIVEN
 
 DUST = Decimal(1)  # quote currency; a position below it is a rest no venue takes an order for
 
@@ -37,15 +41,21 @@ def caps_over(session: LiveSession) -> list[ExposureCap]:
 
 
 def use_of(cap: ExposureCap, without: LiveSession | None = None) -> Use:
-    """Return what the driven sessions under a cap hold or are about to hold, but for one of them."""
+    """Return what the sessions under a cap hold or are about to hold, but for one of them.
+
+    Sessions that have ended count as long as they hold something, or an order of theirs is unsettled.
+    """
     scope = Q(account=cap.account_id) if cap.account_id else Q(owner=cap.owner_id)
-    sessions = LiveSession.objects.driven().filter(scope, pair__endswith=f"/{cap.currency}")
+    unsettled = Order.objects.filter(status__in=[*UNSETTLED, *HELD_BACK]).values("session")
+    exposed = Q(status__in=DRIVEN) | ~Q(held=0) | Q(pk__in=unsettled)
+    sessions = list(LiveSession.objects.filter(scope, exposed, pair__endswith=f"/{cap.currency}"))
+    held, marks = held_by(sessions), marks_of(sessions)
     rows = [row for row in sessions if without is None or row.pk != without.pk]
     pending = pending_of(rows)
     per_pair: dict[str, Decimal] = defaultdict(Decimal)
     count = 0
     for row in rows:
-        value = value_of(row, pending[row.pk])
+        value = value_of(held[row.pk], pending[row.pk], marks[row.account_id, row.pair])
         per_pair[row.pair] += value
         count += value >= DUST
     return Use(sum(per_pair.values(), Decimal(0)), dict(per_pair), count)
@@ -67,11 +77,40 @@ def _signed(side: str, quantity: Decimal) -> Decimal:
     return quantity * Side(side).sign
 
 
-def value_of(session: LiveSession, pending: list[tuple[Decimal, Decimal]]) -> Decimal:
-    """Return the largest value a session's position has or will have when what is pending fills."""
-    price = max([session.price, *(at for _, at in pending)])
-    after = session.held + sum((quantity for quantity, _ in pending), Decimal(0))
-    return max(abs(session.held), abs(after)) * price
+def marks_of(sessions: Iterable[LiveSession]) -> dict[tuple[int, str], Decimal]:
+    """Return the newest price that any of the sessions has seen, by account and pair."""
+    newest: dict[tuple[int, str], LiveSession] = {}
+    for row in sessions:
+        key = (row.account_id, row.pair)
+        if key not in newest or row.price_ms > newest[key].price_ms:
+            newest[key] = row
+    return {key: row.price for key, row in newest.items()}
+
+
+def held_by(sessions: Iterable[LiveSession]) -> dict[int, Decimal]:
+    """Return what each session holds, by session; of one that has ended what of it is still there.
+
+    Nobody tells an ended session that a person has sold its position by hand. So it counts as far as the
+    account's books hold more than the driven sessions do, the newest first.
+    """
+    rows = sorted(sessions, key=lambda row: (not row.is_driven, -row.pk))
+    holdings = Holding.objects.filter(account__in={row.account_id for row in rows})
+    left = {(one.account_id, one.coin): one.quantity for one in holdings}
+    found = {}
+    for row in rows:
+        name = short_books.name_of(row.pair) if row.held < 0 else coins(row.pair)[0]
+        room = left.get((row.account_id, name), Decimal(0))
+        part = abs(row.held) if row.is_driven else min(abs(row.held), max(room, Decimal(0)))
+        left[row.account_id, name] = room - part
+        found[row.pk] = part.copy_sign(row.held)
+    return found
+
+
+def value_of(held: Decimal, pending: list[tuple[Decimal, Decimal]], mark: Decimal) -> Decimal:
+    """Return the largest value a position has or will have when what is pending fills."""
+    price = max([mark, *(at for _, at in pending)])
+    after = held + sum((quantity for quantity, _ in pending), Decimal(0))
+    return max(abs(held), abs(after)) * price
 
 
 def fitted(

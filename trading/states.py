@@ -12,11 +12,11 @@ from market.kernel import portfolio
 from market.prepared import Update, Upsert
 from trading import alerts
 from trading.models import AlertKind, EquityPoint, LiveSession, SessionStatus
+from trading.models.session import DRIVEN as DRIVEN
 from trading.seat import Seat
 
 logger = logging.getLogger(__name__)
 
-DRIVEN = [SessionStatus.PENDING, SessionStatus.RUNNING, SessionStatus.PAUSED, SessionStatus.STOPPING]
 MARKS = [
     "price", "bid", "ask", "price_ms", "start_price", "stop_price", "take_price", "high_water", "peak_equity",
     "bars_held", "day", "day_equity", "last_bar_ms", "week_equity", "caution_peak",

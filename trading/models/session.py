@@ -24,6 +24,9 @@ class SessionStatus(models.TextChoices):
     FAILED = "failed"  # cannot go on without a person; `note` says why
 
 
+DRIVEN = [SessionStatus.PENDING, SessionStatus.RUNNING, SessionStatus.PAUSED, SessionStatus.STOPPING]
+
+
 class RiskState(models.TextChoices):
     ACTIVE = "active"
     SAFE = "safe"  # exits and tiny trades only, until the cool-down is over
@@ -34,8 +37,7 @@ class RiskState(models.TextChoices):
 class LiveSessionQuerySet(OwnedQuerySet):
     def driven(self) -> "LiveSessionQuerySet":
         """Return the sessions some runner must be driving."""
-        live = [SessionStatus.PENDING, SessionStatus.RUNNING, SessionStatus.PAUSED, SessionStatus.STOPPING]
-        return self.filter(status__in=live)
+        return self.filter(status__in=DRIVEN)
 
 
 class LiveSession(models.Model):
@@ -124,6 +126,11 @@ class LiveSession(models.Model):
     @property
     def policy_name(self) -> str:
         return str(self.model or self.council or self.baseline)
+
+    @property
+    def is_driven(self) -> bool:
+        """Say whether some runner must be driving it."""
+        return self.status in DRIVEN
 
     @property
     def lease_name(self) -> str:

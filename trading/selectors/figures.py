@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from trading.models import LiveSession, SessionStatus
+from trading.models import LiveSession
+from trading.models.session import DRIVEN as DRIVEN
 
 REPLAY_APART_MS = 600_000  # a venue clock this far from the wall clock at the start replays the past
 SILENT_S = 30.0
-DRIVEN = {SessionStatus.PENDING, SessionStatus.RUNNING, SessionStatus.PAUSED, SessionStatus.STOPPING}
 
 
 @dataclass(frozen=True, slots=True)

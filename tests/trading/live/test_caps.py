@@ -12,7 +12,7 @@ from market.models import AuditEvent
 from tests import factories
 from tests.trading.live.conftest import Live
 from trading import caps, orders, services
-from trading.models import ExposureCap, LiveSession, Order
+from trading.models import ExposureCap, Holding, LiveSession, Order
 
 
 @pytest.fixture
@@ -61,6 +61,37 @@ def test_a_cap_per_pair_looks_at_that_pair_only(two, venue, user):
     services.set_cap(owner=user, max_per_pair=Decimal(5000), by=user)
     turn(venue, *two)
     assert all(4900 < value <= 5000 for value in values(*two))
+
+
+@pytest.mark.parametrize("act", ["pause", "stop"])
+def test_a_session_that_is_paused_or_has_ended_with_a_position_counts(two, venue, user, act):
+    services.set_cap(owner=user, max_total=Decimal(25000), by=user)
+    venue.advance(60_000)
+    two[0].turn()
+    getattr(services, f"{act}_session")(session=two[0].session)
+    turn(venue, two[0])
+    assert two[0].session.status == {"pause": "paused", "stop": "stopped"}[act]
+    assert two[0].session.held > 0
+    turn(venue, two[1])
+    first, second = values(*two)
+    assert 4000 < second <= 25000 - first + 50
+    assert (
+        two[1]
+        .session.decisions.latest("pk")
+        .risk_reason.startswith("cap on all accounts in USD: others hold 19")
+    )
+    assert caps.use_of(ExposureCap.objects.get()).count == 2
+
+
+def test_what_a_person_sold_of_an_ended_session_no_longer_counts(user, account):
+    cap = ExposureCap.objects.create(owner=user, max_total=1000)
+    given = {"owner": user, "account": account, "price": 100, "pair": "BTC/USD"}
+    factories.SessionFactory(**given, status="running", held=2, price_ms=1)
+    ended = factories.SessionFactory(**given, status="stopped", held=3, price_ms=2)
+    LiveSession.objects.filter(pk=ended.pk).update(price=110)  # the newest price marks them all
+    for quantity, total in [(5, 550), (4, 440), (2, 220), (0, 220)]:
+        Holding.objects.update_or_create(account=account, coin="BTC", defaults={"quantity": quantity})
+        assert caps.use_of(cap).total == total
 
 
 def test_another_persons_sessions_do_not_count(two, venue, other_user):
