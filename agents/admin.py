@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectMultipleWidget,
     UnfoldAdminSelectWidget,
@@ -29,6 +30,8 @@ from agents.models import (
     TrainingRun,
     TrainingValidation,
 )
+from agents.settings_form import whole
+from agents.spec.settings import settings
 from market.web.admin import OwnedAdmin, ServiceAdmin, ServiceForm, confirmed
 
 WIDGETS = {
@@ -55,15 +58,40 @@ WIDGETS = {
 }
 
 
+KEPT = ("title", "min", "max", "step")  # of what a field says about itself in the page
+
+
 def dress(form: forms.BaseForm) -> None:
     """Give the fields of a form of the pages the admin's clothes."""
     for name, field in form.fields.items():
         choices = getattr(field, "choices", None)
-        field.widget = WIDGETS[name]()
+        kept = {key: value for key, value in field.widget.attrs.items() if key in KEPT}
+        field.widget = WIDGETS.get(name, _widget(field))(kept)
         if choices is not None:
             field.widget.choices = choices
 
 
+def _widget(field: forms.Field) -> Any:
+    """Return the clothes of a field by its kind, where its name has none."""
+    if isinstance(field, forms.FloatField):
+        return UnfoldAdminDecimalFieldWidget
+    if isinstance(field, forms.IntegerField):
+        return UnfoldAdminIntegerFieldWidget
+    return UnfoldAdminSelectWidget if isinstance(field, forms.ChoiceField) else UnfoldAdminTextInputWidget
+
+
+def grouped(form: Any) -> list[tuple[str | None, dict[str, Any]]]:
+    """Return the admin's fieldsets of a form with settings: the basics, then a closed one per group."""
+    rows: dict[str | None, list[str]] = {None: []}
+    for name in form.base_fields:
+        rows.setdefault(settings()[name].group if name in settings() else None, []).append(name)
+    return [
+        (title, {"fields": fields, "classes": ("collapse",) if title else ()})
+        for title, fields in rows.items()
+    ]
+
+
+@whole
 class RunForm(TrainingForm, ServiceForm):
     """The training form of the pages, in the admin's clothes."""
 
@@ -79,8 +107,15 @@ class RunForm(TrainingForm, ServiceForm):
         return services.start_training(owner=user, name=given["name"], spec=self.spec(), by=user)
 
 
+class SettingsAdmin(ServiceAdmin):
+    """Starts something whose form holds the settings of a spec."""
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        return super().get_fieldsets(request, obj) if obj is not None else grouped(self.add_form)
+
+
 @admin.register(TrainingRun)
-class RunAdmin(ServiceAdmin):
+class RunAdmin(SettingsAdmin):
     add_form = RunForm
     list_display = (
         "name",
@@ -182,6 +217,7 @@ class BacktestAdmin(OwnedAdmin):
         return "-" if value is None else f"{value:+.2%}"
 
 
+@whole
 class NewExperiment(ExperimentForm, ServiceForm):
     """The experiment form of the pages, in the admin's clothes."""
 
@@ -200,7 +236,7 @@ class NewExperiment(ExperimentForm, ServiceForm):
 
 
 @admin.register(Experiment)
-class ExperimentAdmin(ServiceAdmin):
+class ExperimentAdmin(SettingsAdmin):
     add_form = NewExperiment
     list_display = ("name", "series", "windows", "owner", "created_at")
     list_select_related = ("series", "owner")

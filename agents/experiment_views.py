@@ -5,14 +5,16 @@ from typing import Any
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from agents import services
 from agents.forms import ExperimentForm
 from agents.models import Experiment, JobStatus
+from agents.settings_page import SettingsPage
 from market.web import metrics
 from market.web.ownership import visible
-from market.web.pages import attempt, do, page_of, unbound_or_posted
+from market.web.pages import do, page_of
 from market.web.roles import Role, page
 
 UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
@@ -29,13 +31,10 @@ def experiments(request: HttpRequest) -> HttpResponse:
 
 @page(Role.OPERATOR)
 def experiment_start(request: HttpRequest) -> HttpResponse:
-    form = unbound_or_posted(request, ExperimentForm, user=request.user)
-    if request.method == "POST":
-        made = attempt(form, lambda **_: _start(request.user, form))
-        if made is not None:
-            return redirect("experiment", made.pk)
-    status = 422 if form.errors else 200
-    return render(request, "agents/experiment_start.html", {"form": form}, status=status)
+    page = SettingsPage("agents/experiment_start.html", "Start all runs", [("Back", reverse("experiments"))])
+    return page.answer(
+        request, ExperimentForm, lambda form: redirect("experiment", _start(request.user, form).pk)
+    )
 
 
 def _start(user: Any, form: ExperimentForm) -> Experiment:

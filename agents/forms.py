@@ -12,6 +12,7 @@ from agents.policies.council import COMBINES, METHODS
 from agents.services import Seat, read_card, seed_list
 from agents.services.cards import MOST_BYTES as CARD_BYTES
 from agents.services.experiments import grid_of
+from agents.settings_form import SettingsForm
 from agents.spec import KNOWN, PRESETS, key_values, over_preset, read_text
 from agents.spec.files import MOST_BYTES
 from market.errors import BadInput
@@ -27,13 +28,14 @@ class SeriesChoice(forms.ModelChoiceField):
         return f"{obj} · {obj.rows:,} candles"
 
 
-class TrainingForm(forms.Form):
+class TrainingForm(SettingsForm):
     NAMES = {"from": "since", "to": "until", "set": "overrides"}  # the spec's names for our fields
 
     name = forms.CharField(max_length=120, help_text="The trained model gets this name.")
     series = SeriesChoice(queryset=Series.objects.none(), label="Candles")
     preset = forms.ChoiceField(
-        choices=[(name, name) for name in PRESETS], help_text="Features, network and settings to start from."
+        choices=[(name, name) for name in PRESETS],
+        help_text="Settings to start from; what you change below wins.",
     )
     algorithm = forms.ChoiceField(
         choices=[(name, f"{known.title}: {known.about}") for name, known in KNOWN.items()],
@@ -51,14 +53,17 @@ class TrainingForm(forms.Form):
     )
     overrides = forms.CharField(
         required=False,
-        widget=forms.Textarea(attrs={"rows": 4, "placeholder": "ppo.lr=0.0003\nreward.kind=log_return"}),
-        label="Other settings",
-        help_text="One key=value per line; the same keys as of manage.py train --set.",
+        widget=forms.Textarea(attrs={"rows": 2, "placeholder": "ppo.lr=0.0003"}),
+        label="As lines",
+        help_text="What has no field: one key=value per line, the keys of manage.py train --set. Lines win.",
     )
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["series"].queryset = visible(Series, user).exclude(rows=0)  # type: ignore[attr-defined]
+        self.fields["series"].queryset = rows = visible(Series, user).exclude(rows=0)  # type: ignore[attr-defined]
+        first = list(rows[:2])
+        if len(first) == 1:
+            self.initial.setdefault("series", first[0].pk)
 
     def spec(self) -> dict[str, Any]:
         """Return the training spec of a valid form.
@@ -79,7 +84,7 @@ class TrainingForm(forms.Form):
         times = {"from": given["since"], "to": given["until"]}
         chosen |= {key: value for key, value in times.items() if value is not None}
         lines = [line.strip() for line in given["overrides"].splitlines() if line.strip()]
-        return over_preset(given["preset"], chosen, lines)
+        return over_preset(given["preset"], {**chosen, **self.chosen_settings()}, lines)
 
 
 class SpecFileForm(forms.Form):

@@ -5,11 +5,13 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from agents import services
 from agents.forms import BacktestForm, OpenTestForm, SpecFileForm, TrainingForm
 from agents.models import Backtest, JobStatus, ModelStatus, TrainedModel, TrainingRun
+from agents.settings_page import SettingsPage
 from agents.spec import TrainingSpec, written
 from market.web import metrics, sse
 from market.web.numbers import currency_of
@@ -32,12 +34,9 @@ def runs(request: HttpRequest) -> HttpResponse:
 
 @page(Role.OPERATOR)
 def run_start(request: HttpRequest) -> HttpResponse:
-    form = unbound_or_posted(request, TrainingForm, user=request.user)
-    if request.method == "POST":
-        run = attempt(form, lambda **_: _start(request.user, form))
-        if run is not None:
-            return redirect("run", run.pk)
-    return render(request, "agents/run_start.html", {"form": form}, status=422 if form.errors else 200)
+    links = [("Use a spec file", reverse("run-from-file")), ("Back", reverse("runs"))]
+    page = SettingsPage("agents/run_start.html", "Start training", links)
+    return page.answer(request, TrainingForm, lambda form: redirect("run", _start(request.user, form).pk))
 
 
 def _start(user: Any, form: TrainingForm) -> TrainingRun:

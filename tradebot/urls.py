@@ -9,7 +9,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
 from agents import api as agents_api
-from agents import council_api, runs_api
+from agents import council_api, runs_api, settings_api
 from market import api as market_api
 from market.web.problems import unknown_address
 from trading.api import accounts, alerts, health, plans, risk, sessions
@@ -23,6 +23,7 @@ router.register("imports", market_api.ImportViewSet, "imports")
 router.register("models", agents_api.ModelViewSet, "models")
 router.register("training-runs", agents_api.RunViewSet, "training-runs")
 router.register("training-presets", agents_api.PresetViewSet, "training-presets")
+router.register("training-settings", settings_api.SettingViewSet, "training-settings")
 router.register("experiments", runs_api.ExperimentViewSet, "experiments")
 router.register("backtests", agents_api.BacktestViewSet, "backtests")
 router.register("council", council_api.CouncilViewSet, "council")

@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 
 from agents.forms import PolicyField, policy_choices
+from market.position_words import POSITION_WORDS
 from market.web.fields import interval_field
 from market.web.ownership import visible
 from trading.exchanges.registry import LABELS
@@ -19,7 +20,6 @@ from trading.models import (
     ForeignOrders,
     RiskProfile,
 )
-from trading.position_words import POSITION_WORDS
 
 DURATIONS = [("", "until stopped"), ("86400", "24 hours"), ("604800", "7 days")]
 

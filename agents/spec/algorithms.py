@@ -7,6 +7,7 @@ from typing import Annotated, Literal, NamedTuple, get_args
 
 from pydantic import Field, model_validator
 
+from agents.spec.errors import Misfit
 from agents.spec.parts import Fraction, Part
 
 Algorithm = Literal[
@@ -34,7 +35,7 @@ class Network(Part):
     @model_validator(mode="after")
     def heads_share_the_width(self) -> "Network":
         if self.extractor == "transformer" and self.width % self.heads:
-            raise ValueError(f"width must be a multiple of heads ({self.heads}) for a transformer")
+            raise Misfit(f"width must be a multiple of heads ({self.heads}) for a transformer", "width")
         return self
 
 
@@ -82,9 +83,10 @@ class Ppo(Rollouts):
     @model_validator(mode="after")
     def batches_fit(self) -> "Ppo":
         if self.batch_size > self.rollout:
-            raise ValueError(
+            raise Misfit(
                 f"batch_size must not be above n_envs * n_steps, which is {self.rollout}: "
-                "there would be no full batch to learn from"
+                "there would be no full batch to learn from",
+                "batch_size",
             )
         return self
 
@@ -117,7 +119,9 @@ class Trpo(Rollouts):
     @model_validator(mode="after")
     def batches_fit(self) -> "Trpo":
         if self.batch_size > self.rollout:
-            raise ValueError(f"batch_size must not be above n_envs * n_steps, which is {self.rollout}")
+            raise Misfit(
+                f"batch_size must not be above n_envs * n_steps, which is {self.rollout}", "batch_size"
+            )
         return self
 
 
@@ -148,10 +152,10 @@ class QTable(Rollouts):
     @model_validator(mode="after")
     def table_fits(self) -> "QTable":
         if len(set(self.columns)) != len(self.columns):
-            raise ValueError("columns must not name a feature twice")
+            raise Misfit("columns must not name a feature twice", "columns")
         if self.bins ** (len(self.columns) or DEFAULT_COLUMNS) > MOST_STATES:
-            raise ValueError(
-                f"the table would have more than {MOST_STATES:,} states: take fewer bins or columns"
+            raise Misfit(
+                f"the table would have more than {MOST_STATES:,} states: take fewer bins or columns", "bins"
             )
         return self
 
@@ -181,7 +185,7 @@ class Replay(Part):
     @model_validator(mode="after")
     def memory_fits(self) -> "Replay":
         if self.buffer_size < max(self.batch_size, self.n_envs):
-            raise ValueError("buffer_size must be at least batch_size and n_envs")
+            raise Misfit("buffer_size must be at least batch_size and n_envs", "buffer_size")
         return self
 
 
@@ -211,7 +215,7 @@ class Tqc(Sac):
     @model_validator(mode="after")
     def some_are_left(self) -> "Tqc":
         if self.dropped >= self.quantiles:
-            raise ValueError("dropped must be below quantiles")
+            raise Misfit("dropped must be below quantiles", "dropped")
         return self
 
 

@@ -8,6 +8,14 @@ from pydantic import ValidationError
 from market.errors import BadInput
 
 
+class Misfit(ValueError):
+    """Settings of one section that do not fit together; `field` is the one to change, by its last part."""
+
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
 def first_error(error: ValidationError, names: Mapping[str, str]) -> BadInput:
     """Return the first thing pydantic objects to, as one sentence that names the field.
 
@@ -21,6 +29,8 @@ def first_error(error: ValidationError, names: Mapping[str, str]) -> BadInput:
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, BadInput):
         return cause
+    if isinstance(cause, Misfit):
+        where = ".".join(filter(None, (where, cause.field)))
     said = str(cause) if isinstance(cause, ValueError) else first["msg"][:1].lower() + first["msg"][1:]
     if not where:
         return BadInput(said)

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from agents.envs.settings import terms_of
 from agents.spaces import MOST_LEVERAGE
+from agents.spec.errors import Misfit
 from market.kernel.reward import Terms
 
 KIND_TERMS = {
@@ -53,12 +54,13 @@ class Reward(Part):
     @model_validator(mode="after")
     def terms_stand_alone(self) -> "Reward":
         if self.terms and (self.kind != "log_return" or self.drawdown_penalty):
-            raise ValueError(
+            raise Misfit(
                 "reward.terms says all there is: leave reward.kind and reward.drawdown_penalty out and write "
-                "them as terms"
+                "them as terms",
+                "terms",
             )
         if self.terms and not any(self.terms.values()):
-            raise ValueError("reward.terms needs a term with a weight above 0")
+            raise Misfit("reward.terms needs a term with a weight above 0", "terms")
         return self
 
     def weights(self) -> Terms:

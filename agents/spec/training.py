@@ -32,7 +32,7 @@ from agents.spec.algorithms import (
     Tqc,
     Trpo,
 )
-from agents.spec.errors import first_error
+from agents.spec.errors import Misfit, first_error
 from agents.spec.parts import Action, Breakers, Curriculum, Fraction, Part, Reward, Stopping, Trading
 from agents.spec.versions import upgraded
 from agents.times import epoch_ms
@@ -105,28 +105,36 @@ class TrainingSpec(Part):
     @model_validator(mode="after")
     def parts_fit(self) -> "TrainingSpec":
         if self.from_ms is not None and self.to_ms is not None and self.from_ms >= self.to_ms:
-            raise ValueError("from must be earlier than to")
+            raise Misfit("from must be earlier than to", "from")
         if self.validation_share + self.test_share > 0.8:
-            raise ValueError("validation_share and test_share together must leave 0.2 to learn from")
+            raise Misfit(
+                "validation_share and test_share together must leave 0.2 to learn from", "validation_share"
+            )
         if self.episode_bars and self.episode_bars < self.decision_every:
-            raise ValueError("episode_bars must be at least decision_every, or 0 for the whole range")
+            raise Misfit(
+                "episode_bars must be at least decision_every, or 0 for the whole range", "episode_bars"
+            )
         if self.curriculum.stages != "off" and not self.episode_bars:
-            raise ValueError("a curriculum chooses where episodes start: set episode_bars above 0")
+            raise Misfit(
+                "a curriculum chooses where episodes start: set episode_bars above 0", "episode_bars"
+            )
         return self
 
     @model_validator(mode="after")
     def algorithm_fits(self) -> "TrainingSpec":
         known = KNOWN[self.algorithm]
         if self.action.kind not in known.actions:
-            raise ValueError(
+            raise Misfit(
                 f"{self.algorithm} cannot learn {self.action.kind} actions: "
-                f"set action.kind to {' or '.join(known.actions)}, or choose another algorithm"
+                f"set action.kind to {' or '.join(known.actions)}, or choose another algorithm",
+                "action.kind",
             )
         for section in sorted(SECTIONS - set(known.sections)):
             if getattr(self, section) != type(self).model_fields[section].default:
-                raise ValueError(
+                raise Misfit(
                     f"{self.algorithm} reads no {section} settings: write them as {known.sections[0]}.…, "
-                    "or choose another algorithm"
+                    "or choose another algorithm",
+                    section,
                 )
         return self
 
@@ -136,22 +144,26 @@ class TrainingSpec(Part):
         if extractor == "mlp":
             return self
         if self.algorithm in PLAIN_ONLY:
-            raise ValueError(
+            raise Misfit(
                 f"{self.algorithm} reads the bare observation: set network.extractor to mlp, "
-                "or choose another algorithm (ppo learns the same with any extractor)"
+                "or choose another algorithm (ppo learns the same with any extractor)",
+                "network.extractor",
             )
         if self.window < 2:
-            raise ValueError(f"a {extractor} reads a window of bars: set window to 2 or more")
+            raise Misfit(f"a {extractor} reads a window of bars: set window to 2 or more", "window")
         return self
 
     @model_validator(mode="after")
     def memory_fits(self) -> "TrainingSpec":
         if self.algorithm == "recurrent_ppo" and self.window != 1:
-            raise ValueError("recurrent_ppo remembers by itself: leave window at 1 and set recurrent.memory")
+            raise Misfit(
+                "recurrent_ppo remembers by itself: leave window at 1 and set recurrent.memory", "window"
+            )
         if self.lookback > MOST_LOOKBACK:
-            raise ValueError(
+            raise Misfit(
                 f"recurrent.memory times decision_every reaches back {self.lookback:,} bars; "
-                f"{MOST_LOOKBACK:,} are allowed"
+                f"{MOST_LOOKBACK:,} are allowed",
+                "recurrent.memory",
             )
         return self
 

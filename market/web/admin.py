@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 
 from market.errors import BadInput
+from market.web.pages import beside
 from market.web.roles import Role, refusal, role_of
 
 
@@ -80,8 +81,7 @@ class ServiceForm(forms.ModelForm):
         valid = super().is_valid()
         outcome = getattr(self.request, "service_outcome", None)
         if isinstance(outcome, BadInput) and valid:
-            field = getattr(self, "NAMES", {}).get(outcome.field, outcome.field)
-            self.add_error(field if field in self.fields else None, outcome.message)
+            self.add_error(beside(self, outcome.field), outcome.message)
             return False
         self.made = outcome if isinstance(outcome, Model) else None
         return valid and self.made is not None

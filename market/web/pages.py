@@ -26,9 +26,25 @@ def attempt(form: forms.BaseForm, act: Callable[..., Made], **given: Any) -> Mad
     try:
         return act(**given, **form.cleaned_data)
     except BadInput as error:
-        field = getattr(form, "NAMES", {}).get(error.field, error.field)
-        form.add_error(field if field in form.fields else None, error.message)
+        form.add_error(beside(form, error.field), error.message)
         return None
+
+
+def beside(form: forms.BaseForm, field: str) -> str | None:
+    """Return the form's field that an error's field means; None where there is none.
+
+    `NAMES` of the form translates. A dotted field is found by its last part, a section by its first field, an
+    item of a list ("levels.0") by its list.
+    """
+    field = getattr(form, "NAMES", {}).get(field, field)
+    while field:
+        if field in form.fields:
+            return field
+        for name in form.fields:
+            if name.endswith(f".{field}") or name.startswith(f"{field}."):
+                return name
+        field = field.rpartition(".")[0]
+    return None
 
 
 def do(request: HttpRequest, act: Callable[..., Any], done: str, **given: Any) -> bool:

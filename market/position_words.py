@@ -1,4 +1,4 @@
-"""How a risk profile's sizes and exits are labelled and explained."""
+"""How sizes and exits are labelled and explained, on risk profiles and in training settings."""
 
 POSITION_WORDS = {  # field: (label, help)
     "stop_atr": ("Exit: ATR stop", "Stop so many average true ranges from the entry; 0 is off."),
