@@ -1,66 +1,88 @@
-"""Whether the shipped presets learn: their share of the known optimum of planted markets, over seeds."""
+"""Whether agents learn: their share of the known optimum of planted markets, over seeds."""
 
-import multiprocessing
-import os
+import re
 import statistics
 import sys
-import tempfile
-import time
-from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any
 
+from benchmarks import budgets
+from benchmarks.pool import each, trained
 from market.errors import BadInput
 from market.planted import PLANTED
 
 YEAR = 525_600
 PRESET = "default-1m"
-
-
-class Quiet:
-    """Hears a training run and says nothing."""
-
-    def progress(self, **figures: Any) -> None: ...
-    def metric(self, step: int, values: dict[str, float]) -> None: ...
-    def checkpointed(self, step: int) -> None: ...
-    def validated(self, step: int, view: dict[str, Any]) -> None: ...
-    def is_stop_wanted(self) -> bool:
-        return False
+STEPS = 3_000_000
+SHIPPED = [name for name in PLANTED if not name.endswith("-easy")]
 
 
 def run(
-    seeds: int | str = 5, steps: int | str = 3_000_000, bars: int | str = YEAR, test_bars: int | str = YEAR,
-    processes: int | str = 2, markets: str = "", vary: str = "",
+    seeds: int | str = 5, steps: int | str = 0, bars: int | str = YEAR, test_bars: int | str = YEAR,
+    processes: int | str = 2, markets: str = "", vary: str = "", algorithm: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """Return one row per market and seed, and the median and worst share per market.
 
     Another seed is another path to learn from and other random numbers of the learner; all are scored on one
-    fresh path. Every row is the preset `default-1m` with fast PPO.
+    fresh path. Every row is the preset `default-1m` with fast PPO, or where algorithms are named each of them
+    within its budget (benchmarks/budgets.py) on the easy market, beside cash and trading at random.
 
-    :param steps: decisions of a run
+    :param steps: decisions of a run; 3,000,000 or the budget's when 0
     :param bars: one-minute bars to learn from, the preset's own validation part included
     :param markets: some of them, with commas; all when empty
     :param vary: settings to compare, as `key=value,key=value;key=value`: each variant laid over the preset,
         so that seconds and share show which setting reaches a score first
+    :param algorithm: one or several with commas, or `all`
     """
-    asked = markets.split(",") if markets else list(PLANTED)
+    if algorithm:
+        if markets or vary:
+            raise BadInput("algorithms are measured on the easy market: leave markets and vary out", "set")
+        return _algorithms(algorithm, int(seeds), int(steps), int(bars), int(processes))
+    asked = markets.split(",") if markets else SHIPPED
     if unknown := set(asked) - set(PLANTED):
         raise BadInput(f"there is no planted market {min(unknown)!r}; there are {', '.join(PLANTED)}", "set")
-    size = (int(steps), int(bars), int(test_bars))
+    size = (int(steps) or STEPS, int(bars), int(test_bars))
     variants = vary.split(";")
     jobs = [
         (name, seed, *size, variant) for name in asked for variant in variants for seed in range(int(seeds))
     ]
-    context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads in the middle
-    with ProcessPoolExecutor(int(processes), mp_context=context) as pool:
-        rows = []
-        for row in pool.map(_learned, jobs):
-            rows.append(row)
-            share = row["share_of_optimum"]
-            shown = "-" if share is None else f"{share:.2f}"
-            done = f"{len(rows)}/{len(jobs)} {row['market']} seed {row['seed']} {row['variant']}"
-            sys.stderr.write(f"{done}: {shown} of the optimum, {row['seconds']:.0f} s\n")
+    rows = _told(each(learned, jobs, int(processes)), len(jobs))
     return {"rows": rows, "summary": [_summary(name, how, rows) for name in asked for how in variants]}
+
+
+def _told(found: Any, count: int) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for row in found:
+        rows.append(row)
+        share = row["share_of_optimum"]
+        shown = "-" if share is None else f"{share:.2f}"
+        done = f"{len(rows)}/{count} {row['market']} {row['algorithm']} seed {row['seed']} {row['variant']}"
+        sys.stderr.write(f"{done}: {shown} of the optimum, {row['seconds']:.0f} s\n")
+    return rows
+
+
+def _algorithms(asked: str, seeds: int, steps: int, bars: int, processes: int) -> dict[str, Any]:
+    names = list(budgets.BUDGETS) if asked == "all" else asked.split(",")
+    if unknown := set(names) - set(budgets.BUDGETS):
+        known = ", ".join(budgets.BUDGETS)
+        raise BadInput(f"there is no algorithm {min(unknown)!r}; there are all, {known}", "set")
+    jobs = [(name, seed, steps, bars) for name in names for seed in range(seeds)]
+    rows = _told(each(within_budget, jobs, processes), len(jobs))
+    return {"rows": rows, "summary": [_of_algorithm(name, rows) for name in names]}
+
+
+def _of_algorithm(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    mine = [row for row in rows if row["algorithm"] == name]
+    shares = [row["share_of_optimum"] for row in mine]
+    return {
+        "algorithm": name,
+        "steps": mine[0]["steps"],
+        "seconds": statistics.median(row["seconds"] for row in mine),
+        "median": statistics.median(shares),
+        "worst": min(shares),
+        "fills_per_day": statistics.median(row["fills_per_day"] for row in mine),
+        "random": max(row["random"] for row in mine),
+        "beats_cash_and_random": all(row["share_of_optimum"] > max(0.0, row["random"]) for row in mine),
+    }
 
 
 def _summary(name: str, variant: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -78,36 +100,47 @@ def _summary(name: str, variant: str, rows: list[dict[str, Any]]) -> dict[str, A
     }
 
 
-def _learned(job: tuple[str, int, int, int, int, str]) -> dict[str, Any]:
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    import django
-
-    django.setup()
-    from agents.artefacts import policy_of
-    from agents.evaluation import planted
-    from agents.evaluation.data import prepared, split_for
-    from agents.rl.training import card_part, learn
+def learned(job: tuple[str, int, int, int, int, str]) -> dict[str, Any]:
+    """Return the row of the preset, with the variant's settings, on one market with one seed."""
     from agents.spec import PRESETS, TrainingSpec, apply_overrides
-    from market.features import compute
-    from market.synthetic import MARKETS
 
     name, seed, steps, bars, test_bars, variant = job
     changed = {"algorithm": "fast_ppo", "steps": steps, "seed": seed, "test_share": 0.0}  # fresh paths test
-    pairs = variant.split(",") if variant else []
+    pairs = re.split(r",(?![^\[]*\])", variant) if variant else []  # a list in brackets is one value
     spec = TrainingSpec.parse(apply_overrides({**PRESETS[PRESET], **changed}, pairs))
-    candles = MARKETS[name](bars, 1 + seed)
+    row, _ = _scored(spec, name, bars, test_bars)
+    return {**row, "algorithm": f"fast_ppo {PRESET}", "variant": variant}
+
+
+def within_budget(job: tuple[str, int, int, int]) -> dict[str, Any]:
+    """Return the row of an algorithm on the easy market: (name, seed, steps or 0 for its budget, bars).
+
+    `random` is the share of a rule that trades by chance, as often as the agent.
+    """
+    from agents.evaluation import planted
+    from agents.policies import baseline
+
+    name, seed, steps, bars = job
+    spec = budgets.spec_of(name, seed, steps)
+    row, found = _scored(spec, budgets.MARKET, bars, budgets.TEST_BARS)
+    rule = baseline("random", turnover=min(1.0, max(1.0, found.fills_per_day) / 1440))
+    chance = planted.score(rule, PLANTED[budgets.MARKET], spec.env_settings(), bars=budgets.TEST_BARS)
+    return {**row, "algorithm": name, "variant": "", "random": chance.share_of_optimum}
+
+
+def _scored(spec: Any, name: str, bars: int, test_bars: int) -> tuple[dict[str, Any], Any]:
+    from agents.evaluation import planted
+    from agents.evaluation.data import prepared, split_for
+    from market.features import compute
+    from market.synthetic import MARKETS
+
+    candles = MARKETS[name](bars, 1 + spec.seed)
     ready = prepared(candles, compute(candles, spec.feature_set()), split_for(bars, spec), spec)
-    began = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        outcome = learn(spec, ready, Path(folder), Quiet())
-    seconds = time.perf_counter() - began
-    policy = policy_of(card_part(spec, ready), outcome.network, name=name, policy_hash="")
+    policy, outcome, seconds = trained(spec, ready, name)
     found = planted.score(policy, PLANTED[name], spec.env_settings(), bars=test_bars)
-    return {
+    row = {
         "market": name,
-        "variant": variant,
-        "algorithm": f"fast_ppo {PRESET}",
-        "seed": seed,
+        "seed": spec.seed,
         "share_of_optimum": found.share_of_optimum,
         "bp_per_day": found.bp_per_day,
         "fills_per_day": found.fills_per_day,
@@ -115,3 +148,4 @@ def _learned(job: tuple[str, int, int, int, int, str]) -> dict[str, Any]:
         "steps": outcome.steps,
         "best_step": outcome.best_step,
     }
+    return row, found

@@ -10,11 +10,11 @@ from agents.policies import baseline
 from agents.rl.training import card_part, learn
 from agents.spec import PRESETS, TrainingSpec
 from market.features import compute
-from market.planted import PLANTED, Planted
+from market.planted import PLANTED
 from market.synthetic import planted_market
 from tests.agents.rl.test_learning import Ear
 
-EASY = Planted("easy", "hours", 0.08)  # a known drift by the time of day, some four times the shipped one
+EASY = PLANTED["hours-easy"]
 DAYS = 1440
 COSTS = TrainingSpec().env_settings()
 
