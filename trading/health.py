@@ -28,7 +28,7 @@ class Health:
         self.edges = self.shares = None
         if inputs is not None:
             self.edges, self.shares = np.array(inputs["edges"]), np.array(inputs["shares"])
-        self.seen: deque[tuple[Sequence[float], Sequence[float]]] = deque(maxlen=LOOKED_AT)
+        self.seen: deque[tuple[float, np.ndarray]] = deque(maxlen=LOOKED_AT)  # entropy share, inputs (F,)
         self.count = 0
 
     @classmethod
@@ -37,32 +37,36 @@ class Health:
         made = cls(inputs_of(session))
         if session.model_id is not None:
             rows = session.decisions.values_list("probabilities", "features")[:LOOKED_AT]
-            made.seen.extend(reversed(list(rows)))
+            for probabilities, row in reversed(list(rows)):
+                made._take(probabilities, row)
         return made
 
     def see(self, session: LiveSession, probabilities: Sequence[float], row: Sequence[float]) -> None:
         """Take in one decision; every few of them measure anew into `session.health`."""
         if session.model_id is None:
             return
-        self.seen.append((probabilities, row))
+        self._take(probabilities, row)
         self.count += 1
         if self.count % EVERY == 0:
             session.health = {**self.measured(), "turnover": turnover_of(session)}
+
+    def _take(self, probabilities: Sequence[float], row: Sequence[float]) -> None:
+        # Arrays: a list of floats takes four times the memory, for every one of a process's sessions.
+        self.seen.append((health.entropy_share([probabilities]), np.array(row, dtype=np.float64)))
 
     def measured(self) -> dict[str, float | None]:
         """Return entropy of the actions, PSI and KS of the inputs (medians over the features)."""
         nothing: dict[str, float | None] = {"entropy": None, "psi": None, "ks": None}
         if len(self.seen) < LEAST:
             return nothing
-        entropy = health.entropy_share([probabilities for probabilities, _ in self.seen])
-        found = nothing | {"entropy": round(entropy, 4) if entropy >= 0 else None}
+        shares = [share for share, _ in self.seen if share >= 0]
+        found = nothing | {"entropy": round(sum(shares) / len(shares), 4) if shares else None}
         if self.edges is None or self.shares is None:
             return found
-        rows = np.array([row for _, row in self.seen])  # (n, F)
-        if rows.ndim != 2 or rows.shape[1] != self.edges.shape[1]:
+        if any(row.shape != self.edges.shape[1:] for _, row in self.seen):
             return found
-        shares = health.shares_of(rows, self.edges)
-        psi, ks = health.psi(self.shares, shares), health.ks(self.shares, shares)
+        now = health.shares_of(np.array([row for _, row in self.seen]), self.edges)
+        psi, ks = health.psi(self.shares, now), health.ks(self.shares, now)
         return found | {"psi": round(float(np.median(psi)), 4), "ks": round(float(np.median(ks)), 4)}
 
 
