@@ -2,6 +2,7 @@
 
 The sandbox's clock runs `speed` times as fast, bars are an hour long: at 3600 every session decides once a
 second, and 30 market days pass in twelve minutes. Sessions share one 64x64 model, three pairs to an account.
+`manage.py workers` starts its processes with MALLOC_ARENA_MAX=2; so should who measures memory here.
 `growth_mb_per_h` is the slope of this process's memory over the last two thirds, per hour of real time.
 `missed_bars` counts bars between a session's first and last decision on which it did not decide.
 """
@@ -29,7 +30,7 @@ from market.synthetic import regime_market
 
 HOUR, DAY = 3_600_000, 86_400_000
 PAIRS = ("BTC/USD", "ETH/USD", "SIM/USD")
-POLL_S = 0.25
+POLL_S = 0.5  # two looks at every bar: exits act on ticks, decisions on bars
 SECRET = "S" * 64
 START_MS = 1_704_067_200_000
 WARM = 2000  # bars of history before live time begins

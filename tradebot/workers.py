@@ -56,6 +56,8 @@ class Child:
         self.process = subprocess.Popen(  # noqa: S603  our own interpreter and module
             [sys.executable, "-m", "tradebot.cluster", self.name, *map(str, pipes)],
             cwd=ROOT,
+            # One of a runner's threads computes at a time: more heaps than two only hold more memory.
+            env={"MALLOC_ARENA_MAX": "2", **os.environ},
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             pass_fds=pipes,
