@@ -2,6 +2,7 @@
 overrides), read from and written to files (files, versions)."""
 
 from agents.spec.algorithms import ALGORITHMS, KNOWN
+from agents.spec.devices import DEVICES
 from agents.spec.errors import first_error
 from agents.spec.files import read_file, read_text, written
 from agents.spec.overrides import apply_overrides, key_values, over_preset
@@ -11,6 +12,7 @@ from agents.spec.training import TrainingSpec, setting_names
 
 __all__ = [
     "ALGORITHMS",
+    "DEVICES",
     "KNOWN",
     "PRESETS",
     "Breakers",

@@ -54,7 +54,7 @@ class Forecast(Part):
 class Rollouts(Part):
     """Learning from what the present policy has just done: `n_steps` decisions of `n_envs` accounts."""
 
-    n_envs: int = Field(default=64, ge=1, le=8192)
+    n_envs: int = Field(default=64, ge=1, le=131_072)  # tens of thousands are for a GPU
     n_steps: int = Field(default=128, ge=2, le=100_000)
     lr: Positive = 3e-4
     gamma: Positive = 0.99

@@ -32,6 +32,7 @@ from agents.spec.algorithms import (
     Tqc,
     Trpo,
 )
+from agents.spec.devices import Device, misfit
 from agents.spec.errors import Misfit, first_error
 from agents.spec.parts import Action, Breakers, Curriculum, Fraction, Part, Reward, Stopping, Trading
 from agents.spec.versions import upgraded
@@ -51,6 +52,7 @@ class TrainingSpec(Part):
 
     version: Literal[2] = 2
     algorithm: Algorithm = "ppo"
+    device: Device = "cpu"  # where it learns; what a GPU carries is written in agents.spec.devices
     series: int | None = Field(default=None, ge=1)
     source: str | None = None
     pair: str | None = None
@@ -190,9 +192,15 @@ class TrainingSpec(Part):
         except ValidationError as error:
             raise first_error(error, setting_names(cls)) from None
         spec.env_settings()
+        spec._check_device()
         spec._check_memory()
         spec.table_columns()
         return spec
+
+    def _check_device(self) -> None:
+        reason = misfit(self) if self.device == "cuda" else ""
+        if reason:
+            raise BadInput(f"device=cuda: {reason}; take device=auto or cpu, or leave that out", "device")
 
     def _check_memory(self) -> None:
         needed = 4 * self.learning.rows_held * (self.window * len(self.feature_set()) + len(PORTFOLIO))

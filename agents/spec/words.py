@@ -3,6 +3,7 @@
 A setting is looked up by its dotted name, then by its last part. What has no words shows its name.
 """
 
+from agents.spec.devices import DEVICES
 from market.position_words import POSITION_WORDS
 
 WORDS: dict[str, tuple[str, str]] = {  # label, definition
@@ -24,6 +25,10 @@ WORDS: dict[str, tuple[str, str]] = {  # label, definition
     "averaging": (
         "Averaging",
         "Decay per update of the mean of weights that is judged and kept; 0 is no mean.",
+    ),
+    "device": (
+        "Learns on",
+        "A GPU is meant for thousands of environments (ppo.n_envs); ppo and fast_ppo learn there.",
     ),
     "keep": ("Keep", "Which of the judged weights become the model."),
     # action
@@ -184,6 +189,7 @@ CHOICES: dict[str, dict[str, str]] = {  # what each choice of a setting means
         "full": "everything there is, with volume",
     },
     "scaler": {"robust": "median and quartiles", "standard": "mean and standard deviation"},
+    "device": DEVICES,
     "keep": {"best": "the best validation score", "last": "those at the end"},
     "action.kind": {
         "hold_buy_sell": "hold, buy or sell all",
@@ -241,6 +247,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (  # title, and which settings
                             "trading.step", "trading.min_notional", "trading.initial_cash")),
     ("Sizes and exits", ("trading.",)),
     ("Breakers and entry guards", ("limits.",)),
+    ("Where it learns", ("device",)),
     ("Judging and stopping", ("validation_share", "test_share", "embargo_bars", "checkpoint_every",
                               "validate_every", "averaging", "keep", "stopping.")),
 )  # fmt: skip
