@@ -12,6 +12,8 @@ from stable_baselines3.common.noise import NormalActionNoise
 from torch import nn
 
 from agents.observation import PORTFOLIO
+from agents.rl.device.ppo import DevicePPO
+from agents.rl.device.vec_env import DeviceVecEnv
 from agents.rl.double_dqn import DoubleDQN
 from agents.rl.extractors import WindowExtractor
 from agents.rl.fast.ppo import FastPPO
@@ -29,12 +31,12 @@ EXPOSURE = PORTFOLIO.index("exposure")
 
 def ppo(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
     """Return stable-baselines3's PPO with the spec's settings; the same spec gives the same weights."""
-    return _ppo(PPO, spec, env)
+    return _ppo(DevicePPO if isinstance(env, DeviceVecEnv) else PPO, spec, env)
 
 
 def fast_ppo(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
     """Return the same PPO with compiled rollout and update (docs/decisions/010-fast-ppo.md)."""
-    return _ppo(FastPPO, spec, env)
+    return _ppo(DevicePPO if isinstance(env, DeviceVecEnv) else FastPPO, spec, env)
 
 
 def recurrent_ppo(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
@@ -236,7 +238,7 @@ def _common(spec: TrainingSpec, env: TradingVecEnv, **policy: Any) -> dict[str, 
             **policy,
         },
         "seed": spec.seed,
-        "device": "cpu",
+        "device": env.device,
         "verbose": 0,
     }
 

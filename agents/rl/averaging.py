@@ -28,7 +28,8 @@ class RunningMean:
         self.seen += 1
         for name, value in copied(weights).items():
             new = value.double()
-            self.weights[name] = torch.lerp(new, self.weights[name], keep) if name in self.weights else new
+            mean = self.weights[name].to(new.device) if name in self.weights else new
+            self.weights[name] = torch.lerp(new, mean, keep)
 
     def state(self) -> dict[str, Any]:
         return {"seen": self.seen, "weights": copied(self.weights)}

@@ -38,12 +38,17 @@ def capture(model: BaseAlgorithm, env: TradingVecEnv) -> dict[str, Any]:
         "numpy_rng": [str(kind), np.asarray(keys), int(position), int(has_gauss), float(cached)],
         "action_rng": model.action_space.np_random.bit_generator.state,
         "env": env.state(),
-        "observations": np.array(model._last_obs),
-        "episode_starts": np.array(model._last_episode_starts),
+        "observations": _held(model._last_obs),
+        "episode_starts": _held(model._last_episode_starts),
         "episodes": [dict(episode) for episode in model.ep_info_buffer or ()],
         "memory": _memory(model),
         "recurrent": copied([list(pair) for pair in getattr(model, "_last_lstm_states", None) or ()]),
     }
+
+
+def _held(given: Any) -> Any:
+    """Return a copy of an array, or of what stays on a device."""
+    return copied(given) if isinstance(given, torch.Tensor) else np.array(given)
 
 
 def restore(model: BaseAlgorithm, env: TradingVecEnv, state: dict[str, Any]) -> None:
@@ -105,7 +110,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
 def load(path: Path) -> dict[str, Any] | None:
     """Return the checkpoint, or None where there is none that can be read: the run then begins anew."""
     try:
-        state = _rich(torch.load(path, weights_only=True))
+        state = _rich(torch.load(path, weights_only=True, map_location="cpu"))
     except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError):
         return None
     return state if isinstance(state, dict) and state.get("format") == FORMAT else None

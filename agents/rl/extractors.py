@@ -120,6 +120,6 @@ def sight_of(extractor: Any) -> Sight | None:
 def arrays_of(module: nn.Module) -> dict[str, Any]:
     """Return a module's weights as float32 arrays by their names, without that of a wrapped cell."""
     return {
-        name.removeprefix("cell."): tensor.detach().numpy().astype("float32", order="C", copy=True)
+        name.removeprefix("cell."): tensor.detach().cpu().numpy().astype("float32", order="C", copy=True)
         for name, tensor in module.state_dict().items()
     }

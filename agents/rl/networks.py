@@ -70,8 +70,8 @@ def require_equal(policy: BasePolicy, network: Network | Table, observations: np
 def _answers(policy: BasePolicy, observations: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Return (outputs, values) of a policy at its own precision."""
     with torch.no_grad():
-        outputs, values = reading_of(policy).answers(policy, observations)
-        return outputs.numpy(), values.numpy()
+        outputs, values = reading_of(policy).answers(policy, observations.to(policy.device))
+        return outputs.cpu().numpy(), values.cpu().numpy()
 
 
 def _difference(

@@ -231,4 +231,4 @@ def activation(tower: nn.Module) -> str:
 
 
 def array(tensor: torch.Tensor) -> np.ndarray:
-    return np.array(tensor.detach().numpy(), dtype=np.float32, order="C", copy=True)
+    return np.array(tensor.detach().cpu().numpy(), dtype=np.float32, order="C", copy=True)

@@ -18,7 +18,6 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from agents.artefacts import policy_of
-from agents.envs.batched import packed
 from agents.evaluation import insight
 from agents.evaluation.data import Prepared
 from agents.evaluation.score import SHOWN, figures_of, training_score, validation_run
@@ -28,9 +27,10 @@ from agents.rl import checkpoints
 from agents.rl.algorithms import BUILDERS
 from agents.rl.averaging import RunningMean
 from agents.rl.curriculum import Curriculum
+from agents.rl.device.vec_env import DeviceVecEnv
 from agents.rl.figures import of_the_log
+from agents.rl.markets import training_market
 from agents.rl.networks import met, network_of, require_equal
-from agents.rl.normalising import ReturnNormaliser
 from agents.rl.stopping import Broken, Enough, Progress, Pruned, require_sound
 from agents.rl.vec_env import TradingVecEnv
 from agents.spec import TrainingSpec
@@ -106,21 +106,23 @@ def learn(
     folder: Path,
     listener: Listener,
     prune: Callable[[int, float], bool] | None = None,
+    device: torch.device | None = None,
 ) -> Outcome:
     """Train as the spec says, from the checkpoint in `folder` if there is one.
 
+    :param device: where market and learner are tensors, as `device.placement.placed` says; None is the CPU's
+        own learners
     :param prune: is given step and score of every validation; what it answers yes to is ended
     :raises Stopped: when the listener asked to stop
     :raises Pruned: when `prune` said so
     :raises Broken: when losses are no numbers, or a breaker of the spec trips; a checkpoint is written first
-    :raises BadInput: when the checkpoint belongs to another spec or other candles
+    :raises BadInput: when the checkpoint belongs to another spec, other candles or another device
+    :raises torch.OutOfMemoryError: when the GPU has no more; what was learned is in the checkpoint
     """
     if spec.forecast.kind != "none" and prepared.forecasting is None:
         raise ValueError("the forecast is fitted first: agents.rl.forecasting.with_forecast")
     torch.set_num_threads(1)  # more threads gain nothing on small networks and lose under contention
-    env = TradingVecEnv(packed(*prepared.train), spec.env_settings(), spec.learning.n_envs, spec.seed)
-    if spec.reward.normalise == "returns":
-        env.normaliser = ReturnNormaliser(env.num_envs, spec.learning.gamma)
+    env = training_market(spec, prepared, device)
     model = BUILDERS[spec.algorithm](spec, env)
     model.set_logger(configure(str(folder / "tb"), ["tensorboard"]))
     run = _Run(spec, prepared, folder, listener, model, env)
@@ -131,6 +133,9 @@ def learn(
         with suppress(Enough):
             model.learn(left, callback=_Callback(run), reset_num_timesteps=not is_resumed)
         return run.finish()
+    except torch.OutOfMemoryError:
+        run.save()  # what was learned before this rollout; a copy to the host takes no memory of the GPU
+        raise
     finally:
         model.logger.close()
 
@@ -151,9 +156,11 @@ class _Run:
         self.model, self.env, self.path = model, env, folder / "checkpoint.pt"
         self.card = card_part(spec, prepared)
         self.identity = {"spec": spec.completed().model_dump_json(), "data": prepared.fingerprint}
+        if isinstance(env, DeviceVecEnv):
+            self.identity["device"] = env.device.type
         # A rollout is long and done again after a stop; a step between updates from a memory is soon over.
         self.is_on_policy = isinstance(model, OnPolicyAlgorithm)
-        self.rewards: list[float] = []
+        self.rewards: list[Any] = []  # means of steps; a GPU's stay there until the rollout is done
         self.judged = Judged(next_step=_every(spec.validate_every, spec))
         staged = spec.curriculum.stages != "off"
         self.curriculum = Curriculum(spec, env, prepared.train[0]) if staged else None
@@ -174,7 +181,8 @@ class _Run:
             return False
         if _present(state["identity"]) != self.identity:
             raise BadInput(
-                "the checkpoint belongs to other settings or other candles: start a new run", "spec"
+                "the checkpoint belongs to other settings, other candles or another device: start a new run",
+                "spec",
             )
         checkpoints.restore(self.model, self.env, state)
         judged = dict(state["judged"])
@@ -212,19 +220,19 @@ class _Run:
         if self.is_on_policy or is_due or is_stop_wanted:
             self.snapshot, self.saved_step = self._captured(), step
         if is_due:
-            self._save()
+            self.save()
             self.listener.checkpointed(step)
         self._pause(is_stop_wanted)
 
     def each_step(self, rewards: np.ndarray) -> None:
         """Report about once a second; stop when asked, back at the state before this rollout."""
-        self.rewards.append(float(rewards.mean()))
+        self.rewards.append(rewards.mean())
         self._pause(self.is_on_policy and self.listener.is_stop_wanted())
 
     def _pause(self, is_stop_wanted: bool) -> None:
         now = self.clock()
         if is_stop_wanted:
-            self._save()
+            self.save()
             self._report(now, self.saved_step)  # what the checkpoint holds, so that row and curves agree
             raise Stopped
         if now - self.reported_s >= REPORT_S:
@@ -236,7 +244,7 @@ class _Run:
         if not self.is_on_policy and len(self.rewards) < LEAST_REWARDS:
             return  # a few decisions say nothing
         raw = self.env.mean_reward()
-        mean = float(np.mean(self.rewards)) if raw is None else raw
+        mean = float(np.mean([float(one) for one in self.rewards])) if raw is None else raw
         self.latest["reward"] = mean / self.spec.reward.scale
         if self.env.normaliser is not None:
             self.latest["return_deviation"] = self.env.normaliser.deviation
@@ -279,7 +287,7 @@ class _Run:
         is_new = self.prune is not None and self.judged.last.get("step") == step
         if self.prune is not None and is_new and self.prune(step, float(self.judged.last["score"])):
             self.snapshot, self.saved_step = self._captured(), step
-            self._save()
+            self.save()
             raise Pruned
 
     def _average(self, step: int) -> None:
@@ -330,7 +338,7 @@ class _Run:
         try:
             require_sound(self.spec.stopping, values)
         except Broken:
-            self._save()
+            self.save()
             raise
         self.latest |= {name: value for name, value in values.items() if np.isfinite(value)}
 
@@ -351,7 +359,8 @@ class _Run:
             "latest": dict(self.latest),
         }
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Write the last state between two updates, if there has been one."""
         if self.snapshot is not None:
             checkpoints.save(self.path, self.snapshot)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
@@ -21,8 +22,12 @@ class TradingVecEnv(VecEnv):
     `infos` of an account whose episode ended hold `terminal_observation`, `TimeLimit.truncated` and `episode`
     (r: sum of rewards, l: decisions); all other infos are one shared empty dict.
 
+    `device` is where the learner computes.
+
     With `normaliser` the learner is given normalised rewards; episode figures and `mean_reward` stay raw.
     """
+
+    device = torch.device("cpu")
 
     def __init__(
         self,
@@ -32,7 +37,7 @@ class TradingVecEnv(VecEnv):
         seed: int = 0,
         normaliser: ReturnNormaliser | None = None,
     ) -> None:
-        self.batch = BatchedMarket(market, settings, n_envs, seed)
+        self.batch = self._batch(market, settings, n_envs, seed)
         space = gym.spaces.Box(-np.inf, np.inf, (self.batch.observation_size,), np.float32)
         self._nothing: list[dict[str, Any]] = [{}] * n_envs
         self._returns, self._lengths = np.zeros(n_envs), np.zeros(n_envs, np.int64)
@@ -42,6 +47,9 @@ class TradingVecEnv(VecEnv):
         self.finished: deque[float] = deque(maxlen=0)  # raw returns of the last finished episodes
         self._sum, self._steps = 0.0, 0  # of raw rewards, since `mean_reward` was last asked for
         super().__init__(n_envs, space, self.batch.action.space())
+
+    def _batch(self, market: PackedMarket, settings: EnvSettings, n_envs: int, seed: int) -> BatchedMarket:
+        return BatchedMarket(market, settings, n_envs, seed)
 
     def reset(self) -> VecEnvObs:
         """Begin anew; after `seed(s)` with the first starts drawn from s, else with the next ones."""

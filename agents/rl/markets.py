@@ -1,0 +1,25 @@
+"""The training market of a spec: compiled loops, or tensors on a device."""
+
+import torch
+
+from agents.envs.batched import packed
+from agents.evaluation.data import Prepared
+from agents.rl.device.vec_env import DeviceVecEnv
+from agents.rl.normalising import ReturnNormaliser
+from agents.rl.vec_env import TradingVecEnv
+from agents.spec import TrainingSpec
+
+
+def training_market(spec: TrainingSpec, prepared: Prepared, device: torch.device | None) -> TradingVecEnv:
+    """Return the accounts that learn; with a device they are tensors there."""
+    market, settings, given = packed(*prepared.train), spec.env_settings(), spec.learning
+    is_normalised = spec.reward.normalise == "returns"
+    if device is not None:
+        tensors = DeviceVecEnv(market, settings, given.n_envs, spec.seed, device)
+        if is_normalised:
+            tensors.normalise(given.gamma)
+        return tensors
+    env = TradingVecEnv(market, settings, given.n_envs, spec.seed)
+    if is_normalised:
+        env.normaliser = ReturnNormaliser(given.n_envs, given.gamma)
+    return env
