@@ -124,6 +124,7 @@ class RunAdmin(SettingsAdmin):
         "steps_total",
         "fps",
         "eta_s",
+        "device",
         "series",
         "owner",
         "created_at",

@@ -71,7 +71,8 @@ class RunSerializer(serializers.ModelSerializer):
         fields = ("id", "name", "status", "desired", "series", "steps_total", "steps_done", "fps", "eta_s",
                   "latest", "error", "attempts", "spec", "data_fingerprint", "code_version", "versions",
                   "model", "notes", "weights_hash", "expected_hash", "is_reproduced", "experiment",
-                  "resources", "created_at", "started_at", "heartbeat_at", "finished_at")  # fmt: skip
+                  "resources", "device", "created_at", "started_at", "heartbeat_at",
+                  "finished_at")  # fmt: skip
 
     def get_error(self, run: TrainingRun) -> str:
         return run.error.partition("\n")[0]
@@ -228,7 +229,7 @@ class RunViewSet(ReadOnly):
     @extend_schema(responses={200: SampleSerializer(many=True)}, filters=False)
     @action(detail=True, pagination_class=None, filter_backends=[])
     def resources(self, request: Request, pk: str) -> Response:
-        """Return what the run used: cpu (cores), rss_mb, gpu_mb, queue (runs that wait), fps."""
+        """Return what the run used: cpu (cores), rss_mb, queue (runs that wait), fps; on a GPU gpu_mb too."""
         return Response(SampleSerializer(self.get_object().samples.all(), many=True).data)
 
     @extend_schema(responses={200: SpecSerializer}, filters=False)

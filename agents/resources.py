@@ -14,34 +14,34 @@ SAMPLE_S = 5.0  # between two samples of a run
 class Sampler:
     """Measures this process every few seconds.
 
-    :param gpu_mb: returns the device memory in use, in MiB; None where there is no GPU
+    :param gpu: returns what is used of a graphics processor, see `due`; empty where there is none
     """
 
     def __init__(
-        self, gpu_mb: Callable[[], float | None], clock: Callable[[], float] = time.monotonic
+        self, gpu: Callable[[], dict[str, float]], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.gpu_mb, self.clock = gpu_mb, clock
+        self.gpu, self.clock = gpu, clock
         self.process = psutil.Process()
         self.process.cpu_percent()  # the first call only starts the count
         self.next_s = clock() + SAMPLE_S
 
     def due(self, fps: float) -> dict[str, float] | None:
-        """Return `cpu` (cores in use), `rss_mb`, `queue` (runs that wait), `fps` and, with a GPU, `gpu_mb`.
+        """Return `cpu` (cores in use), `rss_mb`, `queue` (runs that wait) and `fps`; None until one is due.
 
-        None until a sample is due.
+        With a GPU also `gpu_mb` (memory held by this process), `gpu_free_mb`, and `gpu` (share of the time
+        it was at work) where the driver's library is installed.
         """
         now = self.clock()
         if now < self.next_s:
             return None
         self.next_s = now + SAMPLE_S
-        found = {
+        return {
             "cpu": round(self.process.cpu_percent() / 100, 3),
             "rss_mb": round(self.process.memory_info().rss / MIB, 1),
             "queue": float(TrainingRun.objects.filter(status=JobStatus.QUEUED).count()),
             "fps": round(fps, 1),
+            **self.gpu(),
         }
-        gpu = self.gpu_mb()
-        return found if gpu is None else {**found, "gpu_mb": round(gpu, 1)}
 
 
 def has_room() -> bool:

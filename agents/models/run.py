@@ -54,7 +54,8 @@ class TrainingRun(models.Model):
     )
     experiment = models.ForeignKey(Experiment, models.CASCADE, null=True, related_name="runs")
     cell = models.JSONField(default=dict)  # of an experiment: seed, window, and the settings that vary
-    resources = models.JSONField(default=dict)  # newest sample: cpu, rss_mb, gpu_mb, queue, fps
+    resources = models.JSONField(default=dict)  # newest sample: see agents.resources.Sampler.due
+    device = models.CharField(max_length=120, default="")  # what it learns on, CPU or a GPU's name; "" before
     pid = models.PositiveIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
@@ -105,7 +106,7 @@ class ResourceSample(models.Model):
 
     run = models.ForeignKey(TrainingRun, models.CASCADE, related_name="samples")
     at = models.DateTimeField()
-    values = models.JSONField()  # cpu (cores), rss_mb, gpu_mb, queue, fps
+    values = models.JSONField()  # see agents.resources.Sampler.due
 
     class Meta:
         ordering = ["at", "id"]

@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from agents.evaluation.inputs import inputs_of
 from agents.models import JobStatus, TrainedModel, TrainingRun
 from agents.progress import RunRow, Superseded
 from agents.resources import Sampler
+from agents.rl.device.placement import Placement, placed
 from agents.rl.training import Outcome, Stopped, card_part, learn
 from agents.spec import TrainingSpec
 from agents.tracking import Tracking
@@ -33,7 +35,7 @@ class RowListener:
 
     def __init__(self, row: RunRow) -> None:
         self.row, self.stop = row, False
-        self.sampler = Sampler(gpu_mb)
+        self.sampler = Sampler(gpu_use)
         self.track: Tracking | None = None
 
     def progress(self, *, steps: int, fps: float, eta_s: float | None, latest: dict[str, float]) -> None:
@@ -64,9 +66,15 @@ class RowListener:
             self.row.note(said)
 
 
-def gpu_mb() -> float | None:
-    """Return the device memory that this process uses, in MiB; None where there is no GPU."""
-    return torch.cuda.memory_reserved() / 2**20 if torch.cuda.is_initialized() else None
+def gpu_use() -> dict[str, float]:
+    """Return `gpu_mb`, memory that this process holds, and `gpu_free_mb`; empty where no GPU is used."""
+    if not torch.cuda.is_initialized():
+        return {}
+    free, _ = torch.cuda.mem_get_info()
+    found = {"gpu_mb": torch.cuda.memory_reserved() / 2**20, "gpu_free_mb": free / 2**20}
+    with suppress(ModuleNotFoundError, RuntimeError):  # told by NVIDIA's library, where that is installed
+        found["gpu"] = torch.cuda.utilization() / 100
+    return {name: round(value, 3) for name, value in found.items()}
 
 
 def run_folder(run_id: int) -> Path:
@@ -102,6 +110,11 @@ def sentence(error: BaseException) -> str:
         return error.message
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "the disk is full: free some space, then resume the run; its last checkpoint is kept"
+    if isinstance(error, torch.OutOfMemoryError):
+        return (
+            "the GPU ran out of memory: use fewer environments (ppo.n_envs) or a smaller ppo.batch_size in a "
+            "new run, or free the GPU and resume this one; its last checkpoint is kept"
+        )
     if isinstance(error, MemoryError):
         return "there was not enough memory: use fewer environments, bars or features"
     return f"training failed: {type(error).__name__}: {error}"
@@ -136,9 +149,10 @@ def _train(run: TrainingRun, listener: RowListener) -> None:
         code_version=provenance.code_version(),
         versions=provenance.versions(),
     )
+    place = _placed(run, spec, row)
     listener.track = Tracking(run, run_folder(run.pk))
     listener.track.begin(spec.as_dict(), prepared.fingerprint)
-    outcome = learn(spec, prepared, run_folder(run.pk), listener)
+    outcome = learn(spec, prepared, run_folder(run.pk), listener, device=place.device)
     if outcome.ended_early:
         row.note(f"Ended early at step {outcome.steps:,}: {outcome.ended_early}.")
     row.update(weights_hash=outcome.network.hash)
@@ -151,6 +165,18 @@ def _train(run: TrainingRun, listener: RowListener) -> None:
         made = TrainedModel.objects.get(run=run.pk)
         listener.track.model(Path(settings.VAR_DIR) / made.path, made.name, made.file_hash)
     listener.track_end("FINISHED")
+
+
+def _placed(run: TrainingRun, spec: TrainingSpec, row: RunRow) -> Placement:
+    """Return where the run learns, and say so in its row."""
+    has_begun = (run_folder(run.pk) / "checkpoint.pt").exists()
+    place = placed(spec, run.device if has_begun else "")
+    run.device = place.name
+    row.update(device=place.name)
+    if place.note:
+        row.note(place.note)
+        logger.warning("training run=%s device=%s: %s", row.pk, place.name, place.note)
+    return place
 
 
 def _keep(run: TrainingRun, spec: TrainingSpec, prepared: Prepared, outcome: Outcome, row: RunRow) -> None:
@@ -185,6 +211,7 @@ def _keep(run: TrainingRun, spec: TrainingSpec, prepared: Prepared, outcome: Out
         "spec": spec.as_dict(),
         "seed": spec.seed,
         "steps": outcome.steps,
+        "device": run.device,
         "series": run.series.as_dict(),
         "weights_hash": outcome.network.hash,
         "reward_normaliser": outcome.normaliser,

@@ -140,6 +140,8 @@ DEFINITIONS = {
     "outputs": "What the network answers there before it becomes probabilities (logits), or a mean exposure.",
     "cpu": "Processor cores the training process kept busy, sampled every few seconds.",
     "rss_mb": "Resident memory of the training process in MiB.",
+    "device": "What the run computes on: the CPU, or the GPU that it asked for and found.",
+    "gpu_mb": "Memory of the GPU that the training process holds, in MiB; empty for a run on the CPU.",
     "queue": "Training runs of everybody that wait for a worker.",
     "reproduced": "Trained again from the same card; the same weights means equal bit for bit.",
     "excess_return": "Total return less that of buying at the start and holding, both after costs.",

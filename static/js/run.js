@@ -69,6 +69,7 @@ follow(() => insight.dataset.url, (data) => {
   drawProbe();
   drawUse("#use-cpu", data.resources.cpu, "Cores");
   drawUse("#use-memory", data.resources.rss_mb, "MiB");
+  drawUse("#use-gpu", data.resources.gpu_mb, "MiB");
   drawUse("#use-fps", data.resources.fps, "Steps/s");
   drawUse("#use-queue", data.resources.queue, "Runs");
 }, 5000);

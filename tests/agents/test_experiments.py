@@ -285,8 +285,8 @@ def test_samples_are_thinned_when_there_are_many():
 @pytest.mark.django_db
 def test_a_sample_is_taken_every_few_seconds():
     now = [0.0]
-    sampler = resources.Sampler(lambda: 10.0, clock=lambda: now[0])
+    sampler = resources.Sampler(lambda: {"gpu_mb": 10.0, "gpu_free_mb": 90.0}, clock=lambda: now[0])
     assert sampler.due(5.0) is None
     now[0] = resources.SAMPLE_S
-    assert set(sampler.due(5.0)) == {"cpu", "rss_mb", "queue", "fps", "gpu_mb"}
+    assert set(sampler.due(5.0)) == {"cpu", "rss_mb", "queue", "fps", "gpu_mb", "gpu_free_mb"}
     assert sampler.due(5.0) is None

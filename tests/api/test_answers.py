@@ -282,6 +282,24 @@ def test_a_spec_changes_only_what_it_names_of_a_preset(api, ada):
     assert (trading["slippage"], trading["half_spread"]) == (0.002, 0.0001)
 
 
+@pytest.mark.parametrize("device", ["cpu", "auto", "cuda"])
+def test_a_run_can_ask_for_a_device(api, ada, device):
+    series = stored(walk(3000), ada)
+    body = {"name": "one", "preset": "demo", "spec": {"series": series.pk, "device": device}}
+    made = api.post("/api/v1/training-runs/", body, format="json")
+    assert made.status_code == 201
+    assert made.json()["spec"]["device"] == device
+    assert made.json()["device"] == ""  # not started yet
+
+
+def test_a_gpu_for_what_it_cannot_learn_is_a_field_error(api, ada):
+    spec = {"series": stored(walk(3000), ada).pk, "device": "cuda", "curriculum": {"stages": "volatility"}}
+    body = {"name": "one", "preset": "demo", "spec": spec}
+    refused = api.post("/api/v1/training-runs/", body, format="json")
+    assert refused.status_code == 400
+    assert "curriculum stages" in str(refused.json())
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_algorithm_can_be_chosen(api, ada, algorithm):
     series = stored(walk(3000), ada)

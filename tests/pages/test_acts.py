@@ -6,7 +6,7 @@ from django.urls import reverse
 from knox.models import AuthToken
 
 from agents.models import TrainingRun
-from agents.spec import ALGORITHMS, KNOWN
+from agents.spec import ALGORITHMS, DEVICES, KNOWN
 from market.models import AuditEvent
 from market.web.roles import Role
 from tests import factories
@@ -142,19 +142,45 @@ def test_an_alert_is_closed_by_a_person(as_ada, world):
     assert alert.closed_at is not None
 
 
+def training_of(series):
+    """The form of a short training run."""
+    return {"name": "x", "series": series.pk, "preset": "demo", "steps": 1000, "seed": 1}
+
+
 def test_a_training_form_names_the_setting_that_is_wrong(as_ada, world):
-    form = {"name": "x", "series": world["series"].pk, "preset": "demo", "steps": 1000, "seed": 1}
+    form = training_of(world["series"])
     answer = as_ada.post(reverse("run-start"), form | {"overrides": "nonsense=1"})
     assert answer.status_code == 422
     assert "nonsense" in answer.content.decode()
+
+
+def test_the_training_form_asks_where_to_learn_and_the_run_says_where_it_did(as_ada, ada):
+    form = training_of(stored(walk(3000), ada))
+    page = as_ada.get(reverse("run-start")).content.decode()
+    assert all(f"{name}: {about}" in page for name, about in DEVICES.items())
+    as_ada.post(reverse("run-start"), form | {"device": "auto"})
+    run = TrainingRun.objects.get(name="x")
+    assert run.spec["device"] == "auto"
+    said = "Learns on the CPU: device=auto asks for a GPU, and torch finds none here."
+    TrainingRun.objects.filter(pk=run.pk).update(device="CPU", notes=[said])
+    page = as_ada.get(reverse("run", args=[run.pk])).content.decode()
+    assert said in page
+    assert "Learns on</dt><dd>CPU" in page
+
+
+def test_a_gpu_is_refused_for_what_it_cannot_learn(as_ada, ada):
+    form = training_of(stored(walk(3000), ada))
+    answer = as_ada.post(reverse("run-start"), form | {"device": "cuda", "algorithm": "a2c"})
+    assert answer.status_code == 422
+    assert "a2c learns on the CPU" in answer.content.decode()
+    assert not TrainingRun.objects.exists()
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_the_training_form_offers_every_algorithm(as_ada, ada, algorithm):
     series = stored(walk(3000), ada)
     assert KNOWN[algorithm].title in as_ada.get(reverse("run-start")).content.decode()
-    form = {"name": "x", "series": series.pk, "preset": "demo", "steps": 1000, "seed": 1}
-    answer = as_ada.post(reverse("run-start"), form | {"algorithm": algorithm})
+    answer = as_ada.post(reverse("run-start"), training_of(series) | {"algorithm": algorithm})
     assert answer.status_code == 302, answer.content.decode()
     assert TrainingRun.objects.get(name="x").spec["algorithm"] == algorithm
 

@@ -10,7 +10,7 @@ from agents import services
 from agents.commands import acting_user, add_series_arguments, follow, follow_all, run_row
 from agents.models import TrainingRun
 from agents.services.experiments import grid_of
-from agents.spec import ALGORITHMS, PRESETS, over_preset, read_file
+from agents.spec import ALGORITHMS, DEVICES, PRESETS, over_preset, read_file
 from market.commands import ProductCommand
 
 
@@ -19,6 +19,7 @@ class Command(ProductCommand):
 
     def arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--agent", help=f"{' | '.join(ALGORITHMS)}; default: ppo, or the spec's")
+        parser.add_argument("--device", help=f"{' | '.join(DEVICES)}; default: cpu, or the spec's")
         add_series_arguments(parser)
         parser.add_argument(
             "--spec", metavar="FILE", help="settings in YAML or JSON; see docs/training-runs.md"
@@ -48,7 +49,7 @@ class Command(ProductCommand):
         chosen = read_file(Path(options["spec"])) if options["spec"] else {}
         if options["agent"]:
             chosen["algorithm"] = options["agent"]
-        for key in ("series", "source", "pair", "interval", "from", "to", "steps", "seed"):
+        for key in ("device", "series", "source", "pair", "interval", "from", "to", "steps", "seed"):
             if options[key] is not None:
                 chosen[key] = options[key]
         preset = options["preset"] or ("" if options["spec"] else "default-1m")
