@@ -105,7 +105,11 @@ class AccountForm(forms.Form):
     name = forms.CharField(max_length=80)
     venue = forms.ChoiceField(choices=list(LABELS.items()))
     base_url = forms.URLField(
-        max_length=200, label="Address", initial="https://mock-api.roostoo.com", assume_scheme="https"
+        max_length=200,
+        label="Address",
+        initial="https://mock-api.roostoo.com",
+        assume_scheme="https",
+        help_text="Test networks: https://testnet.binance.vision, https://api-testnet.bybit.com.",
     )
     candles_url = forms.URLField(
         max_length=200,
@@ -130,7 +134,9 @@ class AccountForm(forms.Form):
         widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "off"}),
         help_text="Stored encrypted; never shown again.",
     )
-    calls_per_minute = forms.IntegerField(min_value=1, max_value=100_000, initial=28)
+    calls_per_minute = forms.IntegerField(
+        min_value=1, max_value=100_000, initial=28, help_text="Roostoo allows 30, Binance and Bybit hundreds."
+    )
     poll_s = forms.FloatField(
         min_value=0.05,
         max_value=3600,

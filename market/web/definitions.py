@@ -24,6 +24,9 @@ DEFINITIONS = {
     # time
     "heartbeat": "Time since a runner last completed a turn of the session (wall clock).",
     "decision_age": "Time from the last decision to the last good price, on the venue's clock.",
+    "price_stream": "Prices by WebSocket. While the connection is lost or silent they are polled instead.",
+    "stream_gaps": "Times that the stream left out more than 5 s, by the venue's own times.",
+    "stream_late": "Frames that were older than what was known, and left out.",
     "data_age": "Age of the last good price. Older ones than the risk profile allows count as unknown.",
     # alerts
     "alert_count": "How often it was reported while it lasted.",

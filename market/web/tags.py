@@ -224,9 +224,9 @@ def _with_unit(text: str, unit: str) -> SafeString:
 
 
 TONES = {
-    "good": "running done active promoted filled equal",
+    "good": "running done active promoted filled equal live",
     "busy": "pending queued stopping open sending planned",
-    "warn": "paused reducing warning uncertain refused",
+    "warn": "paused reducing warning uncertain refused polled",
     "bad": "failed halted critical rejected different",
 }
 BADGES = {status: colour for colour, names in TONES.items() for status in names.split()}

@@ -122,10 +122,13 @@ function showNone(canvas, text) {
 export function draw(canvas, build) {
   if (!canvas) return;
   const spec = build();
-  const isEmpty = !spec.series.some((one) => one.data.length);
-  showNone(canvas, isEmpty ? (canvas.dataset.none ?? "Nothing to show yet.") : "");
+  const longest = Math.max(0, ...spec.series.map((one) => one.data.length));
+  const none = canvas.dataset.none ?? "Nothing to show yet.";
+  const hint = longest === 1 ? "Drawn from the second value on." : "";
+  showNone(canvas, longest ? hint : none);
   const chart = Chart.getChart(canvas);
-  const next = config(spec);
+  const next = config(longest > 1 ? spec : { ...spec, series: [], marks: [] });
+  for (const axis of Object.values(next.options.scales)) axis.display = longest > 1; // one value has no range
   if (chart) {
     chart.data = next.data;
     chart.options = next.options;

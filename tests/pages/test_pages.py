@@ -1,11 +1,14 @@
 """Every page: there for its owner, not there for anybody else."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.urls import reverse
 
+from market.web.numbers import MINUS
 from tests import factories
+from trading.models import DailySummary
 
 LISTS = ["home", "sessions", "session-start", "trades", "alerts", "models", "runs", "run-start", "backtests",
          "run-from-file", "compare", "card-reproduce", "experiments", "experiment-start",
@@ -133,3 +136,15 @@ def test_a_chart_asked_for_no_date_says_so(as_ada, world, text):
     answer = as_ada.get(reverse("series-candles", args=[world["series"].pk]), {"from": text})
     assert answer.status_code == 400
     assert "date" in answer.json()["detail"]
+
+
+def test_a_days_return_is_that_of_its_profit(as_ada, world):
+    session, day_ms = world["session"], 86_400_000
+    figures = {"return": -0.0009, "total_return": 0.0015, "buy_and_hold_return": 0.0012, "sharpe": None}
+    figures |= {"max_drawdown": -0.004}
+    DailySummary.objects.create(
+        session=session, from_ms=0, to_ms=day_ms, pnl=Decimal("-0.86"), fees=2, trades=2, metrics=figures
+    )
+    days = as_ada.get(reverse("session", args=[session.pk])).content.decode().partition("<h2>Days")[2]
+    assert MINUS + "0.09 %" in days
+    assert "0.15 %" not in days

@@ -39,7 +39,8 @@ class AccountSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Account
-        fields = ("id", "name", "venue", "base_url", "candles_url", "stream_url", "key",
+        fields = ("id", "name", "venue", "base_url", "candles_url", "stream_url",
+                  "stream_state", "stream_at", "key",
                   "calls_per_minute", "poll_s", "foreign_orders", "is_active", "opened_at",
                   "proven_equal_at", "last_error", "holdings", "created_at")  # fmt: skip
 

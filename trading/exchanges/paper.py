@@ -61,6 +61,11 @@ class Paper:
         self._prices = prices
         self._account_id = account_id
 
+    @property
+    def prices(self) -> Prices:
+        """Return where its prices come from."""
+        return self._prices
+
     def close(self) -> None:
         """End what runs on behalf of the prices."""
         if isinstance(self._prices, Streamed):

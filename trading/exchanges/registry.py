@@ -119,6 +119,15 @@ def connect(account: Account, *, with_stream: bool = False) -> Exchange:
     return factory_of(account.venue)(account)
 
 
+def stream_state(exchange: Exchange) -> dict[str, Any]:
+    """Return how a venue's price stream goes; empty where there is none, or nobody has asked it yet."""
+    prices = exchange.prices if isinstance(exchange, Paper) else exchange
+    if not isinstance(prices, Streamed):
+        return {}
+    state = prices.stream.state
+    return state if state["connections"] or state["failures"] else {}
+
+
 def close(exchange: Exchange) -> None:
     """End what runs on behalf of a venue: its price stream, if it has one."""
     if isinstance(exchange, Streamed | Paper):

@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from websockets.exceptions import WebSocketException
@@ -65,6 +65,19 @@ class PriceStream:
     @property
     def gaps(self) -> int:
         return self._book.gaps
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Return how the stream goes, as JSON values: is it live, and what has happened to it."""
+        return {
+            "is_live": self.is_live,
+            "connections": self.connections,
+            "failures": self.failures,
+            "gaps": self._book.gaps,
+            "late": self._book.late,
+            "nonsense": self.nonsense,
+            "last_error": self.last_error,
+        }
 
     def want(self, pairs: Iterable[str]) -> None:
         """Ask for pairs beside those asked for before."""

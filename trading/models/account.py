@@ -28,6 +28,8 @@ class Account(models.Model):
         max_length=200, blank=True
     )  # Binance-compatible klines for warm-up and closed bars
     stream_url = models.CharField(max_length=200, blank=True)  # ws:// or wss://; empty: prices are polled
+    stream_state = models.JSONField(default=dict, blank=True)  # of its price stream, as last noted
+    stream_at = models.DateTimeField(null=True)  # when that was
     api_key = models.CharField(max_length=200, blank=True)
     secret = models.BinaryField(default=b"", editable=False)
     calls_per_minute = models.PositiveIntegerField(default=28)  # the venue allows 30; a sandbox more

@@ -7,12 +7,16 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import Any
 
 from django.db import DatabaseError
+from django.utils import timezone
 
 from market import connections
 from trading.exchanges.errors import ClockSkew, ExchangeError, Throttled
 from trading.exchanges.port import Exchange, Quote
+from trading.exchanges.registry import stream_state
+from trading.models import Account
 from trading.runner.baton import Baton
 from trading.runner.driven import Driven
 from trading.runner.glance import Glance
@@ -21,6 +25,7 @@ from trading.ticks import record_ticks
 logger = logging.getLogger(__name__)
 
 LONGEST_WAIT_S = 30.0
+NOTE_S, NOTE_ANYWAY_S = 1.0, 30.0  # between two notes on a price stream: where it has changed, and else
 
 
 class Desk:
@@ -36,6 +41,7 @@ class Desk:
         self.next_s = 0.0
         self.failures = 0
         self.is_reading = False
+        self._noted: dict[int, tuple[dict[str, Any], float]] = {}  # account: state of its stream, when
 
     @property
     def poll_s(self) -> float:
@@ -84,6 +90,7 @@ class Desk:
         self.failures = 0
         self.quotes, self.at_ms = quotes, at_ms
         self._record(quotes.values())
+        self._note_streams()
         due = self._due()
         glance = self._glance(due)
         for one in due:
@@ -128,8 +135,25 @@ class Desk:
             connections.refresh()
             logger.warning("ticks of %s were not stored: %s", self.market, error)
 
+    def _note_streams(self) -> None:
+        """Keep how the price streams go where people see it: at every change, and now and then."""
+        now_s = self._monotonic_s()
+        for one in {one.session.account_id: one for one in self.driven}.values():
+            state, account_id = stream_state(one.exchange), one.session.account_id
+            known, noted_s = self._noted.get(account_id, ({}, -NOTE_ANYWAY_S))
+            pause_s = NOTE_ANYWAY_S if state == known else NOTE_S
+            if not state or now_s - noted_s < pause_s:
+                continue
+            self._noted[account_id] = state, now_s
+            try:
+                Account.objects.filter(pk=account_id).update(stream_state=state, stream_at=timezone.now())
+            except DatabaseError as error:
+                connections.refresh()
+                logger.warning("%s: how the price stream goes was not stored: %s", self.market, error)
+
     def _failed(self, error: Exception, readers: int) -> None:
         self.failures += 1
+        self._note_streams()
         wait_s = min(LONGEST_WAIT_S, self.poll_s * 2 ** min(self.failures - 1, 10))
         if self.failures < readers:
             wait_s = self.poll_s  # another account's calls may do

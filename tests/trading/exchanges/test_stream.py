@@ -3,11 +3,14 @@
 import json
 import threading
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 from django.db import OperationalError
+from django.urls import reverse
 
 from market.models import Tick
+from tests import factories
 from tests.venues.prices import PriceServer, binance_frame, bybit_frames, wait_until
 from tests.venues.server import start_venue
 from trading import accounts, ticks
@@ -18,6 +21,8 @@ from trading.exchanges.stream_book import StreamBook
 from trading.exchanges.stream_dialects import BinanceStream, BybitStream
 from trading.exchanges.streamed import Streamed
 from trading.runner import loop as runner
+from trading.runner.baton import Baton
+from trading.runner.desk import Desk
 from trading.ticks import collect, record_ticks
 
 from .conftest import T0
@@ -280,3 +285,53 @@ def test_a_runner_that_ends_its_slice_ends_its_streams(venue):
     assert "prices" in {thread.name for thread in threading.enumerate()}
     assert driving.run(0.0) == 0
     assert "prices" not in {thread.name for thread in threading.enumerate()}
+
+
+class Driven:
+    """A session on an account, as a desk knows it."""
+
+    next_s, is_busy, is_in_line, is_over = 1e9, False, False, True
+
+    def __init__(self, account, exchange):
+        self.session, self.exchange = SimpleNamespace(account_id=account.pk, account=account), exchange
+
+
+@pytest.fixture
+def desk(db, user, server, sandbox):
+    with start_venue("binance", sandbox) as venue:
+        account = accounts.create_account(
+            owner=user, name="streamed", venue="paper-binance", base_url=venue.url, stream_url=server.url
+        )
+        exchange = registry.connect(account, with_stream=True)
+        exchange.prices.stream._first_wait_s = 0.02
+        clock = SimpleNamespace(now_s=0.0)
+        made = Desk("streamed", Baton(), lambda: clock.now_s)
+        made.driven, made.clock, made.account = [Driven(account, exchange)], clock, account
+        yield made
+        registry.close(exchange)
+
+
+def test_how_a_stream_goes_is_kept_for_people_at_every_change(desk, server, client):
+    stream = desk.driven[0].exchange.prices.stream
+
+    def noted():
+        desk.clock.now_s += 2.0
+        desk._note_streams()
+        desk.account.refresh_from_db()
+        return desk.account.stream_state
+
+    assert noted() == {}  # nobody has asked it for anything yet
+    stream.want([PAIR])
+    server.say(binance_frame(T0), binance_frame(T0 + 9000))
+    wait_until(lambda: stream.gaps == 1, "the second frame")
+    assert (noted()["is_live"], desk.account.stream_state["gaps"]) == (True, 1)
+    server.drop()
+    wait_until(lambda: stream.failures and stream.connections == 2, "a new connection")
+    assert noted()["failures"] >= 1
+    before = desk.account.stream_at
+    assert noted() == desk.account.stream_state
+    assert desk.account.stream_at == before  # nothing has changed: nothing is written
+    client.force_login(factories.UserFactory(is_superuser=True))
+    page = client.get(reverse("account", args=[desk.account.pk])).content.decode()
+    assert "Price stream" in page
+    assert f"<dd>{desk.account.stream_state['connections']} times</dd>" in page
