@@ -8,15 +8,29 @@ from agents.tracking import flat
 
 MOST_RUNS = 60
 ABSENT = "-"
+JUDGED_ON = ("from", "to", "validation_share", "test_share")  # which bars validation is on
 NOT_COMPARED = ("seed", "series", "version")  # they tell runs of one kind apart, or say nothing
 
 
+def best(runs: Sequence[TrainingRun]) -> TrainingRun | None:
+    """Return the run with the best validation score that has a model; None unless all were judged alike."""
+    parts = {(run.series_id, *(run.spec.get(name) for name in JUDGED_ON)) for run in runs}
+    judged = [run for run in runs if run.latest.get("valid_score") is not None and hasattr(run, "model")]
+    if len(parts) != 1 or len(judged) < 2:
+        return None
+    return max(judged, key=lambda run: run.latest["valid_score"])
+
+
 def differing(runs: Sequence[TrainingRun]) -> list[tuple[str, list[str]]]:
-    """Return (setting, its text in each run) of every setting that is not the same in all."""
+    """Return (setting, its text in each run) of every setting that is not the same in all.
+
+    What only one run has belongs to its algorithm and is left out.
+    """
     tables = [dict(flat(run.spec)) for run in runs]
     names = list(dict.fromkeys(name for table in tables for name in table))
     rows = [(name, [table.get(name, ABSENT) for table in tables]) for name in names]
-    return [(name, texts) for name, texts in rows if len(set(texts)) > 1]
+    most = len(runs) - 2 if len(runs) > 1 else 0
+    return [(name, texts) for name, texts in rows if len(set(texts)) > 1 and texts.count(ABSENT) <= most]
 
 
 def groups(runs: Sequence[TrainingRun]) -> list[list[TrainingRun]]:

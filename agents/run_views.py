@@ -89,7 +89,7 @@ def _asked(request: HttpRequest) -> list[TrainingRun]:
     experiment = request.GET.get("experiment", "")
     if experiment.isascii() and experiment.isdigit():
         return list(rows.filter(experiment=int(experiment[:18]))[: comparing.MOST_RUNS])
-    given = [text.strip() for text in request.GET.get("runs", "").split(",")]
+    given = [text.strip() for text in ",".join(request.GET.getlist("runs")).split(",")]
     named = [int(text[:18]) for text in given if text.isascii() and text.isdigit()]
     return list(rows.filter(pk__in=named[: comparing.MOST_RUNS]))
 
@@ -107,8 +107,8 @@ def compare(request: HttpRequest) -> HttpResponse:
         "count": len(runs),
         "names": [run.name for run in runs],
         "differing": comparing.differing(runs),
-        "offered": [(run, run.pk in chosen) for run in mine],
-        "ids": ",".join(str(run.pk) for run in runs),
+        "best": comparing.best(runs),
+        "offered": [(run, run.pk in chosen) for run in {row.pk: row for row in (*mine, *runs)}.values()],
     }
     return render(request, "agents/compare.html", context)
 

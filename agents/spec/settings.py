@@ -61,7 +61,9 @@ def settings() -> dict[str, Setting]:
     at = titles.index(ALGORITHM)
     for row in found:
         if row.group not in titles:
-            titles.insert(at if row.name.partition(".")[0] in SECTIONS else len(titles), row.group)
+            is_own = row.name.partition(".")[0] in SECTIONS
+            titles.insert(at if is_own else len(titles), row.group)
+            at += is_own
     members = dict(GROUPS)
     return {
         row.name: row

@@ -224,7 +224,7 @@ def _with_unit(text: str, unit: str) -> SafeString:
 
 
 TONES = {
-    "good": "running done active promoted filled equal live",
+    "good": "running done active promoted filled equal live best",
     "busy": "pending queued stopping open sending planned",
     "warn": "paused reducing warning uncertain refused polled",
     "bad": "failed halted critical rejected different",

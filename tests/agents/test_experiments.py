@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from io import StringIO
 from itertools import pairwise
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -290,3 +291,29 @@ def test_a_sample_is_taken_every_few_seconds():
     now[0] = resources.SAMPLE_S
     assert set(sampler.due(5.0)) == {"cpu", "rss_mb", "queue", "fps", "gpu_mb", "gpu_free_mb"}
     assert sampler.due(5.0) is None
+
+
+@pytest.mark.django_db
+def test_the_best_of_several_runs_is_marked_only_where_all_were_judged_on_the_same_bars(client):
+    user = factories.UserFactory(is_superuser=True)
+    first = factories.RunFactory(owner=user, latest={"valid_score": 0.5})
+    worse = factories.RunFactory(
+        owner=user, latest={"valid_score": 0.1}, series=first.series, spec=first.spec
+    )
+    model, _ = (factories.ModelFactory(owner=user, run=run, series=run.series) for run in (first, worse))
+    runs = list(TrainingRun.objects.select_related("model").filter(pk__in=[first.pk, worse.pk]))
+    assert comparing.best(runs) == first
+    assert comparing.best(runs[:1]) is None
+    client.force_login(user)
+    asked = {"runs": [first.pk, worse.pk]}
+    page = client.get(reverse("compare"), asked).content.decode()
+    assert page.count('<span class="badge good">best') == 1
+    assert f"{reverse('session-start')}?policy=model:{model.pk}&pair=" in page
+    runs[0].spec = {**runs[0].spec, "validation_share": 0.3}
+    assert comparing.best(runs) is None
+
+
+def test_settings_of_an_algorithm_that_only_one_run_has_are_not_compared():
+    specs = [{"algorithm": "ppo", "ppo": {"lr": 1}}, {"algorithm": "dqn", "dqn": {"lr": 1}}]
+    rows = comparing.differing([SimpleNamespace(spec=spec) for spec in specs])
+    assert rows == [("algorithm", ["ppo", "dqn"])]
