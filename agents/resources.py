@@ -1,9 +1,12 @@
 """What training uses and what the machine has: measured, so that no more runs start than it bears."""
 
+import fcntl
 import time
 from collections.abc import Callable
+from io import TextIOWrapper
 
 import psutil
+from django.conf import settings
 
 from agents.models import JobStatus, TrainingRun
 from agents.parallel import MIB, RESERVE, TYPICAL_MB
@@ -47,8 +50,9 @@ class Sampler:
 def has_room() -> bool:
     """Say whether one more training process fits into the memory that is free now.
 
-    The measured size of the largest run at work (else a typical one) must fit and leave the reserve. Where
-    none is at work one may always start: waiting would change nothing.
+    The measured size of the largest run at work (else a typical one) must fit and leave the reserve; what a
+    run that has just begun is still to take counts as taken. Where none is at work one may always start:
+    waiting would change nothing. Ask, and start, behind the `Door`.
     """
     at_work = TrainingRun.objects.filter(status=JobStatus.RUNNING).exclude(pid=None)
     here = [row for row in at_work.only("pid", "resources") if psutil.pid_exists(row.pid or 0)]
@@ -56,4 +60,38 @@ def has_room() -> bool:
         return True
     memory = psutil.virtual_memory()
     wanted_mb = max([TYPICAL_MB, *(float(row.resources.get("rss_mb", 0.0)) for row in here)])
-    return memory.available / MIB - wanted_mb > RESERVE * memory.total / MIB
+    growing_mb = sum(max(0.0, TYPICAL_MB - _size_mb(row.pid or 0)) for row in here)
+    return memory.available / MIB - growing_mb - wanted_mb > RESERVE * memory.total / MIB
+
+
+def _size_mb(pid: int) -> float:
+    """Return the resident size of a process; of one that has just ended, what it would have taken."""
+    try:
+        return psutil.Process(pid).memory_info().rss / MIB
+    except psutil.Error:
+        return TYPICAL_MB
+
+
+class Door:
+    """One process of this machine at a time goes from the question for room to a run's process with a pid.
+
+    Two that asked at once would both be told that there is room for one. Released by `close`, by leaving the
+    block, and by the end of the process.
+    """
+
+    def __init__(self) -> None:
+        self._file: TextIOWrapper | None = None
+
+    def __enter__(self) -> "Door":
+        settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
+        self._file = (settings.VAR_DIR / "training.lock").open("w")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        return self
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -25,6 +25,11 @@ EXIT_STOPPED = 75  # the job saved its checkpoint because it was asked to stop
 
 def train(run_id: int) -> None:
     """Drive one training run in a subprocess, if nobody does already and it is still wanted."""
+    with resources.Door() as door:
+        _train(run_id, door)
+
+
+def _train(run_id: int, door: resources.Door) -> None:
     run = TrainingRun.objects.unfinished().filter(pk=run_id).first()
     if run is None or (run.desired == Desired.RUN and not resources.has_room()):
         return  # for want of memory it stays queued, and the supervisor asks again
@@ -32,7 +37,7 @@ def train(run_id: int) -> None:
     if held is None:
         return
     try:
-        _drive(RunRow(run, held.fence), held)
+        _drive(RunRow(run, held.fence), held, door)
     except Superseded:
         logger.warning("lost the lease %s", held.name)
     finally:
@@ -69,7 +74,7 @@ def _compute(kind: type[Backtest] | type[CouncilReview], pk: int, name: str, run
         held.release()
 
 
-def _drive(row: RunRow, held: Held) -> None:
+def _drive(row: RunRow, held: Held, door: resources.Door) -> None:
     run = TrainingRun.objects.get(pk=row.pk)
     if run.status not in (JobStatus.QUEUED, JobStatus.RUNNING) or draining.is_on():
         return
@@ -81,6 +86,8 @@ def _drive(row: RunRow, held: Held) -> None:
     log = settings.VAR_DIR / "runs" / str(run.pk) / "log.txt"
     child = Child(training_command(run.pk, held.fence), log)
     try:
+        row.update(pid=child.pid)
+        door.close()  # whoever asks for room from now on sees this process
         status = _watched(child, row, held)
     finally:
         child.kill()  # whatever ends us, a timeout of the task included

@@ -1,6 +1,10 @@
 """Many runs as one job, reproductions, comparisons, and what a run uses of the machine."""
 
 import json
+import os
+import select
+import subprocess
+import sys
 from datetime import timedelta
 from io import StringIO
 from itertools import pairwise
@@ -241,11 +245,14 @@ def test_runs_are_grouped_by_everything_but_their_seed():
 
 @pytest.mark.django_db
 def test_another_run_starts_only_where_its_memory_is_free(user, monkeypatch):
-    total = psutil.virtual_memory()._replace(total=8 * 2**30, available=2 * 2**30)
+    total = psutil.virtual_memory()._replace(total=8 * 2**30, available=2300 * 2**20)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: total)
     assert resources.has_room()
     busy = factories.RunFactory(status="running", pid=psutil.Process().pid, resources={"rss_mb": 500})
-    assert resources.has_room() is (2048 - 850 > 0.15 * 8192)
+    monkeypatch.setattr(resources, "_size_mb", lambda pid: 500.0)
+    assert not resources.has_room()  # 2300 MiB less 850 would leave 15 % of 8 GiB, but it has 350 to grow
+    monkeypatch.setattr(resources, "_size_mb", lambda pid: 900.0)
+    assert resources.has_room()
     busy.resources = {"rss_mb": 1500}
     busy.save()
     assert not resources.has_room()
@@ -255,6 +262,42 @@ def test_another_run_starts_only_where_its_memory_is_free(user, monkeypatch):
     assert (waiting.status, waiting.attempts) == (JobStatus.QUEUED, 0)
     TrainingRun.objects.filter(pk=busy.pk).update(pid=2**22 + 1)  # a process that is no more
     assert resources.has_room()
+
+
+@pytest.mark.django_db
+def test_who_asks_for_room_waits_until_the_one_before_has_its_process(settings):
+    """Through processes of their own, as workers are."""
+    ask = (
+        "import os, sys, time; sys.path.insert(0, os.getcwd()); import django; django.setup();"
+        "from agents.resources import Door\n"
+        "with Door() as door:\n print('in', flush=True); sys.stdin.readline(); door.close();"
+        " print('out', flush=True); sys.stdin.readline()"
+    )
+    environment = {**os.environ, "VAR_DIR": str(settings.VAR_DIR)}
+    first, second = (
+        subprocess.Popen(
+            [sys.executable, "-c", ask],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for _ in range(2)
+    )
+    try:
+        ready, _, _ = select.select([first.stdout, second.stdout], [], [], 60)
+        one = ready[0]
+        assert one.readline() == "in\n"
+        inside, waiting = (first, second) if one is first.stdout else (second, first)
+        assert select.select([waiting.stdout], [], [], 1.0)[0] == []
+        inside.stdin.write("go\n")
+        inside.stdin.flush()
+        assert inside.stdout.readline() == "out\n"
+        assert waiting.stdout.readline() == "in\n"  # while the first lives on
+    finally:
+        for process in (first, second):
+            process.kill()
+            process.communicate()
 
 
 def test_as_many_runs_as_cores_and_memory_allow(monkeypatch):
