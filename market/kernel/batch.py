@@ -82,6 +82,7 @@ COMPILED: tuple[Callable[..., Any], ...] = (
     open_watch, watch._seen, fills_seen, close_seen, watched_target,
 )  # fmt: skip
 compiled = register_jitable(forceinline=True)  # calls within the loop would cost as much as the arithmetic
+compiled_loop = njit(nogil=True, cache=True, error_model="numpy")
 for function in COMPILED:
     compiled(function)
 
@@ -347,7 +348,7 @@ def _begin(i, draw, starts, rows, prices, books, counts, moments, task, out):
 def _compile_beginnings(digest: int) -> tuple[Callable[..., Any], ...]:
     """Compile `start` and `observe`. `digest` is a free variable of theirs, so numba's cache key holds it."""
 
-    @njit(nogil=True, cache=True, error_model="numpy")
+    @compiled_loop
     def start(starts, rows, prices, books, counts, moments, task, draw, out):
         """Begin an episode at one of `starts` in every account, its first observation in `out`."""
         if digest < 0:
@@ -355,7 +356,7 @@ def _compile_beginnings(digest: int) -> tuple[Callable[..., Any], ...]:
         for i in range(len(counts)):
             _begin(i, draw, starts, rows, prices, books, counts, moments, _task(task), out)
 
-    @njit(nogil=True, cache=True, error_model="numpy")
+    @compiled_loop
     def observe(rows, prices, books, counts, task, out):
         """Write what every account sees now to `out`."""
         if digest < 0:
@@ -379,7 +380,7 @@ def _compile_advance(  # noqa: C901 - see `advance`
         `watches` and `watching`
     """
 
-    @njit(nogil=True, cache=True, error_model="numpy")
+    @compiled_loop
     def advance(  # noqa: C901 - helpers that take arrays count references
         actions, table, starts, rows, prices, ranges, funding, opens, books, counts, tracks, moments, watches,
         rules, plan, margin, watching, terms, task, draw, out, rewards, ends, last_out,

@@ -1,0 +1,149 @@
+"""Teams of specialists on many accounts at once: the functions of `team.py` compiled with those of `batch.py`.
+
+Everything is on in this loop, rules on sizing and exits included; an account costs several times that of a
+single agent, little against the networks that decide.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from market.kernel import quotes, team
+from market.kernel.batch import (
+    SOURCE_DIGEST,
+    _begin,
+    _keep_track,
+    _loaded,
+    _no_track,
+    _observe,
+    _plan,
+    _rules,
+    _store,
+    _task,
+    _terms,
+    _track,
+    compiled,
+    compiled_loop,
+)
+from market.kernel.portfolio import equity, exposure_of
+from market.kernel.quotes import Quoting
+from market.kernel.rebalance import is_kept
+from market.kernel.reward import Moments, bar_reward
+from market.kernel.risk import is_over
+from market.kernel.sizing import sized_order
+from market.kernel.step import notional, step_bar
+from market.kernel.team import (
+    WIDTH,
+    handed_out,
+    joint_target,
+    marked_before,
+    shared_bar,
+    slice_bar,
+    slice_worth,
+)
+
+for function in (
+    quotes.quote_prices, quotes.quote_shares, quotes.quote_fill, quotes.desk_bar,
+    handed_out, joint_target, team._settled, team._shared_order, team._shared_exit, shared_bar, slice_worth,
+    slice_bar, marked_before,
+):  # fmt: skip
+    compiled(function)
+LEAST_WORTH = 1000  # an account's worth over what a slice counts as at least
+
+
+def _compile(digest: int) -> Callable[..., Any]:
+    """Compile `advance`, with `digest` in its cache key."""
+
+    @compiled_loop
+    def advance(  # noqa: C901 - one flat loop, as `batch.advance`
+        asked, weights, starts, rows, prices, ranges, books, counts, tracks, moments, own_moments, rules,
+        plan, terms, own_terms, desks, quoting, bounds, task, draw, out, rewards, own_rewards, growths, ends,
+        last_out,
+    ):  # fmt: skip
+        """Take one joint decision in every account: trade, reward, observe, begin anew where one ended.
+
+        :param asked: float64 (N, M), exposures that specialists ask for, NaN keeps what is held
+        :param weights: float64 (N, M), shares of the account, summing to 1
+        :param own_moments: float64 (N, M, 3), `reward.Moments` of every specialist
+        :param own_terms: float64 (M, 8), `reward.Terms`; desks uint8 (M,), 1 where a desk is what pays
+        :param quoting: float64 (3,), `quotes.Quoting`; bounds float64 (2,), lowest and highest exposure
+        :param own_rewards: float32 (N, M); growths float64 (N, M): worth of every slice over that at first
+        :return: how many episodes ended; all other arguments as of `batch.advance`
+        """
+        ended, wishes = 0, np.empty(asked.shape[1])
+        slices = np.empty((asked.shape[1], WIDTH))
+        if digest < 0:
+            return ended
+        rules_, task_, plan_, terms_ = _rules(rules), _task(task), _plan(plan), _terms(terms)
+        quoting_ = Quoting(quoting[0], quoting[1], quoting[2])
+        for i in range(len(counts)):
+            row, last = np.int64(counts[i, 0]), np.int64(counts[i, 2])
+            book, close, earned = _loaded(i, books, counts), prices[row, 3], 0.0
+            track, noted = _track(i, tracks), Moments(moments[i, 0], moments[i, 1], moments[i, 2])
+            after, own_weights = equity(book.cash, book.held, close), weights[i]
+            exposure, floor = exposure_of(book.cash, book.held, close), after / LEAST_WORTH
+            for m in range(len(wishes)):
+                wishes[m] = asked[i, m] if asked[i, m] == asked[i, m] else exposure
+                own_rewards[i, m] = 0.0
+            handed_out(slices, book)
+            first, is_decision = after, True
+            target = joint_target(wishes, own_weights)
+            is_order = (target != exposure) & (not is_kept(target, exposure, task_.band))
+            is_order &= (target != 0) | (book.held != 0)
+            if is_order and plan_.is_on > 0:
+                conviction = 1.0 if target > 0 else 0.0
+                is_order, target, _code = sized_order(
+                    target, exposure, task_.band, book, track, close, ranges[row], conviction, rules_, plan_
+                )
+            for _ in range(task_.decision_every):
+                if row == last or is_over(after, task_.ruin, book.peak, task_.max_drawdown):
+                    break
+                atr = ranges[row]
+                row += 1
+                open_, high, low = prices[row, 0], prices[row, 1], prices[row, 2]
+                held_before, before, past, close = book, after, close, prices[row, 3]
+                book, track, order, exit = step_bar(
+                    book, track, is_order, target, open_, high, low, close, atr, rules_, plan_
+                )
+                after = equity(book.cash, book.held, close)
+                worth, noted = bar_reward(
+                    before, after, held_before.peak, book.peak, past, close, notional(order) + notional(exit),
+                    noted, terms_,
+                )  # fmt: skip
+                earned += worth
+                for m in range(len(wishes)):
+                    marked_before(slices, m, desks[m] == 1, past)
+                shared_bar(slices, wishes, own_weights, is_decision, held_before, order, exit, open_)
+                for m in range(len(wishes)):
+                    own_noted = Moments(own_moments[i, m, 0], own_moments[i, m, 1], own_moments[i, m, 2])
+                    paid, own_noted = slice_bar(
+                        slices, m, desks[m] == 1, wishes[m], past, high, low, close, bounds[0], bounds[1],
+                        floor, quoting_, rules_, own_noted, _terms(own_terms[m]),
+                    )  # fmt: skip
+                    own_rewards[i, m] += paid * task_.reward_scale
+                    own_moments[i, m, 0], own_moments[i, m, 1] = own_noted.mean, own_noted.square
+                    own_moments[i, m, 2] = own_noted.below
+                is_order = is_decision = False
+            rewards[i] = earned * task_.reward_scale
+            for m in range(len(wishes)):
+                growths[i, m] = max(slice_worth(slices, m, close), floor) / first
+            _observe(i, out, rows, row, book, close, task_)
+            _store(i, row, book, books, counts)
+            _keep_track(i, tracks, track)
+            moments[i, 0], moments[i, 1], moments[i, 2] = noted.mean, noted.square, noted.below
+            is_lost = is_over(after, task_.ruin, book.peak, task_.max_drawdown)
+            end = 1 if is_lost else 2 if row == last else 0
+            ends[i] = end
+            if end:
+                ended += 1
+                last_out[i] = out[i]
+                _begin(i, draw, starts, rows, prices, books, counts, moments, task_, out)
+                _keep_track(i, tracks, _no_track())
+                own_moments[i] = 0.0
+        return ended
+
+    return advance
+
+
+advance = _compile(SOURCE_DIGEST)
