@@ -17,6 +17,7 @@ from agents.policies.forecast import Forecasting
 from agents.policies.network import Network
 from agents.policies.port import ObservationNeeds
 from agents.policies.table import Table
+from agents.policies.team import PREFIX, Mind, TeamMind, TeamPolicy
 from agents.policies.trained import NetworkPolicy
 from agents.spaces import ActionSpec
 from market.errors import BadInput
@@ -26,7 +27,7 @@ TOLERANCE = 1e-6
 FILES = ("card.json", "policy.zip", "weights.npz")
 
 
-def write(relative: str, *, card: dict[str, Any], network: Network | Table, policy_zip: bytes) -> str:
+def write(relative: str, *, card: dict[str, Any], network: Mind, policy_zip: bytes) -> str:
     """Write a model's directory, replacing an unfinished earlier one, and return its hash.
 
     :param relative: the directory, relative to VAR_DIR
@@ -88,7 +89,7 @@ def card_of(model: TrainedModel) -> dict[str, Any]:
     return json.loads((verify(model) / "card.json").read_text())
 
 
-def load_policy(model: TrainedModel) -> NetworkPolicy:
+def load_policy(model: TrainedModel) -> NetworkPolicy | TeamPolicy:
     """Return the policy of a trained model, entirely from files proven unchanged.
 
     :raises BadInput: as `verify`, or when the model was made by other feature code
@@ -101,12 +102,14 @@ def load_policy(model: TrainedModel) -> NetworkPolicy:
     return policy_of(card, network, name=model.name, policy_hash=model.file_hash)
 
 
-def mind_of(arrays: dict[str, np.ndarray]) -> Network | Table:
+def mind_of(arrays: dict[str, np.ndarray]) -> Mind:
     """Return what `weights.npz` holds. :raises BadInput: when it does not fit together"""
+    if f"{PREFIX}names" in arrays:
+        return TeamMind.from_arrays(arrays)
     return Table.from_arrays(arrays) if "table.values" in arrays else Network.from_arrays(arrays)
 
 
-def probe(network: Network | Table) -> list[list[float]]:
+def probe(network: Mind) -> list[list[float]]:
     """Return the network's answers, outputs and value, to two fixed observations.
 
     Training has compared this network with torch's; whoever loads it proves that it still answers so here.
@@ -115,7 +118,7 @@ def probe(network: Network | Table) -> list[list[float]]:
     return [[*network.act(row).tolist(), *network.value(row).tolist()] for row in observations]
 
 
-def require_probe(name: str, network: Network | Table, expected: Any) -> None:
+def require_probe(name: str, network: Mind, expected: Any) -> None:
     """:raises BadInput: when the network answers otherwise here than where it was trained"""
     if expected is not None and not np.allclose(probe(network), expected, rtol=TOLERANCE, atol=TOLERANCE):
         raise BadInput(
@@ -126,8 +129,8 @@ def require_probe(name: str, network: Network | Table, expected: Any) -> None:
 
 
 def policy_of(
-    card: dict[str, Any], network: Network | Table, *, name: str, policy_hash: str
-) -> NetworkPolicy:
+    card: dict[str, Any], network: Mind, *, name: str, policy_hash: str
+) -> NetworkPolicy | TeamPolicy:
     """Put a network together with what its card says about observation and actions."""
     scaler = Scaler.from_json(card["scaler"])
     needs = ObservationNeeds(
@@ -136,8 +139,10 @@ def policy_of(
         int(card["window"]),
         float(card["bars_scale"]),
     )
-    action = ActionSpec.from_dict(card["action"])
-    return NetworkPolicy(name, policy_hash, network, needs, action, int(card["decision_every"]))
+    action, every = ActionSpec.from_dict(card["action"]), int(card["decision_every"])
+    if isinstance(network, TeamMind):
+        return TeamPolicy(name, policy_hash, network, needs, action, every)
+    return NetworkPolicy(name, policy_hash, network, needs, action, every)
 
 
 def _write_file(path: Path, data: bytes) -> None:

@@ -49,6 +49,9 @@ def report(run: Simulation, settings: BacktestSettings, seen: list[str]) -> Repo
             "funding": run.funding,
             "liquidations": sum(f.reason == LIQUIDATION for _, f in run.fills),
         }
+    for name, earned in run.contributions.items():
+        figures[f"contribution_{name}"] = earned / float(run.equity[0])
+        figures[f"weight_{name}"] = run.weights[name]
     trades = fill_rows(run)
     notes = [*seen, *assumptions(settings), *_halt(run)]
     notes += [f"Decisions {reason}: {count}." for reason, count in run.sized.items()]

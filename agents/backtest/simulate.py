@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from agents.backtest.contributions import Contributions
 from agents.backtest.settings import Limits
 from agents.decide import Decided, Decider
 from agents.envs.rows import average_ranges, funding_rates
 from agents.envs.settings import EnvSettings
+from agents.policies.team import in_team
 from market.candles import Candles
 from market.errors import BadInput
 from market.kernel.futures import step_market
@@ -43,6 +45,8 @@ class Simulation:
     halted_by: int = OK  # market.kernel.breakers code
     funding: float = 0.0  # paid by a futures position so far, quote currency; below 0 it was earned
     safe_modes: int = 0  # how often a cautious breaker led to safe mode
+    contributions: dict[str, float] = field(default_factory=dict)  # of a team's specialists, quote currency
+    weights: dict[str, float] = field(default_factory=dict)  # likewise the mean of each one's weight
 
 
 def simulate(
@@ -107,6 +111,8 @@ class _Run:
             limits.watch_rules(),
             open_watch(self.book.cash, self.open_ms[first] + candles.interval_ms),
         )
+        names = in_team(decider.policy)
+        self.team = Contributions(names) if names else None
         self.equities, self.exposures = [self.book.cash], [0.0]
         self.result = Simulation(
             candles.interval_ms, candles.open_ms[first:], candles.close[first:], np.empty(0), np.empty(0)
@@ -125,6 +131,8 @@ class _Run:
         for fill in (order, exit):
             if fill.quantity:
                 self.result.fills.append((self.open_ms[row + 1], fill))
+        if self.team is not None:
+            self.team.bar(before, order, exit, open)
         self.watch = fills_seen(self.watch, before.held, before.entry, order, exit, self.open_ms[row + 1])
         worth = equity(self.book.cash, self.book.held, close)
         self.equities.append(worth)
@@ -148,6 +156,8 @@ class _Run:
         self.result.gated += bool(decided.gate_reason)
         if watch is not None:
             watch(row, decided)
+        if self.team is not None and decided.opinion.tally is not None:
+            self.team.decided(decided.opinion.tally, portfolio[0], book, close)
         if decided.target is None:
             return None
         wanted = self._sized(row, decided, cap_exposure(decided.target, self.max_exposure)[0])
@@ -179,6 +189,9 @@ class _Run:
 
     def finished(self) -> Simulation:
         self.result.safe_modes = self.watch.safe_modes
+        if self.team is not None:
+            last = float(self.closes[-1])
+            self.result.contributions, self.result.weights = self.team.finished(last)
         self.result.equity, self.result.exposure = np.array(self.equities), np.array(self.exposures)
         return self.result
 

@@ -1,6 +1,7 @@
 """The register of algorithms: how a spec becomes a learner."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -9,6 +10,7 @@ from sb3_contrib import QRDQN, TQC, TRPO, MaskablePPO, RecurrentPPO
 from stable_baselines3 import A2C, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.policies import BasePolicy
 from torch import nn
 
 from agents.observation import PORTFOLIO
@@ -20,6 +22,7 @@ from agents.rl.fast.ppo import FastPPO
 from agents.rl.q_table import QTable, TablePolicy
 from agents.rl.recurrent import MarketLstmPolicy
 from agents.rl.reinforce import Reinforce
+from agents.rl.team import TeamNetwork, TeamPPO
 from agents.rl.vec_env import TradingVecEnv
 from agents.spec import TrainingSpec
 from agents.spec.algorithms import Dqn, Replay, Sac
@@ -56,10 +59,10 @@ def recurrent_ppo(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
 
 
 def _ppo(
-    algorithm: type[PPO | MaskablePPO | RecurrentPPO],
+    algorithm: Callable[..., BaseAlgorithm],
     spec: TrainingSpec,
     env: TradingVecEnv,
-    policy: str | type[MarketLstmPolicy] = "MlpPolicy",
+    policy: str | type[BasePolicy] = "MlpPolicy",
     **kwargs: Any,
 ) -> BaseAlgorithm:
     given = spec.ppo
@@ -76,6 +79,32 @@ def _ppo(
         target_kl=given.target_kl,
         **{**_common(spec, env, **kwargs), "policy": policy},
     )
+
+
+def team_ppo(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
+    """Return PPO of specialists that share each account, and of who weighs them (agents.rl.team)."""
+    given = spec.team
+    return _ppo(
+        partial(TeamPPO, allocator_entropy=given.allocator_entropy),
+        spec,
+        env,
+        policy=TeamNetwork,
+        names=given.specialists,
+        visible=_visible(spec, env.batch.market.features),
+        is_shared=given.networks == "shared",
+        weights=given.shares if given.allocator == "fixed" else None,
+        allocator_lr=given.allocator_lr,
+    )
+
+
+def _visible(spec: TrainingSpec, columns: int) -> list[list[int]]:
+    """Return the places of an observation that each specialist sees; account and forecast are everybody's."""
+    features, account = (
+        len(spec.feature_set()),
+        range(spec.window * columns, spec.window * columns + len(PORTFOLIO)),
+    )
+    seen = [(*own, *range(features, columns)) for own in spec.team.columns(spec.feature_set())]
+    return [[row * columns + at for row in range(spec.window) for at in own] + list(account) for own in seen]
 
 
 def a2c(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
@@ -273,4 +302,5 @@ BUILDERS: dict[str, Callable[[TrainingSpec, TradingVecEnv], BaseAlgorithm]] = {
     "tqc": tqc,
     "reinforce": reinforce,
     "q_table": q_table,
+    "team_ppo": team_ppo,
 }

@@ -19,6 +19,7 @@ LOGGED = {  # the library's name -> ours, see market.web.definitions
     "rollout/exploration_rate": "exploration_rate",
 }
 THOUGHTS = "policy/"  # what an algorithm logs of the policy itself
+MEMBERS = "team/"  # what a team logs of its specialists
 VALUE_LEARNERS = ("dqn", "qr_dqn", "q_table")
 
 
@@ -35,4 +36,5 @@ def of_the_log(found: Mapping[str, Any], algorithm: str, actions: Sequence[str])
         what, _, at = key.removeprefix(THOUGHTS).rpartition("_")
         name = f"{what}_{actions[int(at)].lower()}" if at.isdigit() else key.removeprefix(THOUGHTS)
         values[name] = float(found[key])
+    values |= {key.removeprefix(MEMBERS): float(found[key]) for key in found if key.startswith(MEMBERS)}
     return values

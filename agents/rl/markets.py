@@ -6,6 +6,7 @@ from agents.envs.batched import packed
 from agents.evaluation.data import Prepared
 from agents.rl.device.vec_env import DeviceVecEnv
 from agents.rl.normalising import ReturnNormaliser
+from agents.rl.team import TeamVecEnv
 from agents.rl.vec_env import TradingVecEnv
 from agents.spec import TrainingSpec
 
@@ -19,6 +20,8 @@ def training_market(spec: TrainingSpec, prepared: Prepared, device: torch.device
         if is_normalised:
             tensors.normalise(given.gamma)
         return tensors
+    if spec.is_team:
+        return TeamVecEnv(market, settings, spec.team.rules(spec.reward.decay), given.n_envs, spec.seed)
     env = TradingVecEnv(market, settings, given.n_envs, spec.seed)
     if is_normalised:
         env.normaliser = ReturnNormaliser(given.n_envs, given.gamma)

@@ -5,8 +5,8 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 
-from agents.policies.network import CATEGORICAL, GREEDY, MASKED, SQUASHED, SQUASHED_GAUSSIAN, Network
-from agents.policies.table import Table
+from agents.policies.network import CATEGORICAL, GREEDY, MASKED, SQUASHED, SQUASHED_GAUSSIAN
+from agents.policies.team import Mind, TeamMind
 from agents.policies.trained import softmax
 from agents.rl.readings import reading_of
 from agents.rl.vec_env import TradingVecEnv
@@ -16,7 +16,7 @@ WINDOWS = 64  # of a recurrent policy, to compare on
 GRAINS = 4.0  # times torch's own rounding error
 
 
-def network_of(policy: BasePolicy) -> Network | Table:
+def network_of(policy: BasePolicy) -> Mind:
     """Return a copy of a policy's weights as numpy arrays."""
     return reading_of(policy).network(policy)
 
@@ -46,7 +46,7 @@ def _seen(model: BaseAlgorithm, env: TradingVecEnv) -> np.ndarray:
     return seen.reshape(-1, env.batch.observation_size)
 
 
-def require_equal(policy: BasePolicy, network: Network | Table, observations: np.ndarray) -> float:
+def require_equal(policy: BasePolicy, network: Mind, observations: np.ndarray) -> float:
     """Return the largest difference between both on observations, float32 (n, dim).
 
     Compared are probabilities (or continuous actions) absolutely and values relative to their size.
@@ -75,7 +75,7 @@ def _answers(policy: BasePolicy, observations: torch.Tensor) -> tuple[np.ndarray
 
 
 def _difference(
-    found: tuple[np.ndarray, np.ndarray], true: tuple[np.ndarray, np.ndarray], network: Network | Table
+    found: tuple[np.ndarray, np.ndarray], true: tuple[np.ndarray, np.ndarray], network: Mind
 ) -> float:
     gap = np.abs(_meant(found[0], network) - _meant(true[0], network))
     if network.head == GREEDY:
@@ -84,8 +84,10 @@ def _difference(
     return float(max(gap.max(), (np.abs(found[1] - true[1]) / size).max()))
 
 
-def _meant(outputs: np.ndarray, network: Network | Table) -> np.ndarray:
+def _meant(outputs: np.ndarray, network: Mind) -> np.ndarray:
     """Return what outputs amount to: probabilities, values, or actions and deviations."""
+    if isinstance(network, TeamMind):
+        return network.meant(outputs)
     if network.head in (CATEGORICAL, MASKED):
         return np.array([softmax(row) for row in outputs.tolist()])
     if network.head in (SQUASHED, SQUASHED_GAUSSIAN):

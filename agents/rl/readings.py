@@ -20,9 +20,11 @@ from torch import nn
 
 from agents.policies.network import GREEDY, MASKED, SQUASHED, SQUASHED_GAUSSIAN, Network
 from agents.policies.table import Table
+from agents.policies.team import Mind, TeamMind
 from agents.rl.extractors import sight_of
 from agents.rl.q_table import TablePolicy
 from agents.rl.recurrent import MarketLstmPolicy
+from agents.rl.team import TeamNetwork
 
 Layers = tuple[tuple[np.ndarray, np.ndarray], ...]
 Answers = tuple[torch.Tensor, torch.Tensor]
@@ -30,7 +32,7 @@ NAMES = {nn.Tanh: "tanh", nn.ReLU: "relu"}
 
 
 class Reading(Protocol):
-    def network(self, policy: Any) -> Network | Table: ...
+    def network(self, policy: Any) -> Mind: ...
     def answers(self, policy: Any, observations: torch.Tensor) -> Answers: ...
 
 
@@ -171,6 +173,31 @@ class Tabular:
         return values, values.max(dim=1, keepdim=True).values
 
 
+class Team:
+    """Actors and critics of specialists, and scores that weigh them: TeamPPO."""
+
+    def network(self, policy: TeamNetwork) -> TeamMind:
+        name, count = NAMES[policy.activation_fn], len(policy.actor.weights[0])
+        minds = [Network(policy.actor.layers(at), policy.critic.layers(at), name) for at in range(count)]
+        scores = policy.allocator
+        allocator = None if scores is None else Network(scores.layers(0), (), name, head=GREEDY)
+        return TeamMind(
+            policy.names,
+            array(policy.masks),
+            tuple(minds),
+            allocator,
+            policy.shares.numpy().astype(np.float64),
+        )
+
+    def answers(self, policy: TeamNetwork, observations: torch.Tensor) -> Answers:
+        spoken = policy.speak(observations)
+        outputs = spoken.logits.transpose(0, 1).flatten(1)  # (n, M * actions)
+        if policy.allocator is not None:
+            outputs = torch.cat([outputs, spoken.scores], dim=1)
+        values = (policy.weigh(spoken.scores) * spoken.values.T).sum(dim=1, keepdim=True)
+        return outputs, values
+
+
 class _Pair(NamedTuple):
     kind: type[BasePolicy]
     reading: Reading
@@ -185,6 +212,7 @@ READINGS = (
     _Pair(MarketLstmPolicy, RecurrentActorCritic()),
     _Pair(TD3Policy, Deterministic()),
     _Pair(SACPolicy, SquashedGaussian()),
+    _Pair(TeamNetwork, Team()),
     _Pair(ActorCriticPolicy, ActorCritic()),
 )
 

@@ -21,8 +21,7 @@ from agents.artefacts import policy_of
 from agents.evaluation import insight
 from agents.evaluation.data import Prepared
 from agents.evaluation.score import SHOWN, figures_of, training_score, validation_run
-from agents.policies.network import Network
-from agents.policies.table import Table
+from agents.policies.team import Mind
 from agents.rl import checkpoints
 from agents.rl.algorithms import BUILDERS
 from agents.rl.averaging import RunningMean
@@ -60,7 +59,7 @@ class Listener(Protocol):
 class Outcome:
     """What a finished run leaves behind."""
 
-    network: Network | Table  # of the best checkpoint by validation score
+    network: Mind  # of the best checkpoint by validation score
     policy_zip: bytes  # the same weights in the library's own format
     steps: int
     best_step: int

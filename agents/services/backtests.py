@@ -15,6 +15,7 @@ from agents.evaluation.data import require_values, require_volume
 from agents.models import Backtest, Council, JobStatus, TrainedModel
 from agents.policies import Policy, load_model
 from agents.policies import baseline as rule
+from agents.policies.team import in_team
 from agents.services.computing import carry_out
 from agents.services.queue import enqueue_backtest
 from agents.services.sealed import end_before_test, models_of, require_opened, said_of_test
@@ -142,6 +143,8 @@ def planned(backtest: Backtest) -> Plan:
             _refuse_params(settings)
             _check_interval(model.name, model.series.interval_ms, series)
         policy = load_model(model) if model else rule(backtest.baseline, **settings.params)
+        if in_team(policy) and settings.trading.market != "spot":
+            raise BadInput(f"{policy.name} is a team, which trades the spot market only", "market")
     needs = policy.observation
     candles = _with_warmup(series, backtest.from_ms, backtest.to_ms, needs.history_bars)
     require_volume(candles, needs.feature_set, series)

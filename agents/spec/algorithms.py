@@ -12,7 +12,7 @@ from agents.spec.parts import Fraction, Part
 
 Algorithm = Literal[
     "ppo", "fast_ppo", "maskable_ppo", "recurrent_ppo", "a2c", "trpo", "dqn", "qr_dqn", "sac", "td3", "tqc",
-    "reinforce", "q_table",
+    "reinforce", "q_table", "team_ppo",
 ]  # fmt: skip
 ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
 DISCRETE, CONTINUOUS = ("hold_buy_sell", "levels"), ("continuous",)
@@ -257,8 +257,9 @@ KNOWN: dict[str, Known] = {
         "REINFORCE", "the plain policy gradient; shows logits, probabilities", ("reinforce",), ANY
     ),
     "q_table": Known("Q-table", "tabular Q-learning over binned features", ("q_table",), DISCRETE),
+    "team_ppo": Known("Team PPO", "specialists that share one account", ("ppo", "team"), DISCRETE),
 }
-PLAIN_ONLY = ("fast_ppo", "recurrent_ppo", "q_table")  # no features extractor before the rest
+PLAIN_ONLY = ("fast_ppo", "recurrent_ppo", "q_table", "team_ppo")  # no features extractor before the rest
 SECTIONS = frozenset(section for known in KNOWN.values() for section in known.sections)
 
 

@@ -35,6 +35,7 @@ from agents.spec.algorithms import (
 from agents.spec.devices import Device, misfit
 from agents.spec.errors import Misfit, first_error
 from agents.spec.parts import Action, Breakers, Curriculum, Fraction, Part, Reward, Stopping, Trading
+from agents.spec.team import Team
 from agents.spec.versions import upgraded
 from agents.times import epoch_ms
 from market.candles import MS
@@ -91,6 +92,7 @@ class TrainingSpec(Part):
     tqc: Tqc = Tqc()
     reinforce: Reinforce = Reinforce()
     q_table: QTable = QTable()
+    team: Team = Team()
     checkpoint_every: int | None = Field(default=None, ge=1)
     validate_every: int | None = Field(default=None, ge=1)
     stopping: Stopping = Stopping()
@@ -169,6 +171,24 @@ class TrainingSpec(Part):
             )
         return self
 
+    @model_validator(mode="after")
+    def team_fits(self) -> "TrainingSpec":
+        if not self.is_team:
+            return self
+        if self.trading.market != "spot":
+            raise ValueError("team_ppo shares an account on the spot market: leave trading.market at spot")
+        if self.reward.normalise != "none":
+            raise ValueError(
+                "team_ppo compares the specialists' own rewards: leave reward.normalise at none and set "
+                "reward.scale"
+            )
+        return self
+
+    @property
+    def is_team(self) -> bool:
+        """Say whether specialists share the account."""
+        return self.algorithm == "team_ppo"
+
     @property
     def lookback(self) -> int:
         """Rows of an observation where the model trades: the window, or what a memory looks back."""
@@ -195,6 +215,9 @@ class TrainingSpec(Part):
         spec._check_device()
         spec._check_memory()
         spec.table_columns()
+        spec.team.rules(spec.reward.decay)
+        if spec.is_team:
+            spec.team.columns(spec.feature_set())
         return spec
 
     def _check_device(self) -> None:

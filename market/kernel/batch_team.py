@@ -1,4 +1,4 @@
-"""Teams of specialists on many accounts at once: the functions of `team.py` compiled with those of `batch.py`.
+"""Teams on many accounts at once: the functions of `team.py` compiled with those of `batch.py`.
 
 Everything is on in this loop, rules on sizing and exits included; an account costs several times that of a
 single agent, little against the networks that decide.
@@ -14,6 +14,7 @@ from market.kernel.batch import (
     SOURCE_DIGEST,
     _begin,
     _keep_track,
+    _keep_watch,
     _loaded,
     _no_track,
     _observe,
@@ -23,6 +24,8 @@ from market.kernel.batch import (
     _task,
     _terms,
     _track,
+    _watch,
+    _watch_rules,
     compiled,
     compiled_loop,
 )
@@ -30,7 +33,7 @@ from market.kernel.portfolio import equity, exposure_of
 from market.kernel.quotes import Quoting
 from market.kernel.rebalance import is_kept
 from market.kernel.reward import Moments, bar_reward
-from market.kernel.risk import is_over
+from market.kernel.risk import OK, is_over
 from market.kernel.sizing import sized_order
 from market.kernel.step import notional, step_bar
 from market.kernel.team import (
@@ -42,6 +45,7 @@ from market.kernel.team import (
     slice_bar,
     slice_worth,
 )
+from market.kernel.watch import close_seen, fills_seen, open_watch, watched_target
 
 for function in (
     quotes.quote_prices, quotes.quote_shares, quotes.quote_fill, quotes.desk_bar,
@@ -52,14 +56,17 @@ for function in (
 LEAST_WORTH = 1000  # an account's worth over what a slice counts as at least
 
 
-def _compile(digest: int) -> Callable[..., Any]:
-    """Compile `advance`, with `digest` in its cache key."""
+def _compile(digest: int, is_watched: bool) -> Callable[..., Any]:  # noqa: C901 - see `advance`
+    """Compile `advance`, with `digest` in its cache key.
+
+    :param is_watched: True compiles breakers and entry guards in; no other reads `watches` and `watching`
+    """
 
     @compiled_loop
     def advance(  # noqa: C901 - one flat loop, as `batch.advance`
-        asked, weights, starts, rows, prices, ranges, books, counts, tracks, moments, own_moments, rules,
-        plan, terms, own_terms, desks, quoting, bounds, task, draw, out, rewards, own_rewards, growths, ends,
-        last_out,
+        asked, weights, starts, rows, prices, ranges, opens, books, counts, tracks, moments, watches,
+        own_moments, rules, plan, watching, terms, own_terms, desks, quoting, bounds, task, draw, out,
+        rewards, own_rewards, growths, ends, last_out,
     ):  # fmt: skip
         """Take one joint decision in every account: trade, reward, observe, begin anew where one ended.
 
@@ -77,10 +84,12 @@ def _compile(digest: int) -> Callable[..., Any]:
             return ended
         rules_, task_, plan_, terms_ = _rules(rules), _task(task), _plan(plan), _terms(terms)
         quoting_ = Quoting(quoting[0], quoting[1], quoting[2])
+        watching_, interval_ms = _watch_rules(watching), np.int64(watching[18])
         for i in range(len(counts)):
             row, last = np.int64(counts[i, 0]), np.int64(counts[i, 2])
             book, close, earned = _loaded(i, books, counts), prices[row, 3], 0.0
             track, noted = _track(i, tracks), Moments(moments[i, 0], moments[i, 1], moments[i, 2])
+            seen, halt = _watch(i if is_watched else 0, watches), np.int64(OK)
             after, own_weights = equity(book.cash, book.held, close), weights[i]
             exposure, floor = exposure_of(book.cash, book.held, close), after / LEAST_WORTH
             for m in range(len(wishes)):
@@ -96,25 +105,29 @@ def _compile(digest: int) -> Callable[..., Any]:
                 is_order, target, _code = sized_order(
                     target, exposure, task_.band, book, track, close, ranges[row], conviction, rules_, plan_
                 )
+            if is_watched and is_order:
+                allowed = watched_target(seen, watching_, target, exposure, opens[row] + interval_ms)
+                is_order, target = (allowed == target) | (allowed != exposure), allowed
             for _ in range(task_.decision_every):
-                if row == last or is_over(after, task_.ruin, book.peak, task_.max_drawdown):
+                is_lost = is_over(after, task_.ruin, book.peak, task_.max_drawdown) | (halt != OK)
+                if row == last or is_lost:
                     break
                 atr = ranges[row]
                 row += 1
                 open_, high, low = prices[row, 0], prices[row, 1], prices[row, 2]
-                held_before, before, past, close = book, after, close, prices[row, 3]
+                whole, before, past, close = book, after, close, prices[row, 3]
                 book, track, order, exit = step_bar(
                     book, track, is_order, target, open_, high, low, close, atr, rules_, plan_
                 )
                 after = equity(book.cash, book.held, close)
                 worth, noted = bar_reward(
-                    before, after, held_before.peak, book.peak, past, close, notional(order) + notional(exit),
+                    before, after, whole.peak, book.peak, past, close, notional(order) + notional(exit),
                     noted, terms_,
                 )  # fmt: skip
                 earned += worth
                 for m in range(len(wishes)):
                     marked_before(slices, m, desks[m] == 1, past)
-                shared_bar(slices, wishes, own_weights, is_decision, held_before, order, exit, open_)
+                shared_bar(slices, wishes, own_weights, is_decision, whole, order, exit, open_)
                 for m in range(len(wishes)):
                     own_noted = Moments(own_moments[i, m, 0], own_moments[i, m, 1], own_moments[i, m, 2])
                     paid, own_noted = slice_bar(
@@ -125,6 +138,10 @@ def _compile(digest: int) -> Callable[..., Any]:
                     own_moments[i, m, 0], own_moments[i, m, 1] = own_noted.mean, own_noted.square
                     own_moments[i, m, 2] = own_noted.below
                 is_order = is_decision = False
+                if is_watched:
+                    seen = fills_seen(seen, whole.held, whole.entry, order, exit, opens[row])
+                    closed_ms = opens[row] + interval_ms
+                    seen, halt = close_seen(seen, watching_, after, book.peak, book.held == 0, closed_ms)
             rewards[i] = earned * task_.reward_scale
             for m in range(len(wishes)):
                 growths[i, m] = max(slice_worth(slices, m, close), floor) / first
@@ -132,7 +149,9 @@ def _compile(digest: int) -> Callable[..., Any]:
             _store(i, row, book, books, counts)
             _keep_track(i, tracks, track)
             moments[i, 0], moments[i, 1], moments[i, 2] = noted.mean, noted.square, noted.below
-            is_lost = is_over(after, task_.ruin, book.peak, task_.max_drawdown)
+            if is_watched:
+                _keep_watch(i, watches, seen)
+            is_lost = is_over(after, task_.ruin, book.peak, task_.max_drawdown) | (halt != OK)
             end = 1 if is_lost else 2 if row == last else 0
             ends[i] = end
             if end:
@@ -141,9 +160,13 @@ def _compile(digest: int) -> Callable[..., Any]:
                 _begin(i, draw, starts, rows, prices, books, counts, moments, task_, out)
                 _keep_track(i, tracks, _no_track())
                 own_moments[i] = 0.0
+                if is_watched:
+                    closed_ms = opens[counts[i, 0]] + interval_ms
+                    _keep_watch(i, watches, open_watch(task_.initial_cash, closed_ms))
         return ended
 
     return advance
 
 
-advance = _compile(SOURCE_DIGEST)
+advance = _compile(SOURCE_DIGEST, is_watched=False)
+advance_watched = _compile(SOURCE_DIGEST, is_watched=True)

@@ -19,7 +19,7 @@ WIDTH = 8  # OWN: what a slice trades in a fill, base units; TRADED: in a bar, q
 
 
 def handed_out(slices, book):
-    """Give every specialist its slice of the account as it stands, and its desk, if it keeps one, the same."""
+    """Give every specialist its slice of the account as it stands, and its desk the same."""
     for i in range(len(slices)):
         slices[i, CASH], slices[i, HELD], slices[i, PEAK] = book.cash, book.held, book.peak
         slices[i, DESK_CASH], slices[i, DESK_HELD] = book.cash, book.held
@@ -109,8 +109,8 @@ def slice_bar(slices, i, is_desk, wish, past, high, low, close, lowest, highest,
     traded = slices[i, TRADED]
     if is_desk:
         cash, held, traded = desk_bar(
-            slices[i, DESK_CASH], slices[i, DESK_HELD], wish, past, high, low, close, lowest, highest, quoting,
-            rules,
+            slices[i, DESK_CASH], slices[i, DESK_HELD], wish, past, high, low, close, lowest, highest,
+            quoting, rules,
         )  # fmt: skip
         slices[i, DESK_CASH], slices[i, DESK_HELD] = cash, held
         after = max(equity(cash, held, close), floor)

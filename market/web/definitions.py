@@ -122,6 +122,10 @@ DEFINITIONS = {
     "return_deviation": "What rewards are divided by for the learner: the running deviation of their sums.",
     "stage": "Where episodes start: 1 calm bars, 2 volatile ones as well, 3 crashes as well.",
     "stage_score": "Mean return of the stage's last episodes; above the limit the next stage begins.",
+    "weight": "Mean share of the account that the team's allocator gave the specialist.",
+    "contribution": "What the specialist's slices of the account earned over the equity at first, its part "
+    "of the costs paid; all specialists' contributions add up to the total return.",
+    "own_reward": "Mean reward of a decision by the specialist's own terms, scaled as in training.",
     "funding": "Paid on a futures position; negative when more was received.",
     "liquidations": "Positions that the venue closed because their margin was used up.",
     "policy_loss": "PPO's clipped objective of the last update, as a loss.",
@@ -169,6 +173,13 @@ DEFINITIONS = {
 }
 
 
+# What is measured of every specialist of a team carries its name behind these.
+FAMILIES = {"weight_": "weight", "contribution_": "contribution", "reward_": "own_reward"}
+
+
 def definition(name: str) -> str:
     """Return the sentence for a metric's name; empty when there is none."""
-    return DEFINITIONS.get(name, "")
+    if name in DEFINITIONS:
+        return DEFINITIONS[name]
+    family = next((family for family in FAMILIES if name.startswith(family)), "")
+    return DEFINITIONS[FAMILIES[family]] if family else ""

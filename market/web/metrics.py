@@ -83,9 +83,9 @@ def text(name: str, value: float | None, currency: str = "") -> str:
     name = name.removeprefix(VALIDATION)
     if value is None:
         return numbers.EMPTY
-    if name in SIGNED_SHARES:
+    if _is_gain(name):
         return numbers.percent(value, sign=True)
-    if name in SHARES:
+    if name in SHARES or name.startswith("weight_"):
         return numbers.percent(value)
     if name in COUNTS:
         return f"{value:,.0f}"
@@ -94,13 +94,16 @@ def text(name: str, value: float | None, currency: str = "") -> str:
     return numbers.grouped(value, 2 if not value or abs(value) >= 0.1 else 5)
 
 
+def _is_gain(name: str) -> bool:
+    return name in SIGNED_SHARES or name.startswith("contribution_")
+
+
 def _is_numeric(value: Any) -> bool:
     return isinstance(value, int | float | None) and not isinstance(value, bool)
 
 
 def _row(name: str, value: float | None, currency: str) -> dict[str, str]:
     is_good = value is not None and value > 0
-    is_gain = name.removeprefix(VALIDATION) in SIGNED_SHARES
-    colour = ("gain" if is_good else "loss") if is_gain and value else "flat"
+    colour = ("gain" if is_good else "loss") if _is_gain(name.removeprefix(VALIDATION)) and value else "flat"
     return {"name": name, "label": label(name), "text": text(name, value, currency), "tone": colour,
             "definition": explained(name)}  # fmt: skip

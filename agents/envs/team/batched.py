@@ -12,9 +12,9 @@ from market.kernel.plan import Track
 class TeamMarket(BatchedMarket):
     """N accounts of `agents.envs.team.single.TeamEnv`, with equal observations, rewards and ends.
 
-    A step takes proposals, integers (N, M), under the weights last given to `weigh`. Beside what `step`
-    returns it leaves `own_rewards`, float32 (N, M), of the specialists, and `growths`, float64 (N, M), of their
-    slices over the decision. Both are fresh arrays at every step.
+    A step takes proposals, integers (N, M), under the weights last given to `weigh`. Beside what it returns it
+    leaves two fresh arrays: `own_rewards`, float32 (N, M), of the specialists, and `growths`, float64 (N, M),
+    of their slices over the decision.
     """
 
     def __init__(
@@ -50,11 +50,13 @@ class TeamMarket(BatchedMarket):
         self.growths = np.empty(self.weights.shape)
         observations = self._empty()
         rewards, ends = np.empty(self.size, np.float32), np.empty(self.size, np.uint8)
-        ended = batch_team.advance(
-            self._table[places], self.weights, self._starts, *self.market[:2], self._ranges, self._books,
-            self._counts, self._tracks, self._moments, self._own_moments, self._rules, self._plan, self._terms,
-            self._own_terms, self._desks, self._quoting, self._bounds, self._task, self._draw(self.turn + 1),
-            observations, rewards, self.own_rewards, self.growths, ends, self.last_observations,
+        advance = batch_team.advance_watched if self.settings.is_watched else batch_team.advance
+        ended = advance(
+            self._table[places], self.weights, self._starts, *self.market[:2], self._ranges, self._opens,
+            self._books, self._counts, self._tracks, self._moments, self._watches, self._own_moments,
+            self._rules, self._plan, self._watching, self._terms, self._own_terms, self._desks, self._quoting,
+            self._bounds, self._task, self._draw(self.turn + 1), observations, rewards, self.own_rewards,
+            self.growths, ends, self.last_observations,
         )  # fmt: skip
         self.turn += 1
         return Stepped(observations, rewards, ends, ended)

@@ -36,9 +36,9 @@ class TeamEnv(TradingEnv):
     Action: (proposals, weights). Proposals are M discrete actions of `agents.spaces.ActionSpec`, weights M
     shares of the account that sum to 1; the account trades towards the weighted mean of the exposures.
 
-    `info` holds beside the account's figures, of this decision: `rewards` of the specialists (M,), `growths` of
-    their slices of the account (M,), and `slices`, float64 (M, 2): cash and holdings of each, in units of the
-    whole account (`market.kernel.team`).
+    `info` holds beside the account's figures, of this decision: `rewards` of the specialists (M,), `growths`
+    of their slices of the account (M,), and `slices`, float64 (M, 2): cash and holdings of each, in units of
+    the whole account (`market.kernel.team`).
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class TeamEnv(TradingEnv):
         handed_out(self.slices, self.book)
         target = joint_target(self._wishes, self._weights)
         is_held = target == exposure or is_kept(target, exposure, self._action.band)
-        return self._sized(None if is_held else target, exposure)
+        return self._allowed(self._sized(None if is_held else target, exposure), exposure)
 
     def _begin(self, start: int) -> None:
         super()._begin(start)

@@ -77,6 +77,8 @@ def vote_of(member: str, weight: float, opinion: Opinion, spec: ActionSpec, expo
     _require_finite(opinion, target)
     side = HOLD if target is None else BUY if target > exposure else SELL
     sure = Vote(member, weight, side, target, failure="").counted()
+    if opinion.tally is not None:  # of a team: BUY means what it asks for now, not its highest exposure
+        return sure._replace(shares=opinion.probabilities)  # type: ignore[arg-type]
     if not opinion.probabilities or spec.kind == "continuous":
         return sure
     if spec.kind == "hold_buy_sell":

@@ -1,4 +1,4 @@
-"""A team's account: the batched market walks the single environment's path, and the slices are the account."""
+"""A team's account: both environments walk one path, and the slices are the account."""
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from tests.agents.envs.markets import (
     plain_setting,
     positions,
     random_market,
+    watched,
     weights,
 )
 from tests.agents.markets import changed_after
@@ -32,9 +33,11 @@ TEAM = TeamRules(
     (False, False, True),
     Quoting(0.002, 0.1, 0.0005),
 )
-discrete = st.one_of(plain_setting, st.builds(coherent, **positions, **costs_and_exits)).filter(
-    lambda chosen: chosen.action.kind != "continuous"
-)
+discrete = st.one_of(
+    plain_setting,
+    st.builds(coherent, **positions, **costs_and_exits),
+    st.builds(coherent, **positions, **costs_and_exits, **watched),
+).filter(lambda chosen: chosen.action.kind != "continuous")
 own_terms = st.builds(Terms, st.just(1.0), *[weights] * 6, st.sampled_from([0.01, 0.2]))
 teams = st.builds(
     lambda terms, desk, quoting: TeamRules(TEAM.names, tuple(terms), (False, False, desk), quoting),

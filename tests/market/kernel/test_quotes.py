@@ -32,7 +32,7 @@ def test_a_quote_that_is_only_touched_does_not_fill():
 
 
 def test_a_quote_fills_at_its_price_and_no_better_and_pays_the_makers_fee():
-    cash, held, traded = desk(low=50.0, close=50.0, fee=0.002)
+    cash, _, traded = desk(low=50.0, close=50.0, fee=0.002)
     assert traded == pytest.approx(10 * 99.0)
     assert cash == pytest.approx(10_000 - 990 - 990 * 0.002)
 
