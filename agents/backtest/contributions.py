@@ -26,7 +26,7 @@ class Contributions:
         self._settle(close)
         self._weights = [vote.weight for vote in tally.votes]
         self._wishes = [exposure if vote.target is None else vote.target for vote in tally.votes]
-        handed_out(self._slices, book)
+        handed_out(self._slices, self._weights, book, close)
         self._at_first, self._is_decision = equity(book.cash, book.held, close), True
         self._weighed += self._weights
         self._decisions += 1

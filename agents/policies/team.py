@@ -68,7 +68,7 @@ class TeamMind:
         return len(self.names) * (self.actions + (self.allocator is not None))
 
     def act(self, observation: np.ndarray) -> np.ndarray:
-        """Return logits of all specialists' actions, then of learned weights: (..., dim) -> (..., outputs)."""
+        """Return logits of all actions, then of learned weights: (..., dim) -> (..., outputs)."""
         if observation.ndim > 1:
             return np.array([self.act(row) for row in observation])
         found = [mind.act(seen) for mind, seen in self._told(observation)]
@@ -161,8 +161,8 @@ Mind = Network | Table | TeamMind  # what a trained model thinks with
 class TeamPolicy:
     """Opinions of a team, with every specialist's vote.
 
-    Its target is the weighted mean of the exposures that the specialists ask for, as in training: who says
-    HOLD asks for what is held. Each specialist takes its most probable action, or one drawn by `draw`.
+    Its target is the weighted mean of the exposures that the specialists ask for, as in training. Each takes
+    its most probable level, or one drawn by `draw`.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class TeamPolicy:
         self.name, self.policy_hash, self.network = name, policy_hash, network
         self.observation, self.spoken, self.decision_every = observation, spoken, decision_every
         size = observation_size(observation.window, observation.columns)
-        if network.inputs != size or spoken.kind == "continuous" or network.actions != len(spoken.names):
+        if network.inputs != size or spoken.kind != "levels" or network.actions != len(spoken.names):
             raise BadInput(
                 f"the team of {name} takes {network.inputs} numbers and knows {network.actions} actions, but "
                 f"its observation has {size} and its actions are {', '.join(spoken.names)}",
@@ -189,7 +189,6 @@ class TeamPolicy:
             )
         lowest, highest = min(0.0, spoken.levels[0]), spoken.levels[-1]
         self.action_spec = ActionSpec("hold_buy_sell", (lowest, highest), spoken.band)
-        self._asked = [spoken.asked(action) for action in range(len(spoken.names))]
 
     @property
     def specialists(self) -> tuple[str, ...]:
@@ -201,8 +200,7 @@ class TeamPolicy:
         votes, wishes = [], []
         for name, weight, probabilities in zip(self.network.names, weights, spoken, strict=True):
             action, draw = chosen(probabilities, draw)
-            wish = self._asked[action]
-            wishes.append(current_exposure if wish is None else wish)
+            wishes.append(self.spoken.levels[action])
             votes.append(self._vote(name, weight, action, probabilities, current_exposure))
         wished = joint_target(wishes, weights)
         is_held = wished == current_exposure or is_kept(wished, current_exposure, self.spoken.band)
@@ -217,8 +215,8 @@ class TeamPolicy:
         self, name: str, weight: float, action: int, probabilities: list[float], exposure: float
     ) -> Vote:
         """Return what a specialist says as a vote; `target` is what it asks for, within the band too."""
-        wish = self._asked[action]
-        opinion = Opinion(action, self.spoken.names[action], tuple(probabilities), None, None, wish)
+        wish, spoken = self.spoken.levels[action], self.spoken.names[action]
+        opinion = Opinion(action, spoken, tuple(probabilities), None, None, wish)
         return vote_of(name, weight, opinion, self.spoken, exposure)
 
     def reset(self, seed: int) -> None:

@@ -257,7 +257,7 @@ KNOWN: dict[str, Known] = {
         "REINFORCE", "the plain policy gradient; shows logits, probabilities", ("reinforce",), ANY
     ),
     "q_table": Known("Q-table", "tabular Q-learning over binned features", ("q_table",), DISCRETE),
-    "team_ppo": Known("Team PPO", "specialists that share one account", ("ppo", "team"), DISCRETE),
+    "team_ppo": Known("Team PPO", "specialists that share one account", ("ppo", "team"), ("levels",)),
 }
 PLAIN_ONLY = ("fast_ppo", "recurrent_ppo", "q_table", "team_ppo")  # no features extractor before the rest
 SECTIONS = frozenset(section for known in KNOWN.values() for section in known.sections)

@@ -24,9 +24,9 @@ REWARDS: dict[str, dict[str, float]] = {
 # Kinds of features by who reads them; what nobody claims, as the time of day, everybody sees.
 _TRENDS = (
     "log_return rocp mom ppo apo macd macd_signal macd_hist trix coppock dpo qstick fosc bull_power "
-    "bear_power ao ac sma ema wma dema tema trima kama t3 hma zlema rma linearreg tsf ht_trendline sar supertrend adx "
-    "adxr dx plus_di minus_di di_difference aroonosc aroon_up aroon_down vortex tsi er vhf linearreg_slope "
-    "donchian_position"
+    "bear_power ao ac sma ema wma dema tema trima kama t3 hma zlema rma linearreg tsf ht_trendline sar "
+    "supertrend adx adxr dx plus_di minus_di di_difference aroonosc aroon_up aroon_down vortex tsi er vhf "
+    "linearreg_slope donchian_position"
 )
 _EXTREMES = (
     "log_return zscore return_zscore sma ema kama midpoint midprice linearreg tsf vwma bbands_position "

@@ -37,7 +37,6 @@ from market.kernel.risk import OK, is_over
 from market.kernel.sizing import sized_order
 from market.kernel.step import notional, step_bar
 from market.kernel.team import (
-    WIDTH,
     handed_out,
     joint_target,
     marked_before,
@@ -65,21 +64,21 @@ def _compile(digest: int, is_watched: bool) -> Callable[..., Any]:  # noqa: C901
     @compiled_loop
     def advance(  # noqa: C901 - one flat loop, as `batch.advance`
         asked, weights, starts, rows, prices, ranges, opens, books, counts, tracks, moments, watches,
-        own_moments, rules, plan, watching, terms, own_terms, desks, quoting, bounds, task, draw, out,
+        own_moments, slices, rules, plan, watching, terms, own_terms, desks, quoting, bounds, task, draw, out,
         rewards, own_rewards, growths, ends, last_out,
     ):  # fmt: skip
         """Take one joint decision in every account: trade, reward, observe, begin anew where one ended.
 
-        :param asked: float64 (N, M), exposures that specialists ask for, NaN keeps what is held
+        :param asked: float64 (N, M), exposures that specialists ask for
         :param weights: float64 (N, M), shares of the account, summing to 1
-        :param own_moments: float64 (N, M, 3), `reward.Moments` of every specialist
+        :param own_moments: float64 (N, M, 3), `reward.Moments` of every specialist; slices float64 (N, M, 8),
+            see `market.kernel.team`
         :param own_terms: float64 (M, 8), `reward.Terms`; desks uint8 (M,), 1 where a desk is what pays
         :param quoting: float64 (3,), `quotes.Quoting`; bounds float64 (2,), lowest and highest exposure
         :param own_rewards: float32 (N, M); growths float64 (N, M): worth of every slice over that at first
         :return: how many episodes ended; all other arguments as of `batch.advance`
         """
-        ended, wishes = 0, np.empty(asked.shape[1])
-        slices = np.empty((asked.shape[1], WIDTH))
+        ended, wishes, pays = 0, np.empty(asked.shape[1]), np.empty(asked.shape[1])
         if digest < 0:
             return ended
         rules_, task_, plan_, terms_ = _rules(rules), _task(task), _plan(plan), _terms(terms)
@@ -90,12 +89,11 @@ def _compile(digest: int, is_watched: bool) -> Callable[..., Any]:  # noqa: C901
             book, close, earned = _loaded(i, books, counts), prices[row, 3], 0.0
             track, noted = _track(i, tracks), Moments(moments[i, 0], moments[i, 1], moments[i, 2])
             seen, halt = _watch(i if is_watched else 0, watches), np.int64(OK)
-            after, own_weights = equity(book.cash, book.held, close), weights[i]
+            after, own_weights, own_slices = equity(book.cash, book.held, close), weights[i], slices[i]
             exposure, floor = exposure_of(book.cash, book.held, close), after / LEAST_WORTH
             for m in range(len(wishes)):
-                wishes[m] = asked[i, m] if asked[i, m] == asked[i, m] else exposure
-                own_rewards[i, m] = 0.0
-            handed_out(slices, book)
+                wishes[m], pays[m] = asked[i, m], 0.0
+            handed_out(own_slices, own_weights, book, close)
             first, is_decision = after, True
             target = joint_target(wishes, own_weights)
             is_order = (target != exposure) & (not is_kept(target, exposure, task_.band))
@@ -126,15 +124,15 @@ def _compile(digest: int, is_watched: bool) -> Callable[..., Any]:  # noqa: C901
                 )  # fmt: skip
                 earned += worth
                 for m in range(len(wishes)):
-                    marked_before(slices, m, desks[m] == 1, past)
-                shared_bar(slices, wishes, own_weights, is_decision, whole, order, exit, open_)
+                    marked_before(own_slices, m, desks[m] == 1, past)
+                shared_bar(own_slices, wishes, own_weights, is_decision, whole, order, exit, open_)
                 for m in range(len(wishes)):
                     own_noted = Moments(own_moments[i, m, 0], own_moments[i, m, 1], own_moments[i, m, 2])
                     paid, own_noted = slice_bar(
-                        slices, m, desks[m] == 1, wishes[m], past, high, low, close, bounds[0], bounds[1],
+                        own_slices, m, desks[m] == 1, wishes[m], past, high, low, close, bounds[0], bounds[1],
                         floor, quoting_, rules_, own_noted, _terms(own_terms[m]),
                     )  # fmt: skip
-                    own_rewards[i, m] += paid * task_.reward_scale
+                    pays[m] += paid
                     own_moments[i, m, 0], own_moments[i, m, 1] = own_noted.mean, own_noted.square
                     own_moments[i, m, 2] = own_noted.below
                 is_order = is_decision = False
@@ -144,7 +142,8 @@ def _compile(digest: int, is_watched: bool) -> Callable[..., Any]:  # noqa: C901
                     seen, halt = close_seen(seen, watching_, after, book.peak, book.held == 0, closed_ms)
             rewards[i] = earned * task_.reward_scale
             for m in range(len(wishes)):
-                growths[i, m] = max(slice_worth(slices, m, close), floor) / first
+                own_rewards[i, m] = pays[m] * task_.reward_scale
+                growths[i, m] = max(slice_worth(own_slices, m, close), floor) / first
             _observe(i, out, rows, row, book, close, task_)
             _store(i, row, book, books, counts)
             _keep_track(i, tracks, track)
@@ -159,7 +158,7 @@ def _compile(digest: int, is_watched: bool) -> Callable[..., Any]:  # noqa: C901
                 last_out[i] = out[i]
                 _begin(i, draw, starts, rows, prices, books, counts, moments, task_, out)
                 _keep_track(i, tracks, _no_track())
-                own_moments[i] = 0.0
+                own_moments[i], slices[i] = 0.0, 0.0
                 if is_watched:
                     closed_ms = opens[counts[i, 0]] + interval_ms
                     _keep_watch(i, watches, open_watch(task_.initial_cash, closed_ms))

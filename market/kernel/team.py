@@ -1,16 +1,17 @@
 """Several specialists, one account: what each one's share of it holds and earns.
 
-At a decision every specialist is handed a slice of the account as it stands, as large as its weight, and
-asks for an exposure of its slice. What slices want of each other changes hands at the open, free of charge;
-the rest is the account's one order, and its costs are paid by the side that needed it. Exits act on the
-account and on all slices in the same proportion.
+Every specialist has a slice of the account, as large as its weight, and asks for an exposure of its slice.
+What slices want of each other changes hands at the open, free of charge; the rest is the account's one order,
+and its costs are paid by the side that needed it. Exits act on the account and on all slices in the same
+proportion. At every decision the account's worth is shared out anew by the present weights: each slice keeps
+its own exposure, and what the weights moved is every slice's alike.
 
 Slices are kept in units of the whole account: times its weight, a slice is what its specialist holds. So a
 specialist of weight 0 is still told what it would have earned, and the weighted sum of all slices is the
 account at any time (weights sum to 1). They are rows of an array (M, WIDTH), of floats or of Decimals.
 """
 
-from market.kernel.portfolio import equity
+from market.kernel.portfolio import equity, exposure_of
 from market.kernel.quotes import desk_bar
 from market.kernel.reward import bar_reward
 
@@ -18,12 +19,23 @@ CASH, HELD, PEAK, DESK_CASH, DESK_HELD, BEFORE, OWN, TRADED = range(8)
 WIDTH = 8  # OWN: what a slice trades in a fill, base units; TRADED: in a bar, quote currency
 
 
-def handed_out(slices, book):
-    """Give every specialist its slice of the account as it stands, and its desk the same."""
+def handed_out(slices, weights, book, close):
+    """Share the account out at a decision's close. Who joins it, rows of zeros, begins without a position.
+
+    A desk keeps its own exposure likewise, and is as large as the account.
+    """
+    worth = equity(book.cash, book.held, close)
+    spare = book.held
     for i in range(len(slices)):
-        slices[i, CASH], slices[i, HELD], slices[i, PEAK] = book.cash, book.held, book.peak
-        slices[i, DESK_CASH], slices[i, DESK_HELD] = book.cash, book.held
-        slices[i, BEFORE] = slices[i, OWN] = slices[i, TRADED] = book.cash - book.cash
+        own = exposure_of(slices[i, CASH], slices[i, HELD], close)
+        slices[i, HELD] = own * worth / close
+        spare = spare - weights[i] * slices[i, HELD]
+        desk = exposure_of(slices[i, DESK_CASH], slices[i, DESK_HELD], close)
+        slices[i, DESK_CASH], slices[i, DESK_HELD] = worth - desk * worth, desk * worth / close
+    for i in range(len(slices)):
+        slices[i, HELD] = slices[i, HELD] + spare
+        slices[i, CASH], slices[i, PEAK] = worth - slices[i, HELD] * close, book.peak
+        slices[i, BEFORE] = slices[i, OWN] = slices[i, TRADED] = worth - worth
 
 
 def joint_target(wishes, weights):

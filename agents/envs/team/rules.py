@@ -25,13 +25,18 @@ class TeamRules:
         return len(self.names)
 
 
-def require_spot(settings: EnvSettings) -> None:
-    """:raises BadInput: for a market whose position cannot be shared among specialists"""
+def require_shareable(settings: EnvSettings) -> None:
+    """:raises BadInput: for a market or actions that specialists cannot share"""
     if settings.is_futures:
         raise BadInput(
             "a team shares an account on the spot market: leverage and liquidation belong to one position, "
             "so leave trading.market at spot",
             "market",
+        )
+    if settings.action.kind != "levels":
+        raise BadInput(
+            "specialists ask for exposures, which can be weighed; holding cannot: set action.kind to levels",
+            "action",
         )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from agents.envs.settings import EnvSettings
 from agents.envs.single import TradingEnv
-from agents.envs.team.rules import TeamRules, bounds, require_spot
+from agents.envs.team.rules import TeamRules, bounds, require_shareable
 from market.candles import Candles
 from market.kernel.portfolio import equity, exposure_of
 from market.kernel.rebalance import is_kept
@@ -33,7 +33,7 @@ class TeamEnv(TradingEnv):
 
     Observation, ends and the reward of `step` are those of `TradingEnv`: the account's.
 
-    Action: (proposals, weights). Proposals are M discrete actions of `agents.spaces.ActionSpec`, weights M
+    Action: (proposals, weights). Proposals are M levels of `agents.spaces.ActionSpec`, by place, weights M
     shares of the account that sum to 1; the account trades towards the weighted mean of the exposures.
 
     `info` holds beside the account's figures, of this decision: `rewards` of the specialists (M,), `growths`
@@ -44,8 +44,8 @@ class TeamEnv(TradingEnv):
     def __init__(
         self, candles: Candles, features: np.ndarray, settings: EnvSettings, team: TeamRules
     ) -> None:
-        """:raises BadInput: for data that does not fit, or a futures market"""
-        require_spot(settings)
+        """:raises BadInput: for data that does not fit, or rules that no team can share"""
+        require_shareable(settings)
         self.team, self.slices = team, np.zeros((len(team), WIDTH))
         self._bounds = bounds(settings).tolist()
         super().__init__(candles, features, settings)
@@ -55,12 +55,11 @@ class TeamEnv(TradingEnv):
         """Hand the account out in slices; return the exposure that the specialists jointly ask for."""
         proposals, weights = action
         exposure = exposure_of(self.book.cash, self.book.held, self._close())
-        asked = [self._action.asked(proposal) for proposal in proposals]
-        self._wishes = [exposure if wish is None else wish for wish in asked]
+        self._wishes = [self._action.levels[int(proposal)] for proposal in proposals]
         self._weights, self._is_decision = [float(weight) for weight in weights], True
         self._first = equity(self.book.cash, self.book.held, self._close())
         self._own_rewards = [0.0] * len(self.team)
-        handed_out(self.slices, self.book)
+        handed_out(self.slices, self._weights, self.book, self._close())
         target = joint_target(self._wishes, self._weights)
         is_held = target == exposure or is_kept(target, exposure, self._action.band)
         return self._allowed(self._sized(None if is_held else target, exposure), exposure)

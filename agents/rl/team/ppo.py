@@ -1,7 +1,7 @@
 """PPO (Schulman et al. 2017) of independent learners that share one account.
 
 Every specialist maximises its own discounted reward by PPO's clipped objective; of the others it sees only
-what they do to the account. The allocator ascends the account's log growth directly: over one decision that is
+what they do to the account. The allocator ascends the account's log growth directly: over one decision it is
 log(sum_i w_i g_i) with g_i the growth of slice i, so its gradient in the weights w is exact for the slices as
 they were traded (what other weights would have changed in their costs, and later, is not in it).
 """

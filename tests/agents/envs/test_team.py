@@ -1,5 +1,7 @@
 """A team's account: both environments walk one path, and the slices are the account."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,7 +21,6 @@ from market.kernel.reward import Terms
 from tests.agents.envs.markets import (
     coherent,
     costs_and_exits,
-    plain_setting,
     positions,
     random_market,
     watched,
@@ -33,11 +34,18 @@ TEAM = TeamRules(
     (False, False, True),
     Quoting(0.002, 0.1, 0.0005),
 )
-discrete = st.one_of(
-    plain_setting,
-    st.builds(coherent, **positions, **costs_and_exits),
-    st.builds(coherent, **positions, **costs_and_exits, **watched),
-).filter(lambda chosen: chosen.action.kind != "continuous")
+levels = st.sampled_from([(0, 0.25, 0.5, 1), (-1, -0.5, 0, 0.5, 1)]).flatmap(
+    lambda exposures: st.builds(
+        ActionSpec, st.just("levels"), st.just(exposures), st.sampled_from([0.0, 0.05])
+    )
+)
+chosen_rules = {**costs_and_exits, "action": levels}
+shareable = st.one_of(
+    st.builds(EnvSettings, **chosen_rules),
+    st.builds(coherent, **positions, **chosen_rules),
+    st.builds(coherent, **positions, **chosen_rules, **watched),
+)
+LEVELS = ActionSpec("levels", (0.0, 0.5, 1.0))
 own_terms = st.builds(Terms, st.just(1.0), *[weights] * 6, st.sampled_from([0.01, 0.2]))
 teams = st.builds(
     lambda terms, desk, quoting: TeamRules(TEAM.names, tuple(terms), (False, False, desk), quoting),
@@ -54,7 +62,7 @@ def allocated(rng, accounts, size=3):
 
 
 @settings(max_examples=50, deadline=None)
-@given(discrete, teams, st.integers(0, 10_000))
+@given(shareable, teams, st.integers(0, 10_000))
 def test_every_account_walks_the_single_environments_path(chosen, team, seed):
     candles, features = random_market(seed=seed % 50)
     batch = TeamMarket(packed(candles, features), chosen, team, accounts=3, seed=seed)
@@ -81,7 +89,7 @@ def test_every_account_walks_the_single_environments_path(chosen, team, seed):
 
 
 @settings(max_examples=50, deadline=None)
-@given(discrete, st.integers(0, 10_000))
+@given(shareable, st.integers(0, 10_000))
 def test_the_accounts_equity_is_the_sum_of_its_slices(chosen, seed):
     candles, features = random_market(seed=seed % 50)
     env, rng = TeamEnv(candles, features, chosen, TEAM), np.random.default_rng(seed)
@@ -96,9 +104,10 @@ def test_the_accounts_equity_is_the_sum_of_its_slices(chosen, seed):
             break
 
 
-@pytest.mark.parametrize(
-    "chosen", [EnvSettings(episode_bars=50), EnvSettings(episode_bars=50, stop_loss=0.01)]
-)
+LONG = EnvSettings(episode_bars=50, action=LEVELS)
+
+
+@pytest.mark.parametrize("chosen", [LONG, replace(LONG, stop_loss=0.01)])
 def test_a_team_that_agrees_trades_as_a_single_agent(chosen):
     candles, features = random_market(seed=3)
     team, alone = TeamEnv(candles, features, chosen, TEAM), TradingEnv(candles, features, chosen)
@@ -116,9 +125,7 @@ def test_a_team_that_agrees_trades_as_a_single_agent(chosen):
 
 def test_weights_say_whose_wish_counts():
     candles, features = random_market(seed=3)
-    env = TeamEnv(
-        candles, features, EnvSettings(episode_bars=50, action=ActionSpec("levels", (0, 0.5, 1))), TEAM
-    )
+    env = TeamEnv(candles, features, LONG, TEAM)
     env.reset(options={"start": 7})
     *_, info = env.step(([2, 0, 0], [0.25, 0.5, 0.25]))
     assert info["exposure"] == pytest.approx(0.25, abs=0.01)
@@ -131,7 +138,7 @@ def test_later_bars_change_neither_quotes_nor_pay_nor_slices_of_earlier_ones():
     changed = changed_after(candles, 60)
     paid = []
     for market in (candles, changed):
-        batch = TeamMarket(packed(market, features), EnvSettings(episode_bars=0), TEAM, 1)
+        batch = TeamMarket(packed(market, features), replace(LONG, episode_bars=0), TEAM, 1)
         batch.reset()
         rng, found = np.random.default_rng(2), []
         for _ in range(80):
@@ -147,9 +154,9 @@ def test_a_desk_earns_its_spread_only_where_a_bar_trades_through_the_quote():
         close = np.full(4, 100.0)
         prices = np.full(4, 100.0), np.full(4, high), np.full(4, low), close
         candles = Candles(60_000, np.arange(4) * 60_000, *prices, np.ones(4))
-        batch = TeamMarket(packed(candles, np.zeros((4, 1))), EnvSettings(episode_bars=0), TEAM, 1)
+        batch = TeamMarket(packed(candles, np.zeros((4, 1))), replace(LONG, episode_bars=0), TEAM, 1)
         batch.reset()
-        batch.step(np.array([[2, 2, 2]]))
+        batch.step(np.array([[0, 0, 0]]))
         return batch.own_rewards[0, 2]
 
     assert pay(99.8, 100.0) == 0.0  # the bid at 99.8 was touched, not passed
@@ -161,7 +168,7 @@ def test_a_desk_earns_its_spread_only_where_a_bar_trades_through_the_quote():
 
 def test_a_saved_state_continues_exactly():
     market = packed(*random_market(bars=2000))
-    chosen = EnvSettings(episode_bars=30, trailing=0.01)
+    chosen = replace(LONG, episode_bars=30, trailing=0.01)
     one, two = (TeamMarket(market, chosen, TEAM, 8, seed) for seed in (1, 2))
     one.reset()
     walk(one, 20)
@@ -184,7 +191,9 @@ def test_what_cannot_be_shared_is_refused():
     futures = EnvSettings(market="futures", leverage=2.0)
     with pytest.raises(BadInput, match="spot"):
         TeamMarket(market, futures, TEAM, 2)
-    batch = TeamMarket(market, EnvSettings(episode_bars=30), TEAM, 2)
+    with pytest.raises(BadInput, match="holding cannot"):
+        TeamMarket(market, EnvSettings(), TEAM, 2)
+    batch = TeamMarket(market, replace(LONG, episode_bars=30), TEAM, 2)
     batch.reset()
     with pytest.raises(ValueError, match=r"0\.\.2"):
         batch.step(np.array([[0, 1, 3], [0, 0, 0]]))
