@@ -38,8 +38,10 @@ class TrainingForm(SettingsForm):
         help_text="Settings to start from; what you change below wins.",
     )
     algorithm = forms.ChoiceField(
-        choices=[(name, f"{known.title}: {known.about}") for name, known in KNOWN.items()],
-        initial="ppo",
+        choices=[
+            ("", "As the preset says, or PPO"),
+            *((name, f"{known.title}: {known.about}") for name, known in KNOWN.items()),
+        ],
         required=False,
         help_text="DQN, its kin and tables take discrete actions; SAC, TD3 and TQC continuous ones.",
     )

@@ -98,11 +98,9 @@ def team_ppo(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
 
 
 def _visible(spec: TrainingSpec, columns: int) -> list[list[int]]:
-    """Return the places of an observation that each specialist sees; account and forecast are everybody's."""
-    features, account = (
-        len(spec.feature_set()),
-        range(spec.window * columns, spec.window * columns + len(PORTFOLIO)),
-    )
+    """Return the places of an observation that each specialist sees; a forecast is everybody's."""
+    features, size = len(spec.feature_set()), spec.window * columns
+    account = range(size, size + len(PORTFOLIO)) if spec.team.account == "seen" else range(0)
     seen = [(*own, *range(features, columns)) for own in spec.team.columns(spec.feature_set())]
     return [[row * columns + at for row in range(spec.window) for at in own] + list(account) for own in seen]
 

@@ -67,4 +67,20 @@ PRESETS: dict[str, dict[str, Any]] = {
         "test_share": 0.15,
         "ppo": {"n_envs": 32, "n_steps": 256, "batch_size": 512, "epochs": 10, "gamma": 0.98},
     },
+    # Specialists for momentum, mean reversion and market making share the account (docs/environments.md).
+    "team-1h": {
+        "interval": "1h",
+        "algorithm": "team_ppo",
+        "steps": 500_000,
+        "features": "core",
+        "action": {"kind": "levels", "levels": [0.0, 0.25, 0.5, 0.75, 1.0], "band": 0.05},
+        "episode_bars": 720,
+        "decision_every": 1,
+        "bars_scale": 24.0,
+        "reward": {"scale": 100.0},
+        "averaging": 0.9,
+        "keep": "last",
+        "test_share": 0.15,
+        "ppo": {"n_envs": 32, "n_steps": 256, "batch_size": 1024, "epochs": 6, "gamma": 0.98},
+    },
 }

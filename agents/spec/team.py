@@ -58,6 +58,7 @@ class Team(Part):
     allocator_entropy: float = Field(default=0.01, ge=0, le=10)  # keeps weights from one side
     features: dict[Specialist, tuple[str, ...]] = {}  # by name; absent: those of its kind
     rewards: dict[Specialist, dict[str, Annotated[float, Field(ge=0, le=1e6)]]] = {}  # absent: its own
+    account: Literal["seen", "unseen"] = "seen"  # by specialists: what they see, they can follow
     quote_offset: float = Field(default=0.001, gt=0, lt=0.5)  # of a desk's quotes from the close
     quote_size: float = Field(default=0.1, gt=0, le=1)  # share of equity around the wished inventory
     maker_fee: float = Field(default=0.0005, ge=0, lt=1)

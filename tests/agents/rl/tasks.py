@@ -31,6 +31,7 @@ TASKS = {  # steps, and the algorithm's own settings
     "tqc": (7_000, REPLAY),
     "sac": (8_000, REPLAY),
     "td3": (10_000, REPLAY),
+    "team_ppo": (12_288, {**ON_POLICY, "lr": 0.005, "batch_size": 512, "epochs": 6}),
 }
 
 
