@@ -49,7 +49,10 @@ class SettingsForm(forms.Form):
         super().__init__(*args, **kwargs)
         given: Any = self.data if self.is_bound else self.initial
         preset = _known(given.get("preset"), list(PRESETS))
-        algorithm = _known(given.get("algorithm"), [PRESETS[preset].get("algorithm", "ppo"), *ALGORITHMS])
+        own = PRESETS[preset].get("algorithm", "ppo")
+        algorithm = _known(
+            None if self._follows(given, preset) else given.get("algorithm"), [own, *ALGORITHMS]
+        )
         before = _before(given)
         texts = {name: str(given.get(name) or "").strip() for name in settings()}
         self._changed = {n: text for n, text in texts.items() if text and not is_same(text, before.get(n))}
@@ -69,6 +72,13 @@ class SettingsForm(forms.Form):
                 self.initial["steps"] = filled["steps"]
         for name in ASKS & set(self.fields):
             self.fields[name].widget.attrs |= REFILL
+
+    def _follows(self, given: Mapping[str, Any], preset: str) -> bool:
+        """Say whether another preset was taken and brings its algorithm: nobody had chosen one."""
+        before, _, algorithm = str(given.get("basis") or "").partition("/")
+        was_own = before in PRESETS and PRESETS[before].get("algorithm", "ppo") == algorithm
+        is_kept = was_own and given.get("algorithm") == algorithm
+        return not self.is_bound and is_kept and before != preset
 
     @property
     def basics(self) -> list[BoundField]:

@@ -26,6 +26,7 @@ BUDGETS: dict[str, Budget] = {
     "ppo": Budget(150_000, PPO),
     "fast_ppo": Budget(150_000, PPO),
     "maskable_ppo": Budget(150_000, PPO),
+    "team_ppo": Budget(150_000, PPO),
     "recurrent_ppo": Budget(60_000, PPO),
     "a2c": Budget(200_000, {"n_steps": 16, "gamma": 0.98}),
     "trpo": Budget(150_000, {**ROLLOUTS}),

@@ -7,6 +7,7 @@ from typing import Any
 
 from agents.envs.settings import TERMS
 from agents.spec.algorithms import KNOWN, SECTIONS
+from agents.spec.team import SPECIALISTS
 from agents.spec.training import TrainingSpec
 from agents.spec.words import ALGORITHM, CHOICES, GROUPS, REST, WHEN, WORDS
 from market.features import PRESETS as FEATURE_SETS
@@ -14,7 +15,10 @@ from market.plans import RANGES, WHOLE
 
 GIVEN = ("version", "algorithm", "series", "source", "pair", "interval", "from", "to", "steps", "seed")
 OPEN_ENDED: dict[str, tuple[str, ...]] = {"features": tuple(FEATURE_SETS)}  # texts that name something
-KEYS: dict[str, tuple[str, ...]] = {"reward.terms": TERMS}  # of an object that holds weights by name
+KEYS: dict[str, tuple[str, ...]] = {
+    "reward.terms": TERMS,
+    "team.weights": SPECIALISTS,
+}  # of an object that holds weights by name
 KINDS = {"integer": "whole", "number": "number", "string": "text"}
 LIMITS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 LISTS = {"integer": "wholes", "number": "numbers", "string": "texts"}

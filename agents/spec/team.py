@@ -6,13 +6,14 @@ from pydantic import Field, model_validator
 
 from agents.envs.settings import terms_of
 from agents.envs.team import TeamRules
+from agents.spec.errors import Misfit
 from agents.spec.parts import Part
 from market.errors import BadInput
 from market.features import FeatureSet
 from market.kernel.quotes import Quoting
 
 Specialist = Literal["momentum", "mean_reversion", "market_making"]
-SPECIALISTS: tuple[str, ...] = get_args(Specialist)
+SPECIALISTS: tuple[Specialist, ...] = get_args(Specialist)
 DESKS = ("market_making",)
 TITLES = {"momentum": "Momentum", "mean_reversion": "Mean reversion", "market_making": "Market making"}
 REWARDS: dict[str, dict[str, float]] = {
@@ -50,7 +51,7 @@ _CLAIMED = frozenset().union(*SEES.values())
 class Team(Part):
     """Specialists that share one account (docs/environments.md); weights sum to 1 once they are shares."""
 
-    specialists: tuple[Specialist, ...] = Field(default=SPECIALISTS, min_length=2)  # type: ignore[assignment]
+    specialists: tuple[Specialist, ...] = Field(default=SPECIALISTS, min_length=2)
     networks: Literal["own", "shared"] = "own"  # one each, or one that is told who it speaks for
     allocator: Literal["learned", "fixed"] = "learned"
     weights: dict[Specialist, Annotated[float, Field(ge=0, le=1000)]] = {}  # of fixed; absent: 1
@@ -66,16 +67,19 @@ class Team(Part):
     @model_validator(mode="after")
     def members_fit(self) -> "Team":
         if len(set(self.specialists)) != len(self.specialists):
-            raise ValueError("team.specialists must not name one twice")
+            raise Misfit("team.specialists must not name one twice", "specialists")
         for name in ("weights", "features", "rewards"):
             strangers = sorted(set(getattr(self, name)) - set(self.specialists))
             if strangers:
-                raise ValueError(f"team.{name} names {strangers[0]}, who is not among team.specialists")
+                raise Misfit(f"team.{name} names {strangers[0]}, who is not among team.specialists", name)
         if self.allocator == "learned" and self.weights:
-            raise ValueError("a learned allocator finds its own weights: leave team.weights out, or set "
-                             "team.allocator to fixed")  # fmt: skip
+            raise Misfit(
+                "a learned allocator finds its own weights: leave team.weights out, or set team.allocator to "
+                "fixed",
+                "weights",
+            )
         if not sum(self.shares):
-            raise ValueError("team.weights needs a weight above 0")
+            raise Misfit("team.weights needs a weight above 0", "weights")
         return self
 
     @property

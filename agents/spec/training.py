@@ -176,11 +176,15 @@ class TrainingSpec(Part):
         if not self.is_team:
             return self
         if self.trading.market != "spot":
-            raise ValueError("team_ppo shares an account on the spot market: leave trading.market at spot")
+            raise Misfit(
+                "team_ppo shares an account on the spot market: leave trading.market at spot",
+                "trading.market",
+            )
         if self.reward.normalise != "none":
-            raise ValueError(
+            raise Misfit(
                 "team_ppo compares the specialists' own rewards: leave reward.normalise at none and set "
-                "reward.scale"
+                "reward.scale",
+                "reward.normalise",
             )
         return self
 

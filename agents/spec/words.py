@@ -177,6 +177,21 @@ WORDS: dict[str, tuple[str, str]] = {  # label, definition
     "policy_delay": ("Policy delay", "Updates of the critics per update of the policy."),
     "target_noise": ("Target noise", "Added to the target's action."),
     "target_noise_clip": ("Target noise limit", "It is cut to this."),
+    "team.specialists": ("Specialists", "Who shares the account: momentum, mean_reversion, market_making."),
+    "team.networks": ("Networks", "Of the specialists' actors and critics."),
+    "team.allocator": ("Allocator", "Who says what each specialist's wish weighs."),
+    "team.weights.momentum": ("Weight: momentum", "Of a fixed allocator; empty is 1."),
+    "team.weights.mean_reversion": ("Weight: mean reversion", "Of a fixed allocator; empty is 1."),
+    "team.weights.market_making": ("Weight: market making", "Of a fixed allocator; empty is 1."),
+    "team.allocator_lr": ("Allocator's learning rate", "Size of a step of the allocator's optimiser."),
+    "team.allocator_entropy": (
+        "Allocator's entropy weight",
+        "Worth of undecided weights, in units of what the specialists' slices differ by.",
+    ),
+    "team.account": ("Account", "Whether specialists see it: what they see, they can follow."),
+    "team.quote_offset": ("Quotes: offset", "Of the market maker's quotes from the last close, a fraction."),
+    "team.quote_size": ("Quotes: size", "Share of equity that a desk quotes around the wished inventory."),
+    "team.maker_fee": ("Quotes: fee", "Of a filled quote's notional, as maker."),
     **{f"trading.{name}": words for name, words in POSITION_WORDS.items()},
 }
 
@@ -217,6 +232,9 @@ CHOICES: dict[str, dict[str, str]] = {  # what each choice of a setting means
         "spot": "no borrowing beyond a short sale",
         "futures": "leverage, funding, liquidation",
     },
+    "team.networks": {"own": "one actor and critic each", "shared": "one, told who it speaks for"},
+    "team.allocator": {"learned": "a small network, with the specialists", "fixed": "weights of your own"},
+    "team.account": {"seen": "beside their own features", "unseen": "their own features alone"},
     "q_table.edges": {"quantile": "equal count", "uniform": "equal width"},
 }
 

@@ -34,6 +34,15 @@ BESIDE = {
         for section in SECTIONS
         for name in ("quantile", "uniform")
     },
+    **{
+        (f"team.{leaf}", name): {"algorithm": "team_ppo"}
+        for leaf, names in {
+            "networks": ("own", "shared"),
+            "allocator": ("learned", "fixed"),
+            "account": ("seen", "unseen"),
+        }.items()
+        for name in names
+    },
 }
 PICKS = [
     *({"algorithm": name} for name in ALGORITHMS),

@@ -80,6 +80,7 @@ class TeamEnv(TradingEnv):
     def _share(self, fills: list[Fill], book: Any, past: float) -> None:
         """Let every specialist take its part in a bar's fills, and pay it."""
         open_, high, low, close = self._prices[self.row].tolist()
+        lowest, highest = self._bounds
         nothing = Fill(0.0, open_, 0.0, NONE)
         order = next((fill for fill in fills if fill.reason == NONE), nothing)
         exit_ = next((fill for fill in fills if fill.reason != NONE), nothing)
@@ -88,7 +89,7 @@ class TeamEnv(TradingEnv):
         shared_bar(self.slices, self._wishes, self._weights, self._is_decision, book, order, exit_, open_)
         for i, (is_desk, terms) in enumerate(zip(self.team.desks, self.team.terms, strict=True)):
             paid, self._own_moments[i] = slice_bar(
-                self.slices, i, is_desk, self._wishes[i], past, high, low, close, *self._bounds,
+                self.slices, i, is_desk, self._wishes[i], past, high, low, close, lowest, highest,
                 self._first / LEAST_WORTH, self.team.quoting, self._rules, self._own_moments[i], terms,
             )  # fmt: skip
             self._own_rewards[i] += paid * self.settings.reward_scale
