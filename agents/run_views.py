@@ -58,7 +58,8 @@ def _probes(rows: list[Any]) -> list[dict[str, Any]]:
         states = [(row.step, row.probes[index]) for row in rows if len(row.probes) > index]
         names = list(first["probabilities"])
         logits = [
-            (step, dict(zip(names or ["mean"], state["outputs"], strict=False))) for step, state in states
+            (step, dict(zip(state.get("labels") or names or ["mean"], state["outputs"], strict=False)))
+            for step, state in states
         ]
         found.append(
             {

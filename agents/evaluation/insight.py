@@ -11,6 +11,7 @@ from agents.backtest.simulate import Simulation
 from agents.evaluation.data import Prepared
 from agents.observation import observe
 from agents.policies.port import Opinion, Policy
+from agents.policies.team import in_team
 from agents.spec import TrainingSpec
 
 PROBES = 6  # fixed states: spread evenly over the judging part, without a position
@@ -27,8 +28,9 @@ def shares(opinions: Counter[str]) -> dict[str, float]:
 def probes(policy: Policy, prepared: Prepared) -> list[dict[str, Any]]:
     """Return what the policy thinks in the same few states each time.
 
-    One row per state: `t_ms`, `outputs` (logits, or the mean of a continuous action; where the policy is a
-    network), `probabilities` by action name (empty for continuous actions), `action` and `value`.
+    One row per state: `t_ms`, `outputs` (logits, or the mean of a continuous action, where the policy is a
+    network; of a team its weights, whose names are the `labels`), `probabilities` by action name (empty for
+    continuous actions), `action` and `value`.
     """
     needs, at = policy.observation, prepared.split
     states = np.linspace(at.valid_from, at.valid_to - 1, PROBES).astype(int)
@@ -39,10 +41,13 @@ def _thought(policy: Policy, prepared: Prepared, row: int, window: int) -> dict[
     scaled = policy.observation.scaler.transform(prepared.rows[row - window + 1 : row + 1])
     observation = observe(scaled, FLAT)
     opinion: Opinion = policy.opine(observation, 0.0)
-    network = getattr(policy, "network", None)
+    network, team = getattr(policy, "network", None), in_team(policy)
     outputs = np.asarray([] if network is None else network.act(observation), dtype=np.float64).reshape(-1)
+    if team and opinion.tally is not None:  # its logits are everybody's; what can be compared are the weights
+        outputs = np.array([vote.weight for vote in opinion.tally.votes])
     names = policy.action_spec.names
     return {
+        **({"labels": list(team)} if team else {}),
         "t_ms": int(prepared.candles.open_ms[row]) + prepared.candles.interval_ms,
         "outputs": [round(float(value), 6) for value in outputs],
         "probabilities": {

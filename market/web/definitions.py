@@ -144,7 +144,8 @@ DEFINITIONS = {
     "It chooses the checkpoint.",
     "action_share": "Share of the decisions of each validation backtest that chose the action.",
     "probe": "Probabilities of the actions in one fixed market state without a position, always the same.",
-    "outputs": "What the network answers there before it becomes probabilities (logits), or a mean exposure.",
+    "outputs": "What the network answers there before it becomes probabilities (logits), or a mean exposure; "
+    "of a team its weights.",
     "cpu": "Processor cores the training process kept busy, sampled every few seconds.",
     "rss_mb": "Resident memory of the training process in MiB.",
     "device": "What the run computes on: the CPU, or the GPU that it asked for and found.",

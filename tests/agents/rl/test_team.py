@@ -5,12 +5,12 @@ import pytest
 
 from agents import artefacts
 from agents.backtest import BacktestSettings, report
-from agents.envs.batched import packed
 from agents.evaluation import planted
 from agents.evaluation.data import prepared, split_for
 from agents.evaluation.score import validation_run
 from agents.policies.team import TeamMind, TeamPolicy
-from agents.rl.algorithms import BUILDERS, environment
+from agents.rl.algorithms import BUILDERS
+from agents.rl.markets import training_market
 from agents.rl.networks import network_of, require_equal
 from agents.rl.team import TeamPPO
 from agents.rl.training import card_part, learn
@@ -140,7 +140,7 @@ def test_a_backtest_says_what_each_specialist_contributed(tmp_path):
 
 def test_the_environment_pays_what_the_spec_says():
     spec = small(team={"rewards": {"momentum": {"sortino": 2.0}}, "quote_size": 0.3})
-    env = environment(spec, packed(*made_ready(walk(1200), spec).train))
+    env = training_market(spec, made_ready(walk(1200), spec), None)
     assert env.batch.team.terms[0].sortino == 2.0
     assert env.batch.team.desks == (False, False, True)
     assert env.batch.team.quoting.size == 0.3
