@@ -165,7 +165,7 @@ class DecisionSerializer(serializers.ModelSerializer):
     probabilities = serializers.ListField(child=serializers.FloatField(), read_only=True)
     portfolio = serializers.ListField(child=serializers.FloatField(), read_only=True)
     votes = serializers.DictField(
-        read_only=True, help_text="Of a council: every member's vote, and why it held; else empty"
+        read_only=True, help_text="Of a council or a team: every member's vote, and why it held; else empty"
     )
 
     class Meta:

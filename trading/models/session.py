@@ -161,7 +161,7 @@ class Decision(models.Model):
     atr_bars = models.PositiveIntegerField(default=0)
     features = models.JSONField(default=list)  # raw feature row of the bar, in the order of the model's set
     portfolio = models.JSONField(default=list)  # the portfolio part of the observation
-    votes = models.JSONField(default=dict)  # of a council: every member's vote, and why it held; else empty
+    votes = models.JSONField(default=dict)  # of a council or team: every vote, and why it held; else empty
     warm_from_ms = models.BigIntegerField(default=0)  # first bar its feature stream was fed
     observation_hash = models.CharField(max_length=64)
     model_hash = models.CharField(max_length=64)
