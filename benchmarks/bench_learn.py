@@ -56,7 +56,7 @@ def _told(found: Any, count: int) -> list[dict[str, Any]]:
         share = row["share_of_optimum"]
         shown = "-" if share is None else f"{share:.2f}"
         done = f"{len(rows)}/{count} {row['market']} {row['algorithm']} seed {row['seed']} {row['variant']}"
-        sys.stderr.write(f"{done}: {shown} of the optimum, {row['seconds']:.0f} s\n")
+        sys.stderr.write(f"{done}: {shown} of the optimum, {row['cpu_seconds']:.0f} s of a core\n")
     return rows
 
 
@@ -77,6 +77,7 @@ def _of_algorithm(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "algorithm": name,
         "steps": mine[0]["steps"],
         "seconds": statistics.median(row["seconds"] for row in mine),
+        "cpu_seconds": statistics.median(row["cpu_seconds"] for row in mine),
         "median": statistics.median(shares),
         "worst": min(shares),
         "fills_per_day": statistics.median(row["fills_per_day"] for row in mine),
@@ -92,6 +93,7 @@ def _summary(name: str, variant: str, rows: list[dict[str, Any]]) -> dict[str, A
         "market": name,
         "variant": variant,
         "seconds": statistics.median(row["seconds"] for row in mine),
+        "cpu_seconds": statistics.median(row["cpu_seconds"] for row in mine),
         "fps": statistics.median(row["steps"] / row["seconds"] for row in mine),
         "median": statistics.median(shares) if shares else None,
         "worst": min(shares, default=None),
@@ -136,7 +138,7 @@ def _scored(spec: Any, name: str, bars: int, test_bars: int) -> tuple[dict[str, 
 
     candles = MARKETS[name](bars, 1 + spec.seed)
     ready = prepared(candles, compute(candles, spec.feature_set()), split_for(bars, spec), spec)
-    policy, outcome, seconds = trained(spec, ready, name)
+    policy, outcome, took = trained(spec, ready, name)
     found = planted.score(policy, PLANTED[name], spec.env_settings(), bars=test_bars)
     row = {
         "market": name,
@@ -144,7 +146,8 @@ def _scored(spec: Any, name: str, bars: int, test_bars: int) -> tuple[dict[str, 
         "share_of_optimum": found.share_of_optimum,
         "bp_per_day": found.bp_per_day,
         "fills_per_day": found.fills_per_day,
-        "seconds": seconds,
+        "seconds": took.seconds,
+        "cpu_seconds": took.cpu_seconds,
         "steps": outcome.steps,
         "best_step": outcome.best_step,
     }

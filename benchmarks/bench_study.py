@@ -144,13 +144,13 @@ def learn_one(job: tuple[Study, str, str, int, int, int, int]) -> dict[str, Any]
     parts = split_for(len(candles), spec)
     seen = candles[: parts.valid_to]
     ready = prepared(seen, compute(seen, spec.feature_set()), parts, spec)
-    policy, outcome, seconds = trained(spec, ready, name)
+    policy, outcome, took = trained(spec, ready, name)
     return {
         **_ran(validation_run(policy, ready, spec), name, path, window, seed),
         "score": float(outcome.metrics["score"]),
         "windows": windows,
         "steps": steps,
-        "seconds": seconds,
+        "seconds": took.seconds,
         "card": card_part(spec, ready),
         "weights": outcome.network.to_arrays(),
     }

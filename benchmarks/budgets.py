@@ -20,7 +20,7 @@ ROLLOUTS = {"n_steps": 32, "gamma": 0.98}
 PPO = {**ROLLOUTS, "batch_size": 512, "epochs": 6, "lr": 0.001}
 REPLAY = {"gamma": 0.98, "lr": 0.001, "buffer_size": 50_000, "learning_starts": 2_000}
 COMMON = {"averaging": 0.9, "test_share": 0.0}  # the test is a path of its own
-# With tanh, rewards times 1000 drive a deterministic actor (TD3's) to one end before it has seen anything.
+# With tanh a deterministic actor (TD3's) is driven to one end before it has seen anything.
 CONTINUOUS = {"action": {"kind": "continuous", "band": 0.1}, "network": {"activation": "relu"}}
 BUDGETS: dict[str, Budget] = {
     "ppo": Budget(150_000, PPO),
