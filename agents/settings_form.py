@@ -10,7 +10,7 @@ from agents.envs.settings import TERMS
 from agents.setting_fields import MIX, WEIGHTS, field_of, is_same, matters, shown
 from agents.spec import ALGORITHMS, PRESETS, TrainingSpec, over_preset
 from agents.spec.parts import Reward
-from agents.spec.settings import flat, nested, settings
+from agents.spec.settings import KEYS, flat, nested, settings
 from agents.spec.words import WHEN
 from market.errors import BadInput
 
@@ -116,6 +116,9 @@ class SettingsForm(forms.Form):
             for name in self._changed
             if given.get(name) is not None and not name.startswith(WEIGHTS)
         }
+        for owner in KEYS:  # weights make sense together: one that was changed brings the others
+            if any(name.startswith(f"{owner}.") for name in found):
+                found |= {n: v for n, v in given.items() if n.startswith(f"{owner}.") and v is not None}
         kind = given.get("reward.kind")
         if kind == MIX or (weights and not kind):
             if not any(weights.values()):

@@ -93,6 +93,9 @@ class SessionForm(forms.Form):
         accounts = visible(Account, user).filter(is_active=True)
         self.fields["account"].queryset = accounts  # type: ignore[attr-defined]
         self.fields["risk"].queryset = visible(RiskProfile, user)  # type: ignore[attr-defined]
+        first = list(accounts[:2])
+        if len(first) == 1:
+            self.initial.setdefault("account", first[0].pk)
 
     def clean_capital(self) -> Any:
         capital = self.cleaned_data["capital"]

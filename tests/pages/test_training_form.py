@@ -17,6 +17,7 @@ from agents.spec.algorithms import SECTIONS
 from agents.spec.settings import flat, settings
 from agents.spec.words import CHOICES, WHEN, WORDS
 from market.features import PRESETS as FEATURE_SETS
+from tests import factories
 from tests.agents.markets import stored, walk
 
 FEATURE_NAMES = {json.dumps(known.to_json(), sort_keys=True): name for name, known in FEATURE_SETS.items()}
@@ -237,3 +238,19 @@ def test_words_and_rules_are_about_settings_that_there_are():
         assert value in dict(settings()[name].choices), rule
     for name, words in CHOICES.items():
         assert not set(words) - {value for value, _ in settings()[name].choices}
+
+
+def test_one_changed_weight_of_a_team_leaves_the_others_as_the_form_shows_them(as_ada, ada, series):
+    given = BASIC | {"series": series.pk, "algorithm": "team_ppo", "team.allocator": "fixed", "basis": ""}
+    chosen = {"team.weights.momentum": "2", "team.weights.mean_reversion": "3"}
+    answer = as_ada.post(reverse("run-start"), given | chosen | {"preview": "1"})
+    spec = yaml.safe_load(answer.context["preview"])
+    assert spec["team"]["weights"] == {"momentum": 2.0, "mean_reversion": 3.0}
+
+
+def test_the_only_account_and_the_only_candles_are_chosen_already(as_ada, ada, series):
+    account = factories.AccountFactory(owner=ada)
+    assert as_ada.get(reverse("run-start")).context["form"]["series"].value() == series.pk
+    assert as_ada.get(reverse("session-start")).context["form"]["account"].value() == account.pk
+    factories.AccountFactory(owner=ada)
+    assert as_ada.get(reverse("session-start")).context["form"]["account"].value() is None
