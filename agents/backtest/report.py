@@ -49,15 +49,21 @@ def report(run: Simulation, settings: BacktestSettings, seen: list[str]) -> Repo
             "funding": run.funding,
             "liquidations": sum(f.reason == LIQUIDATION for _, f in run.fills),
         }
-    for name, earned in run.contributions.items():
-        figures[f"contribution_{name}"] = earned / float(run.equity[0])
-        figures[f"weight_{name}"] = run.weights[name]
+    figures |= of_specialists(run)
     trades = fill_rows(run)
     notes = [*seen, *assumptions(settings), *_halt(run)]
     notes += [f"Decisions {reason}: {count}." for reason, count in run.sized.items()]
     if len(trades) > TRADES:
         notes.append(f"{len(trades)} fills happened; the last {TRADES} are kept, the metrics count all.")
     return Report(figures, notes, curve(run, benchmark), trades[-TRADES:])
+
+
+def of_specialists(run: Simulation) -> dict[str, float]:
+    """Return what each specialist of a team contributed, over the equity at first, and its weight."""
+    earned = run.contributions.items()
+    shares = {f"contribution_{name}": value / run.equity[0] for name, value in earned}
+    weights = {f"weight_{name}": weight for name, weight in run.weights.items()}
+    return {name: float(value) for name, value in {**shares, **weights}.items()}
 
 
 def buy_and_hold(close: np.ndarray, settings: BacktestSettings) -> np.ndarray:

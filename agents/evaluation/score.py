@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.backtest.report import buy_and_hold
+from agents.backtest.report import buy_and_hold, of_specialists
 from agents.backtest.settings import BacktestSettings, Limits
 from agents.backtest.simulate import Simulation, fill_arrays, simulate
 from agents.decide import Decided, Decider
@@ -53,6 +53,7 @@ def figures_of(run: Simulation, spec: TrainingSpec) -> dict[str, Any]:
         "benchmark_max_drawdown": held["max_drawdown"],
         "excess_return": figures["total_return"] - held["total_return"],
         "benchmark_score": score_of(benchmark),
+        **of_specialists(run),
     }
 
 

@@ -162,6 +162,23 @@ def test_what_a_person_changed_stays_when_another_preset_fills_the_form(as_ada):
     assert "ppo.lr" not in after
 
 
+def test_a_preset_brings_its_own_algorithm_unless_a_person_chose_one(as_ada):
+    first = filled(as_ada, preset="demo")
+    team = filled(as_ada, **first | {"preset": "team-1h"})
+    assert (first["algorithm"], team["algorithm"]) == ("ppo", "team_ppo")
+    assert team["team.specialists"] == "momentum, mean_reversion, market_making"
+    assert filled(as_ada, **team | {"preset": "demo"})["algorithm"] == "ppo"
+    chosen = filled(as_ada, **first | {"algorithm": "dqn"})
+    assert filled(as_ada, **chosen | {"preset": "team-1h"})["algorithm"] == "dqn"
+
+
+def test_fixed_weights_of_a_team_have_fields(as_ada, series):
+    given = {"algorithm": "team_ppo", "team.allocator": "fixed", "team.weights.momentum": 3}
+    answer = as_ada.post(reverse("run-start"), BASIC | {"series": series.pk} | given)
+    assert answer.status_code == 302, answer.context["form"].errors
+    assert TrainingRun.objects.get().spec["team"]["weights"] == {"momentum": 3.0}
+
+
 def test_a_choice_brings_its_settings(as_ada):
     before = filled(as_ada, preset="demo", algorithm="ppo")
     after = filled(as_ada, **before | {"network.extractor": "transformer", "trading.market": "futures",

@@ -91,6 +91,7 @@ def test_what_is_stored_thinks_as_what_was_trained(team, tmp_path):
     spec = small(team=team, window=2)
     ready = made_ready(walk(1200), spec)
     policy, outcome = learned(spec, ready, tmp_path)
+    assert set(outcome.metrics) >= {f"weight_{name}" for name in spec.team.specialists}
     network = artefacts.mind_of(outcome.network.to_arrays())
     assert network.hash == outcome.network.hash
     (tmp_path / "policy.zip").write_bytes(outcome.policy_zip)
