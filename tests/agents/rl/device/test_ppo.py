@@ -64,11 +64,11 @@ def market(env_cls, action=None, **given):
     return env_cls(noise_market(), chosen, ENVS, 1, **given)
 
 
-def make(cls, env_cls, action=None, activation=nn.Tanh, device=None, **given):
+def make(cls, env_cls, action=None, activation=nn.Tanh, device=None, steps=STEPS, **given):
     env = market(env_cls, action, **({"device": device} if device else {}))
     kwargs = {"net_arch": [16, 16], "activation_fn": activation}
     given = {"batch_size": 64, "n_epochs": 4, "seed": 3, **given}
-    model = cls("MlpPolicy", env, n_steps=STEPS, policy_kwargs=kwargs, device=device or "cpu", **given)
+    model = cls("MlpPolicy", env, n_steps=steps, policy_kwargs=kwargs, device=device or "cpu", **given)
     model.set_logger(configure(None, []))
     return model
 
