@@ -171,7 +171,6 @@ class DeviceMarket(BatchedMarket):
         worth = book.cash + book.held * close
         exposure = torch.where(worth > 0, book.held * close / worth, 0.0)
         is_order = ~targets.isnan() & ~sizing.is_kept(targets, exposure, band)
-        is_order &= (targets != 0) | (book.held != 0)
         targets = targets.nan_to_num(nan=0.0)
         if self._sizes.is_on > 0:
             is_due, targets = sizing.sized_order(

@@ -46,7 +46,7 @@ def test_a_rollout_waits_as_often_however_long_it_is(device, action):
         with Waiting() as waiting:
             rollout(model)
         waited.append(waiting.found)
-    assert 0 < len(waited[0]) == len(waited[1]) <= 4  # where episodes were cut off, and the last ones' figures
+    assert 0 < len(waited[0]) == len(waited[1]) <= 4  # cut episodes, figures of the last ones
 
 
 @on_every_device
