@@ -5,6 +5,7 @@ import shutil
 import time
 
 import pytest
+import yaml
 
 from tests.stack import PASSWORD, Stack
 
@@ -158,3 +159,31 @@ def log_in(page, stack):
 def choose(page, field, label):
     options = page.locator(f"#id_{field} option").all_text_contents()
     page.select_option(f"#id_{field}", label=next(text for text in options if label in text))
+
+
+def test_a_run_is_set_up_field_by_field_previewed_and_started(page, stack):
+    log_in(page, stack)
+    page.goto(f"{stack.url}/training/start/")
+    page.select_option("[name='network.extractor']", "transformer")
+    page.wait_for_selector("[name='network.heads']")
+    page.fill("[name='ppo.lr']", "7")
+    page.click("button[name=preview]")
+    page.wait_for_selector(".field.wrong:has([name='ppo.lr']) .error")
+    page.fill("[name='ppo.lr']", "0.002")
+    page.fill("[name=window]", "4")
+    page.click("button[name=preview]")
+    page.wait_for_selector("#preview >> text=extractor: transformer")
+    page.select_option("[name=algorithm]", "fast_ppo")
+    page.wait_for_selector("summary:has-text('1 changed') >> text=PPO")
+    page.select_option("[name='network.extractor']", "mlp")
+    page.wait_for_selector("[name='network.heads']", state="detached")
+    page.fill("[name=name]", "by fields")
+    page.click("text=Start training >> nth=-1")
+    page.wait_for_url("**/training/*/")
+    run = int(page.url.rstrip("/").split("/")[-1])
+    spec = yaml.safe_load(page.request.get(f"{stack.url}/training/{run}/spec/").text())
+    assert (spec["algorithm"], spec["window"], spec["ppo"]["lr"]) == ("fast_ppo", 4, 0.002)
+    page.click("summary:has-text('Cancel')")
+    page.click("text=Cancel the run")
+    page.wait_for_selector(".badge:has-text('cancelled')")
+    assert page.complaints == []

@@ -9,7 +9,7 @@ from trading.models.account import MONEY, Account
 
 
 class ExposureCap(models.Model):
-    """Limits over the driven sessions that trade in one quote currency; 0 switches one off."""
+    """Limits over the sessions that trade in one quote currency; 0 switches one off."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="exposure_caps")
     account = models.ForeignKey(
