@@ -15,7 +15,7 @@ def find_series(
     pair: str | None = None,
     interval: str | None = None,
 ) -> Series:
-    """Return the one series that fits, among those `owner` may see.
+    """Return the one series that fits, among those `owner` may see; a pair alone will do if it has but one.
 
     :raises BadInput: when none or several fit, saying which there are
     """
@@ -25,20 +25,20 @@ def find_series(
         if found is None:
             raise BadInput(f"there is no series {series}", "series")
         return _agreeing(found, pair, interval)
-    if not pair or not interval:
+    if not pair:
         raise BadInput("name the candles: a series, or a pair and an interval", "series")
-    if interval not in MS:
+    if interval and interval not in MS:
         raise BadInput(f"interval must be one of {', '.join(MS)}, not {interval!r}", "interval")
-    fitting = visible.filter(pair=pair.upper(), interval_ms=MS[interval]).exclude(rows=0)
+    meant = f"{pair} {interval or ''}".strip()
+    fitting = visible.filter(pair=pair.upper()).exclude(rows=0)
+    fitting = fitting.filter(interval_ms=MS[interval]) if interval else fitting
     found_all = list(fitting.filter(source=source) if source else fitting)
     if not found_all:
         known = ", ".join(sorted({f"{s.pair} {s.interval}" for s in visible.exclude(rows=0)[:200]})) or "none"
-        raise BadInput(
-            f"there are no candles of {pair} {interval}; import them first (known: {known})", "pair"
-        )
+        raise BadInput(f"there are no candles of {meant}; import them first (known: {known})", "pair")
     if len(found_all) > 1:
-        several = ", ".join(f"{found.pk} ({found.source})" for found in found_all)
-        raise BadInput(f"several series hold {pair} {interval}: choose one by its id: {several}", "series")
+        several = ", ".join(f"{found.pk} ({found.interval}, {found.source})" for found in found_all)
+        raise BadInput(f"several series hold {meant}: choose one by its id: {several}", "series")
     return found_all[0]
 
 

@@ -9,6 +9,7 @@ from agents import artefacts, process, provenance, selectors, services, tasks
 from agents.models import Backtest, JobStatus, ModelStatus, TrainedModel, TrainingMetric, TrainingRun
 from agents.progress import RunRow, Superseded
 from agents.rl import job
+from agents.services.series import find_series
 from agents.spec import TrainingSpec
 from market import archive, draining, leases
 from market.errors import BadInput, Conflict
@@ -378,3 +379,13 @@ def test_the_train_command_queues_a_run_and_says_its_id(series, capsys):
                  "--set=episode_bars=100", "--set=features=price", "--name=by command")  # fmt: skip
     run = TrainingRun.objects.get(name="by command")
     assert f'"id": {run.pk}' in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_pair_alone_names_its_candles_where_it_has_but_one_series(user, series):
+    assert find_series(user, pair="sim/usd") == series
+    Series.objects.create(owner=user, source="test", pair="SIM/USD", interval_ms=3_600_000, rows=1)
+    with pytest.raises(BadInput, match=rf"several series hold SIM/USD: .*{series.pk} \(1m, test\)"):
+        find_series(user, pair="SIM/USD")
+    assert find_series(user, pair="SIM/USD", interval="1m") == series
+    with pytest.raises(BadInput, match="no candles of BTC/USD; import"):
+        find_series(user, pair="BTC/USD")
