@@ -90,7 +90,11 @@ KINDS = [
 def test_what_is_stored_thinks_as_what_was_trained(team, tmp_path):
     spec = small(team=team, window=2)
     ready = made_ready(walk(1200), spec)
-    policy, outcome = learned(spec, ready, tmp_path)
+    ear = Ear()
+    policy, outcome = learned(spec, ready, tmp_path, ear)
+    for state in ear.views[outcome.steps]["probes"]:
+        assert state["labels"] == list(spec.team.specialists)
+        assert sum(state["outputs"]) == pytest.approx(1.0, abs=1e-5)
     assert set(outcome.metrics) >= {f"weight_{name}" for name in spec.team.specialists}
     network = artefacts.mind_of(outcome.network.to_arrays())
     assert network.hash == outcome.network.hash
