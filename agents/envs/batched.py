@@ -191,13 +191,13 @@ class BatchedMarket:
         return np.empty(length + batch.BLOCK, np.float32)[:length].reshape(self.size, self.observation_size)
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        return {
+        arrays = {
             "books": self._books,
             "counts": self._counts,
             "tracks": self._tracks,
             "moments": self._moments,
-            "watches": self._watches,
         }
+        return arrays | ({"watches": self._watches} if self.settings.is_watched else {})
 
     def _draw(self, turn: int) -> int:
         """Return the number that a step's starts are drawn from; it depends on seed and step alone."""

@@ -155,6 +155,16 @@ def test_a_futures_market_can_be_learned_and_resumed(ready, tmp_path):
     assert learn(chosen, ready, tmp_path / "broken", Ear()).network.hash == straight.network.hash
 
 
+def test_a_market_under_breakers_and_guards_can_be_learned_and_resumed(ready, tmp_path):
+    limits = {"exit_cooldown_s": 600, "daily_loss": 0.02, "max_loss_streak": 3, "safe_cooldown_s": 1800}
+    chosen = spec(limits=limits)
+    straight = learn(chosen, ready, tmp_path / "straight", Ear())
+    with pytest.raises(KeyboardInterrupt):
+        learn(chosen, ready, tmp_path / "broken", Ear(kill_at=150))
+    assert learn(chosen, ready, tmp_path / "broken", Ear()).network.hash == straight.network.hash
+    assert straight.network.hash != learn(spec(), ready, tmp_path / "free", Ear()).network.hash
+
+
 def test_a_stopped_run_saves_and_goes_on_from_there(ready, whole, tmp_path):
     stopped = Ear(stop_at=120)
     with pytest.raises(Stopped):
