@@ -58,6 +58,15 @@ class Decided(NamedTuple):
         return observation_hash(self.observation)
 
 
+def falls_due(every: int, open_ms: int, interval_ms: int) -> bool:
+    """Say whether a policy that acts every `every` bars decides at the close of the bar begun at `open_ms`.
+
+    It acts at closes that are multiples of so many bars since 1970, in a backtest as live, whenever either
+    began.
+    """
+    return (open_ms // interval_ms + 1) % every == 0
+
+
 class Decider:
     """A policy, its scaler and its gate. Holds no state between decisions: equal inputs, equal decision."""
 
@@ -70,12 +79,8 @@ class Decider:
         policy.reset(self.settings.seed)
 
     def is_due(self, open_ms: int, interval_ms: int) -> bool:
-        """Say whether the policy decides at the close of the bar that began at `open_ms`.
-
-        A policy that acts every k bars acts at closes that are multiples of k bars since 1970, in a backtest
-        as live, whenever either began.
-        """
-        return (open_ms // interval_ms + 1) % self.policy.decision_every == 0
+        """Say whether the policy decides at the close of the bar that began at `open_ms`; see `falls_due`."""
+        return falls_due(self.policy.decision_every, open_ms, interval_ms)
 
     def decide(
         self, window: np.ndarray, closes: np.ndarray, portfolio: Sequence[float], current_exposure: float

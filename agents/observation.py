@@ -21,9 +21,22 @@ def observe(window_rows: np.ndarray, portfolio_row: Sequence[float]) -> np.ndarr
     return observation
 
 
-def observation_size(window: int, features: int) -> int:
-    """Return the length of an observation of `window` rows of `features` columns."""
-    return window * features + len(PORTFOLIO)
+def observation_size(window: int, features: int, pairs: int = 0) -> int:
+    """Return the length of an observation of `window` rows of `features` columns.
+
+    :param pairs: of an account over several: `features` are those of all of them, side by side
+    """
+    return window * features + (2 * pairs + 2 if pairs else len(PORTFOLIO))
+
+
+def observe_basket(window_rows: np.ndarray, account_row: Sequence[float]) -> np.ndarray:
+    """Return the observation of an account over k pairs: float32 (W * k * F + 2k + 2,).
+
+    :param window_rows: scaled rows of all pairs' features side by side, float32 (W, k * F), oldest first
+    :param account_row: as of `market.kernel.basket.account_row`, at the newest bar's close
+    """
+    rows = np.asarray(window_rows, dtype=np.float32).reshape(-1)
+    return np.concatenate([rows, np.asarray(account_row, dtype=np.float32)])
 
 
 def observation_hash(observation: np.ndarray) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from agents.spaces import MOST_LEVERAGE, ActionSpec
+from agents.spaces import MOST_LEVERAGE, WEIGHTS, ActionSpec
 from market.errors import BadInput
 from market.kernel.breakers import Limits
 from market.kernel.futures import Margin
@@ -15,7 +15,16 @@ from market.kernel.plan import Plan
 from market.kernel.reward import Terms
 from market.kernel.step import Rules
 from market.kernel.watch import WatchRules
-from market.plans import RANGES, PositionRules, contradiction, is_allowed, is_on, needs_atr, plan_of
+from market.plans import (
+    RANGES,
+    SWITCHES,
+    PositionRules,
+    contradiction,
+    is_allowed,
+    is_on,
+    needs_atr,
+    plan_of,
+)
 
 TERMS = Terms._fields[:-1]
 FLOAT_GUARD = 1e-9  # see market.kernel.instrument.floor_to_step
@@ -38,6 +47,7 @@ COUNTS = ("max_loss_streak", "max_trades_per_day")
 SPANS = ("safe_cooldown_s", "exit_cooldown_s", "loss_cooldown_s")
 AMOUNTS = ("tick", "step", "min_notional", "fee_step", "take_profit", *COUNTS, *SPANS)
 WATCHED = ("daily_loss", "weekly_loss", "safe_drawdown", *COUNTS, "exit_cooldown_s", "loss_cooldown_s")
+BY_WEIGHTS = "is a rule for one position: a portfolio of several pairs is left by its weights"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,8 @@ class EnvSettings(PositionRules):
     slippage: float = 0.0005  # of the price, beyond the half spread
     tick: float = 0.0  # quote currency
     step: float = 0.0  # base currency
+    pair_ticks: Mapping[str, float] = field(default_factory=dict)  # of several pairs, those not as `tick`
+    pair_steps: Mapping[str, float] = field(default_factory=dict)  # likewise `step`
     min_notional: float = 1.0  # quote currency; an order must be above it
     fee_step: float = 1e-6  # quote currency
     stop_loss: float = 0.0  # of the entry price
@@ -110,6 +122,21 @@ class EnvSettings(PositionRules):
         if found := contradiction(self._values()):
             raise BadInput(found[1], found[0])
         self.action.capped(self.max_exposure)
+        self._check_basket()
+
+    def _check_basket(self) -> None:
+        for name in ("pair_ticks", "pair_steps"):
+            for pair, value in getattr(self, name).items():
+                _require(_is_number(value) and value >= 0, name, "must be numbers of at least 0, by pair")
+                is_known = pair in self.action.pairs or not self.is_basket
+                _require(is_known, name, f"name {pair}, which is none of the pairs")
+        if not self.is_basket:
+            return
+        _require(not self.is_futures, "market", "must be spot where weights are given to several pairs")
+        for name in ("stop_loss", "take_profit", "trailing"):
+            _require(not getattr(self, name), name, BY_WEIGHTS)
+        for name in (*SWITCHES, *WATCHED):
+            _require(not getattr(self, name), name, BY_WEIGHTS)
 
     def _check_market(self) -> None:
         for name in ("leverage", "funding_rate", "funding_hours"):
@@ -131,6 +158,17 @@ class EnvSettings(PositionRules):
                 abs(self.funding_rate) <= self.maintenance, "funding_rate", "must not be above maintenance"
             )
             _require(not self.dca_lots, "dca_lots", "(averaging cycles) is a rule for the spot market only")
+
+    @property
+    def is_basket(self) -> bool:
+        """Say whether the account holds several pairs by weights."""
+        return self.action.kind == WEIGHTS
+
+    def roundings(self) -> tuple[list[float], list[float]]:
+        """Return (ticks, steps) of the pairs, in their order."""
+        pairs = self.action.pairs
+        ticks = [float(self.pair_ticks.get(pair, self.tick)) for pair in pairs]
+        return ticks, [float(self.pair_steps.get(pair, self.step)) for pair in pairs]
 
     @property
     def is_futures(self) -> bool:

@@ -1,5 +1,7 @@
 """The kernel for many accounts at once: the scalar functions compiled. No other kernel file imports numba.
 
+`batch_basket.py` does the same for accounts over several pairs, by what is made here.
+
 Compiled code is cached beside this file. Its key holds a digest of the whole kernel's source, because numba
 itself would only notice changes of this file.
 """
@@ -62,7 +64,7 @@ COMPILED: tuple[Callable[..., Any], ...] = (
     instrument.step_count, instrument.floor_to_step, instrument.round_price, instrument.is_tradable,
     costs.fee_of, costs.taker_price,
     portfolio.settle, portfolio.average_entry, portfolio.realised, equity, exposure_of, portfolio_row,
-    is_kept, rebalance.closing_quantity, rebalance.order_quantity,
+    is_kept, rebalance.closing_quantity, rebalance.quantity_towards, rebalance.order_quantity,
     plan.closed, plan.followed,
     lowrider.lot_value, lowrider.break_even_price, lowrider.profit_price, lowrider.give_up_price,
     lowrider.cycle_target,

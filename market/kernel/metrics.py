@@ -185,7 +185,8 @@ def summary(
 
     :param equity: float64 (n,), equity at each bar's close; the first one is what the account started with
     :param open_ms: int64 (n,), start of each bar, strictly increasing; elapsed time is theirs, with gaps
-    :param fills: arrays (m,) `quantity` (signed), `price`, `fee`; None leaves trade figures None
+    :param fills: arrays (m,) `quantity` (signed), `price`, `fee`, and of several pairs `pair`, the place of
+        the one traded; None leaves trade figures None
     :param exposure: (n,) share of equity in the market at each close; None leaves `exposure` None
     """
     equity, open_ms = np.asarray(equity, dtype=np.float64), np.asarray(open_ms, dtype=np.int64)
@@ -216,7 +217,7 @@ def _trading(equity: np.ndarray, elapsed_ms: float, fills: Mapping[str, np.ndarr
     names = ("fills", "closed_trades", "fees", "notional", "turnover_per_day", "win_rate", "profit_factor")
     if fills is None:
         return dict.fromkeys(names)
-    profits = realised(fills)
+    profits = _realised_by_pair(fills)
     notional = float(np.sum(np.abs(np.asarray(fills["quantity"]) * np.asarray(fills["price"]))))
     figures = (
         len(fills["quantity"]),
@@ -228,6 +229,17 @@ def _trading(equity: np.ndarray, elapsed_ms: float, fills: Mapping[str, np.ndarr
         profit_factor(profits),
     )
     return dict(zip(names, figures, strict=True))
+
+
+def _realised_by_pair(fills: Mapping[str, np.ndarray]) -> np.ndarray:
+    if "pair" not in fills:
+        return realised(fills)
+    traded = [np.asarray(fills["pair"]) == pair for pair in np.unique(fills["pair"])]
+    parts = [
+        realised({name: np.asarray(fills[name])[of_pair] for name in ("quantity", "price", "fee")})
+        for of_pair in traded
+    ]
+    return np.concatenate([np.empty(0), *parts])
 
 
 def _downside(rets: np.ndarray) -> float:

@@ -22,9 +22,18 @@ def order_quantity(target, cash, held, price, step, min_notional, fee_rate, guar
     :param price: the price the order is expected to fill at
     :param guard: see `floor_to_step`
     """
+    worth = cash + held * price
+    return quantity_towards(target, worth, cash, held, price, step, min_notional, fee_rate, guard)
+
+
+def quantity_towards(target, worth, cash, held, price, step, min_notional, fee_rate, guard):
+    """Return what `order_quantity` does, of an account that is worth `worth` because it holds more than this.
+
+    A short is opened only by an account of one asset.
+    """
     quantity = closing_quantity(held, step, guard) if target == 0 else held - held
     if target != 0:
-        wanted = target * (cash + held * price) / price - held
+        wanted = target * worth / price - held
         paying = price * (1 + fee_rate)
         if wanted > 0:
             wanted = max(min(wanted, cash / paying), cash - cash)
