@@ -37,6 +37,7 @@ from market.web.admin import OwnedAdmin, ServiceAdmin, ServiceForm, confirmed
 WIDGETS = {
     "name": UnfoldAdminTextInputWidget,
     "series": UnfoldAdminSelectWidget,
+    "others": UnfoldAdminSelectMultipleWidget,
     "preset": UnfoldAdminSelectWidget,
     "algorithm": UnfoldAdminSelectWidget,
     "steps": UnfoldAdminIntegerFieldWidget,

@@ -138,8 +138,9 @@ class RunRequest(serializers.Serializer):
     )
     spec = serializers.DictField(
         required=False,
-        help_text="Settings over the preset: series, steps, seed, from, to, ppo, reward …; `extends` names "
-        "the preset as well, `version` says how old the settings are",
+        help_text="Settings over the preset: series, steps, seed, from, to, ppo, reward …; `pairs` (names) "
+        "or `basket` (ids of series) share one account out between several pairs; `extends` names the preset "
+        "as well, `version` says how old the settings are",
     )
 
 

@@ -19,6 +19,7 @@ from agents.policies.port import ObservationNeeds
 from agents.policies.table import Table
 from agents.policies.team import PREFIX, Mind, TeamMind, TeamPolicy
 from agents.policies.trained import NetworkPolicy
+from agents.policies.weights import NetworkWeights
 from agents.spaces import ActionSpec
 from market.errors import BadInput
 from market.features import FeatureSet, Scaler
@@ -90,10 +91,30 @@ def card_of(model: TrainedModel) -> dict[str, Any]:
 
 
 def load_policy(model: TrainedModel) -> NetworkPolicy | TeamPolicy:
-    """Return the policy of a trained model, entirely from files proven unchanged.
+    """Return the policy of a model of one pair, entirely from files proven unchanged.
 
-    :raises BadInput: as `verify`, or when the model was made by other feature code
+    :raises BadInput: as `verify`, when the model was made by other feature code, or weighs several pairs
     """
+    policy = load_any(model)
+    if isinstance(policy, NetworkWeights):
+        raise BadInput(
+            f"model {model.name} shares an account out between {' and '.join(policy.action_spec.pairs)}: it "
+            "can be backtested on all of them, and not stand where a model of one pair is needed",
+            "model",
+        )
+    return policy
+
+
+def load_weights(model: TrainedModel) -> NetworkWeights:
+    """Return the policy of a portfolio's model, likewise."""
+    policy = load_any(model)
+    if not isinstance(policy, NetworkWeights):
+        raise BadInput(f"model {model.name} trades one pair, it weighs no portfolio", "model")
+    return policy
+
+
+def load_any(model: TrainedModel) -> NetworkPolicy | TeamPolicy | NetworkWeights:
+    """Return the policy of a trained model, of one pair or of several. :raises BadInput: as `load_policy`"""
     directory = verify(model)
     card = json.loads((directory / "card.json").read_text())
     with np.load(directory / "weights.npz", allow_pickle=False) as arrays:
@@ -130,18 +151,21 @@ def require_probe(name: str, network: Mind, expected: Any) -> None:
 
 def policy_of(
     card: dict[str, Any], network: Mind, *, name: str, policy_hash: str
-) -> NetworkPolicy | TeamPolicy:
+) -> NetworkPolicy | TeamPolicy | NetworkWeights:
     """Put a network together with what its card says about observation and actions."""
-    scaler = Scaler.from_json(card["scaler"])
+    scaler, action = Scaler.from_json(card["scaler"]), ActionSpec.from_dict(card["action"])
     needs = ObservationNeeds(
         FeatureSet.from_json(card["feature_set"]),
         Forecasting.from_json(scaler, card["forecast"]) if card.get("forecast") else scaler,
         int(card["window"]),
         float(card["bars_scale"]),
+        len(action.pairs) or 1,
     )
-    action, every = ActionSpec.from_dict(card["action"]), int(card["decision_every"])
+    every = int(card["decision_every"])
     if isinstance(network, TeamMind):
         return TeamPolicy(name, policy_hash, network, needs, action, every)
+    if action.pairs and isinstance(network, Network):
+        return NetworkWeights(name, policy_hash, network, needs, action, every)
     return NetworkPolicy(name, policy_hash, network, needs, action, every)
 
 

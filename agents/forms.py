@@ -28,11 +28,27 @@ class SeriesChoice(forms.ModelChoiceField):
         return f"{obj} · {obj.rows:,} candles"
 
 
+class SeveralSeries(forms.ModelMultipleChoiceField):
+    """Stored series; says how much there is of each."""
+
+    label_from_instance = SeriesChoice.label_from_instance
+
+    def clean(self, value: Any) -> Any:
+        return super().clean([one for one in value or () if one])
+
+
 class TrainingForm(SettingsForm):
-    NAMES = {"from": "since", "to": "until", "set": "overrides"}  # the spec's names for our fields
+    NAMES = {"from": "since", "to": "until", "set": "overrides", "pairs": "others", "basket": "others"}
 
     name = forms.CharField(max_length=120, help_text="The trained model gets this name.")
     series = SeriesChoice(queryset=Series.objects.none(), label="Candles")
+    others = SeveralSeries(
+        queryset=Series.objects.none(),
+        required=False,
+        label="Further pairs",
+        help_text="A portfolio: one account over the candles above and these, shared out by weights.",
+        widget=forms.SelectMultiple(attrs={"size": 4}),
+    )
     preset = forms.ChoiceField(
         choices=[(name, name) for name in PRESETS],
         help_text="Settings to start from; what you change below wins.",
@@ -62,7 +78,8 @@ class TrainingForm(SettingsForm):
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["series"].queryset = rows = visible(Series, user).exclude(rows=0)  # type: ignore[attr-defined]
+        for name in ("series", "others"):
+            self.fields[name].queryset = rows = visible(Series, user).exclude(rows=0)  # type: ignore[attr-defined]
         first = list(rows[:2])
         if len(first) == 1:
             self.initial.setdefault("series", first[0].pk)
@@ -81,12 +98,22 @@ class TrainingForm(SettingsForm):
             "steps": given["steps"],
             **({"seed": given["seed"]} if "seed" in given else {}),
         }
+        chosen |= self._portfolio(series)
         if given["algorithm"]:
             chosen["algorithm"] = given["algorithm"]
         times = {"from": given["since"], "to": given["until"]}
         chosen |= {key: value for key, value in times.items() if value is not None}
         lines = [line.strip() for line in given["overrides"].splitlines() if line.strip()]
         return over_preset(given["preset"], {**chosen, **self.chosen_settings()}, lines)
+
+    def _portfolio(self, series: Series) -> dict[str, Any]:
+        """Return what names the candles of several pairs; nothing of one."""
+        members = [series, *(one for one in self.cleaned_data["others"] if one != series)]
+        if len(members) > 1:
+            return {"pairs": [one.pair for one in members], "basket": [one.pk for one in members]}
+        if PRESETS[self.cleaned_data["preset"]].get("pairs"):
+            raise BadInput("this preset shares an account out: choose the further pairs", "pairs")
+        return {}
 
 
 class SpecFileForm(forms.Form):
@@ -112,6 +139,8 @@ class SpecFileForm(forms.Form):
         given = self.cleaned_data
         values = read_text(given["spec"].read(MOST_BYTES + 1), given["spec"].name)
         if given["series"]:
+            if values.get("pairs"):
+                raise BadInput("the file names several pairs, which one series cannot stand for", "series")
             for key in ("source", "pair", "interval"):
                 values.pop(key, None)
             values["series"] = given["series"].pk

@@ -9,6 +9,7 @@ from django.forms.boundfield import BoundField
 from agents.envs.settings import TERMS
 from agents.setting_fields import MIX, WEIGHTS, field_of, is_same, matters, shown
 from agents.spec import ALGORITHMS, PRESETS, TrainingSpec, over_preset
+from agents.spec.algorithms import can_weigh
 from agents.spec.parts import Reward
 from agents.spec.settings import KEYS, flat, nested, settings
 from agents.spec.words import WHEN
@@ -25,7 +26,10 @@ REFILL = {"hx-post": "", "hx-vals": '{"show": "1"}'}  # the form element says wh
 
 def filling(preset: str, algorithm: str) -> dict[str, str]:
     """Return what a preset fills the fields with, for an algorithm, as texts by dotted name."""
-    values = flat(TrainingSpec.parse(over_preset(preset, {"algorithm": algorithm})).as_dict())
+    chosen: dict[str, Any] = {"algorithm": algorithm}
+    if not can_weigh(algorithm):
+        chosen["pairs"] = ()  # a preset of several pairs fills the form for one; starting it says what to do
+    values = flat(TrainingSpec.parse(over_preset(preset, chosen)).as_dict())
     kind = {"reward.kind": MIX} if values["reward.terms"] else {}
     names = (*settings(), "algorithm", "steps")
     return {name: shown(values.get(name)) for name in names} | kind

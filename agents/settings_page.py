@@ -28,7 +28,8 @@ class SettingsPage:
     ) -> HttpResponse:
         """Answer one request: `show` fills the fields anew, `preview` shows the spec, else it is started."""
         if request.method == "POST" and "show" in request.POST:
-            return self._page(request, kind(initial=request.POST.dict(), user=request.user))
+            initial = request.POST.dict() | {"others": request.POST.getlist("others")}
+            return self._page(request, kind(initial=initial, user=request.user))
         form = unbound_or_posted(request, kind, user=request.user)
         if request.method != "POST":
             return self._page(request, form)

@@ -206,11 +206,13 @@ def backtest(request: HttpRequest, pk: int) -> HttpResponse:
         "metrics": figures,
         "headline": {row["name"]: row for row in figures},
         "currency": currency,
+        "is_portfolio": found.model is not None and found.model.is_portfolio,
         "mark_count": MARKS,
         "trades": found.trades[-200:][::-1],
         "trade_count": len(found.trades),
         "summary": found.error.partition("\n")[0],
     }
+    context["benchmark"] = "Equal weights" if context["is_portfolio"] else "Buy and hold"
     is_partial = request.headers.get("HX-Request") == "true"
     return render(request, "agents/_backtest_update.html" if is_partial else "agents/backtest.html", context)
 
@@ -246,10 +248,15 @@ def _marks(backtest: Backtest) -> list[dict[str, Any]]:
             "t_ms": trade["t_ms"],
             "equity": equity[at],
             "side": trade["side"],
-            "text": f"{trade['reason']}: {trade['quantity']:g} at {trade['price']:g}",
+            "text": _mark_text(trade),
         }
         for trade, at in zip(trades, nearest, strict=True)
     ]
+
+
+def _mark_text(trade: dict[str, Any]) -> str:
+    pair = f" {trade['pair']}" if "pair" in trade else ""
+    return f"{trade['reason']}: {trade['quantity']:g}{pair} at {trade['price']:g}"
 
 
 def _curve(name: str) -> dict[str, Any]:

@@ -6,14 +6,21 @@ from typing import Any
 
 import numpy as np
 
+from agents.envs.baskets import BatchedBasket, packed_basket
 from agents.envs.batched import BatchedMarket, packed
 from agents.envs.settings import EnvSettings
 from agents.envs.single import TradingEnv
+from agents.spaces import ActionSpec
 from benchmarks import beside
 from market.candles import Candles
 
 SETTINGS = EnvSettings(
     half_spread=0.0001, tick=0.01, step=0.00001, stop_loss=0.02, take_profit=0.03, trailing=0.02
+)
+
+PAIRS = ("A/USD", "B/USD", "C/USD", "D/USD")
+BASKET = EnvSettings(
+    half_spread=0.0001, tick=0.01, step=0.00001, action=ActionSpec("weights", (0.0, 1.0), 0.01, PAIRS)
 )
 
 
@@ -28,10 +35,21 @@ def market(bars: int, features: int, seed: int = 7) -> tuple[Candles, np.ndarray
     return candles, rng.normal(size=(bars, features)).astype(np.float32)
 
 
+def basket(bars: int, features: int, n_envs: int) -> BatchedBasket:
+    """Return accounts over four pairs, that see as many numbers as those of one pair do."""
+    made = [market(bars, features, seed) for seed in range(7, 7 + len(PAIRS))]
+    rows = np.concatenate([rows for _, rows in made], axis=1)
+    found = BatchedBasket(packed_basket(tuple(candles for candles, _ in made), rows), BASKET, n_envs)
+    found.reset(1)
+    return found
+
+
 def run(
     n_envs: Any = 1024, bars: Any = 500_000, features: Any = 20, repeats: Any = 7, peers: str = ""
 ) -> dict[str, Any]:
-    """Measure the compiled market, its VecEnv and the single environment on one core; medians of repeats.
+    """Measure the compiled market, its VecEnv, accounts of four pairs and the single environment on one core.
+
+    Figures are medians of repeats.
 
     :param peers: Python of `make peers`: other projects' environments on the same bars, in the same run
     """
@@ -46,16 +64,21 @@ def run(
     batch.reset(1)
     vec.reset()
     single.reset(seed=1)
-    figures: dict[str, list[float]] = {"env": [], "vec": [], "single": []}
+    portfolio = basket(bars, int(features) // len(PAIRS) or 1, n_envs)
+    weights = np.random.default_rng(2).uniform(-1, 1, (64, n_envs, len(PAIRS)))
+    figures: dict[str, list[float]] = {"env": [], "vec": [], "single": [], "basket": []}
     for _ in range(repeats):
         figures["env"].append(n_envs * _rate(batch.step, actions, 2_000_000 // n_envs + 64))
         figures["vec"].append(n_envs * _rate(vec.step, actions, 2_000_000 // n_envs + 64))
         figures["single"].append(_rate(single.step, actions[:, 0], 1_400))
+        figures["basket"].append(n_envs * _rate(portfolio.step, weights, 200_000 // n_envs + 8))
         single.reset()
     return {
         "env_steps_per_s": statistics.median(figures["env"]),
         "vecenv_steps_per_s": statistics.median(figures["vec"]),
         "single_env_steps_per_s": statistics.median(figures["single"]),
+        "portfolio_steps_per_s": statistics.median(figures["basket"]),
+        "portfolio_pairs": len(PAIRS),
         "n_envs": n_envs,
         "bars": bars,
         "observation_floats": batch.observation_size,

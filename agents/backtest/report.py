@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from agents.backtest.basket import BasketSimulation, held_alone
 from agents.backtest.settings import BacktestSettings
 from agents.backtest.simulate import Simulation, fill_arrays, fill_rows
+from agents.envs.settings import EnvSettings
+from agents.spaces import ActionSpec
 from market.kernel import metrics
 from market.kernel.breakers import REASONS
 from market.kernel.costs import fee_of
@@ -33,7 +36,7 @@ def report(run: Simulation, settings: BacktestSettings, seen: list[str]) -> Repo
 
     :param seen: sentences on which part of the data the model has learned from
     """
-    benchmark = buy_and_hold(run.close, settings)
+    benchmark = benchmark_of(run, settings)
     held = metrics.summary(benchmark, run.open_ms, run.interval_ms)
     figures = metrics.summary(run.equity, run.open_ms, run.interval_ms, fill_arrays(run), run.exposure)
     figures |= {
@@ -51,6 +54,8 @@ def report(run: Simulation, settings: BacktestSettings, seen: list[str]) -> Repo
         }
     figures |= of_specialists(run)
     trades = fill_rows(run)
+    if isinstance(run, BasketSimulation):
+        seen = [*seen, *_of_portfolio(run, settings)]
     notes = [*seen, *assumptions(settings), *_halt(run)]
     notes += [f"Decisions {reason}: {count}." for reason, count in run.sized.items()]
     if len(trades) > TRADES:
@@ -64,6 +69,11 @@ def of_specialists(run: Simulation) -> dict[str, float]:
     shares = {f"contribution_{name}": value / run.equity[0] for name, value in earned}
     weights = {f"weight_{name}": weight for name, weight in run.weights.items()}
     return {name: float(value) for name, value in {**shares, **weights}.items()}
+
+
+def benchmark_of(run: Simulation, settings: BacktestSettings) -> np.ndarray:
+    """Return the equity of what a run is compared with, (n,): buy and hold, of a portfolio equal weights."""
+    return run.benchmark if isinstance(run, BasketSimulation) else buy_and_hold(run.close, settings)
 
 
 def buy_and_hold(close: np.ndarray, settings: BacktestSettings) -> np.ndarray:
@@ -90,7 +100,27 @@ def curve(run: Simulation, benchmark: np.ndarray) -> dict[str, list[float]]:
         "benchmark": np.round(benchmark[at], 6).tolist(),
         "drawdown": np.round(drawdown[at], 8).tolist(),
         "exposure": np.round(run.exposure[at], 6).tolist(),
+        **({"weights": _weights(run, at)} if isinstance(run, BasketSimulation) else {}),
     }
+
+
+def _weights(run: BasketSimulation, at: np.ndarray) -> dict[str, list[float]]:
+    columns = np.round(run.weights[at], 6).T.tolist()
+    return dict(zip(run.pairs, columns, strict=True))
+
+
+def _of_portfolio(run: BasketSimulation, settings: BacktestSettings) -> list[str]:
+    """Return, as sentences, what the portfolio is compared with and how its pairs are traded together."""
+    env = EnvSettings(
+        **settings.trading.model_dump(), action=ActionSpec("weights", (0.0, 1.0), pairs=run.pairs)
+    )
+    alone = ", ".join(f"{pair} {change:+.2%}" for pair, change in held_alone(run, env).items())
+    return [
+        f"One account over {', '.join(run.pairs)}: only bars that all of them have are traded and marked; "
+        "sells fill before buys, so that their proceeds pay for them.",
+        "The benchmark is equal weights, brought back at every decision under the same costs and band. "
+        f"Cash would have earned nothing; buying one pair alone and holding it: {alone}.",
+    ]
 
 
 def assumptions(settings: BacktestSettings) -> list[str]:

@@ -198,14 +198,27 @@ class _Run:
 
 def fill_arrays(run: Simulation) -> dict[str, np.ndarray]:
     """Return fills as `market.kernel.metrics` reads them."""
-    return {
+    arrays = {
         name: np.array([getattr(fill, name) for _, fill in run.fills], dtype=np.float64)
         for name in ("quantity", "price", "fee")
     }
+    places = getattr(run, "places", None)
+    return arrays if places is None else arrays | {"pair": np.array(places, dtype=np.int64)}
 
 
 def fill_rows(run: Simulation) -> list[dict[str, float | int | str]]:
-    """Return fills as JSON rows: t_ms (start of the bar), side, quantity, price, fee, reason."""
+    """Return fills as JSON rows: t_ms (start of the bar), side, quantity, price, fee, reason.
+
+    Of several pairs each row says its `pair` as well.
+    """
+    places = getattr(run, "places", None)
+    rows = _fill_rows(run)
+    if places is None:
+        return rows
+    return [{**row, "pair": run.pairs[place]} for row, place in zip(rows, places, strict=True)]  # type: ignore[attr-defined]
+
+
+def _fill_rows(run: Simulation) -> list[dict[str, float | int | str]]:
     return [
         {
             "t_ms": at,

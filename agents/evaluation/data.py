@@ -1,14 +1,19 @@
 """A series made ready for learning: candles, features, split, a scaler fitted on the training part only."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from agents.envs.baskets import PackedBasket, packed_basket
+from agents.envs.batched import PackedMarket, packed
 from agents.envs.stages import classes
 from agents.evaluation.split import Split, split
 from agents.policies.forecast import Forecasting
 from agents.spec import TrainingSpec
 from market import archive, features
+from market.archive.identity import join
+from market.basket import aligned, taken
 from market.candles import Candles
 from market.errors import BadInput
 from market.features import FeatureSet, Scaler
@@ -30,6 +35,7 @@ class Prepared:
     forecasting: Forecasting | None = None  # the scaler with a forecast behind it
     folded: np.ndarray | None = None  # forecasts out of fold of the bars to learn from, float32 (m,)
     test_ms: tuple[int, int] | None = None  # epoch ms, end excluded, of the sealed test part
+    others: tuple[Candles, ...] = ()  # of a portfolio: the other pairs', at the same times as `candles`
 
     @property
     def train(self) -> tuple[Candles, np.ndarray]:
@@ -40,6 +46,11 @@ class Prepared:
         rows = self.forecasting.transform(self.rows[part])
         rows[:, -1] = self.folded
         return self.candles[part], rows
+
+    @property
+    def all_candles(self) -> tuple[Candles, ...]:
+        """Return the candles of every pair."""
+        return self.candles, *self.others
 
     @property
     def times(self) -> tuple[int, int, int]:
@@ -56,6 +67,8 @@ def prepare(series: Series, spec: TrainingSpec) -> Prepared:
 
     :raises BadInput: too few candles, a feature without value, volume that the source does not report
     """
+    if spec.basket:
+        return _prepared_basket(spec)
     candles = archive.load(series, spec.from_ms, spec.to_ms)
     feature_set = spec.feature_set()
     parts = split_for(len(candles), spec)
@@ -63,6 +76,57 @@ def prepare(series: Series, spec: TrainingSpec) -> Prepared:
     require_volume(seen, feature_set, series)
     rows = features.cached(series.fingerprint, seen, feature_set)
     return replace(prepared(seen, rows, parts, spec), test_ms=_test_ms(candles, parts))
+
+
+def _prepared_basket(spec: TrainingSpec) -> Prepared:
+    """Return what `prepare` does, of a portfolio: rows are the bars that all pairs have."""
+    members, names = members_of(spec.basket), spec.pair_names
+    own = [archive.load(one, spec.from_ms, spec.to_ms) for one in members]
+    times = taken(own[0], aligned(own, names)[0])  # of all pairs; says where the parts begin and end
+    parts = split_for(len(times), spec)
+    until = int(times.open_ms[parts.valid_to - 1]) + 1
+    seen = [one.between(None, until) for one in own]
+    candles, rows = basket_rows(members, seen, names, spec.feature_set())
+    found = prepared(candles[0], rows, parts, spec, candles[1:])
+    return replace(found, test_ms=_test_ms(times, parts))
+
+
+def members_of(basket: Sequence[int]) -> list[Series]:
+    """Return the series of a portfolio in its order. :raises BadInput: when one is no longer there"""
+    found = Series.objects.in_bulk(list(basket))
+    for pk in basket:
+        if pk not in found:
+            raise BadInput(f"there is no series {pk} any more, which the portfolio is made of", "basket")
+    return [found[pk] for pk in basket]
+
+
+def basket_rows(
+    members: Sequence[Series], own: Sequence[Candles], names: Sequence[str], feature_set: FeatureSet
+) -> tuple[tuple[Candles, ...], np.ndarray]:
+    """Return candles at common times and the raw features of all pairs side by side, (n, k * F).
+
+    Features are those of each pair's own candles, so that a bar which another pair lacks is still seen.
+
+    :raises BadInput: too few common bars, a feature without value, volume that a source does not report
+    """
+    parts = []
+    for series, candles in zip(members, own, strict=True):
+        require_volume(candles, feature_set, series)
+        rows = features.cached(series.fingerprint, candles, feature_set)
+        require_values(rows, feature_set, candles)
+        parts.append(rows)
+    at = aligned(own, names)
+    found = tuple(taken(candles, rows) for candles, rows in zip(own, at, strict=True))
+    return found, np.concatenate([part[rows] for part, rows in zip(parts, at, strict=True)], axis=1)
+
+
+def market_of(prepared: Prepared) -> PackedMarket | PackedBasket:
+    """Return the part to learn from as the environments read it."""
+    candles, rows = prepared.train
+    if not prepared.others:
+        return packed(candles, rows)
+    part = slice(prepared.split.train_from, prepared.split.train_to)
+    return packed_basket((candles, *(one[part] for one in prepared.others)), rows)
 
 
 def split_for(bars: int, spec: TrainingSpec) -> Split:
@@ -85,17 +149,21 @@ def _test_ms(candles: Candles, parts: Split) -> tuple[int, int] | None:
     return first, last + candles.interval_ms
 
 
-def prepared(candles: Candles, rows: np.ndarray, parts: Split, spec: TrainingSpec) -> Prepared:
+def prepared(
+    candles: Candles, rows: np.ndarray, parts: Split, spec: TrainingSpec, others: tuple[Candles, ...] = ()
+) -> Prepared:
     """Put candles and their features together with a scaler that has seen the teaching part only.
 
-    :param rows: raw features of every candle, float64 (n, F)
+    :param rows: raw features of every candle, float64 (n, F); of a portfolio those of all pairs side by side
+    :param others: of a portfolio, the other pairs' candles at the same times
     :raises BadInput: for a feature without value, or a curriculum that the candles have no stages for
     """
     require_values(rows, spec.feature_set(), candles)
     if spec.curriculum.stages != "off":
         classes(candles.close[parts.train_from : parts.train_to], spec.curriculum.look_back)
     scaler = Scaler.fit(rows[parts.train_from : parts.train_to], spec.scaler)
-    return Prepared(candles, rows, parts, scaler, archive.fingerprint(candles))
+    prints = [archive.fingerprint(one) for one in (candles, *others)]
+    return Prepared(candles, rows, parts, scaler, join(prints) if others else prints[0], others=tuple(others))
 
 
 def require_volume(candles: Candles, feature_set: FeatureSet, series: Series) -> None:
@@ -112,7 +180,5 @@ def require_values(rows: np.ndarray, feature_set: FeatureSet, candles: Candles) 
     if bad.any():
         row, column = np.argwhere(bad)[0]
         when = np.datetime64(int(candles.open_ms[feature_set.warmup + row]), "ms")
-        raise BadInput(
-            f"feature {feature_set.names[column]} has no value at {when} UTC: repair or import the candles",
-            "features",
-        )
+        name = feature_set.names[column % len(feature_set)]
+        raise BadInput(f"feature {name} has no value at {when} UTC: repair or import the candles", "features")

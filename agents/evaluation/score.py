@@ -1,17 +1,19 @@
 """How checkpoints are compared: on later data, with costs, against doing nothing."""
 
 import math
-from collections.abc import Callable
+from collections import Counter
 from typing import Any
 
 import numpy as np
 
-from agents.backtest.report import buy_and_hold, of_specialists
+from agents.backtest.basket import Stretch, simulate_basket
+from agents.backtest.report import benchmark_of, of_specialists
 from agents.backtest.settings import BacktestSettings, Limits
 from agents.backtest.simulate import Simulation, fill_arrays, simulate
-from agents.decide import Decided, Decider
+from agents.decide import Decider
 from agents.evaluation.data import Prepared
 from agents.policies.port import Policy
+from agents.policies.weights import NetworkWeights
 from agents.spec import TrainingSpec
 from market.kernel import metrics
 
@@ -32,7 +34,7 @@ def score_of(equity: np.ndarray) -> float:
     return float(np.mean(returns)) / deviation * math.sqrt(len(returns)) if deviation > 0 else 0.0
 
 
-def validate(policy: Policy, prepared: Prepared, spec: TrainingSpec) -> dict[str, Any]:
+def validate(policy: Policy | NetworkWeights, prepared: Prepared, spec: TrainingSpec) -> dict[str, Any]:
     """Return how a policy does on the validation part, which comes later than anything it learned from.
 
     `score` as `score_of`, then figures of `market.kernel.metrics.summary`, and buy and hold beside them.
@@ -43,7 +45,7 @@ def validate(policy: Policy, prepared: Prepared, spec: TrainingSpec) -> dict[str
 def figures_of(run: Simulation, spec: TrainingSpec) -> dict[str, Any]:
     """Return the figures of `validate` for a simulation."""
     figures = metrics.summary(run.equity, run.open_ms, run.interval_ms, fill_arrays(run), run.exposure)
-    benchmark = buy_and_hold(run.close, BacktestSettings(trading=spec.trading))
+    benchmark = benchmark_of(run, BacktestSettings(trading=spec.trading))
     held = metrics.summary(benchmark, run.open_ms, run.interval_ms)
     return {
         "score": score_of(run.equity),
@@ -58,16 +60,16 @@ def figures_of(run: Simulation, spec: TrainingSpec) -> dict[str, Any]:
 
 
 def validation_run(
-    policy: Policy,
-    prepared: Prepared,
-    spec: TrainingSpec,
-    watch: Callable[[int, Decided], None] | None = None,
+    policy: Policy | NetworkWeights, prepared: Prepared, spec: TrainingSpec, acted: Counter[str] | None = None
 ) -> Simulation:
-    """Return the simulation of a policy over the validation part. :param watch: as of `simulate`"""
-    return _run(policy, prepared, spec, prepared.split.valid_from, prepared.split.valid_to, watch)
+    """Return the simulation of a policy over the validation part.
+
+    :param acted: counts how often each action was taken; weights are not counted
+    """
+    return _run(policy, prepared, spec, prepared.split.valid_from, prepared.split.valid_to, acted)
 
 
-def training_score(policy: Policy, prepared: Prepared, spec: TrainingSpec) -> float:
+def training_score(policy: Policy | NetworkWeights, prepared: Prepared, spec: TrainingSpec) -> float:
     """Return the score on the end of the training part, over as many bars as the validation part has."""
     at = prepared.split
     start = max(policy.observation.first_row, at.train_to - (at.valid_to - at.valid_from))
@@ -75,16 +77,21 @@ def training_score(policy: Policy, prepared: Prepared, spec: TrainingSpec) -> fl
 
 
 def _run(
-    policy: Policy,
+    policy: Policy | NetworkWeights,
     prepared: Prepared,
     spec: TrainingSpec,
     start: int,
     end: int,
-    watch: Callable[[int, Decided], None] | None = None,
+    acted: Counter[str] | None = None,
 ) -> Simulation:
-    first = policy.observation.first_row
+    first, counted = policy.observation.first_row, Counter[str]() if acted is None else acted
     part = slice(start - first, end)
-    candles, rows = prepared.candles[part], prepared.rows[part]
-    limits = Limits(**spec.limits.model_dump())
-    env = spec.env_settings()
-    return simulate(candles, rows, Decider(policy), env, first=first, limits=limits, watch=watch)
+    rows, settings = prepared.rows[part], spec.env_settings()
+    if isinstance(policy, NetworkWeights):
+        candles = tuple(one[part] for one in prepared.all_candles)
+        return simulate_basket(Stretch(candles, rows, first), policy, settings)
+    return simulate(
+        prepared.candles[part], rows, Decider(policy), settings, first=first,
+        limits=Limits(**spec.limits.model_dump()),
+        watch=lambda _, decided: counted.update([decided.opinion.name]),
+    )  # fmt: skip

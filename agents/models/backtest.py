@@ -5,7 +5,7 @@ from django.db import models
 
 from agents.models.council import Council, one_policy
 from agents.models.model import TrainedModel
-from agents.models.run import JobQuerySet, JobStatus
+from agents.models.run import JobQuerySet, JobStatus, candles_named
 from market.models import Series
 
 
@@ -47,7 +47,12 @@ class Backtest(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.policy_name} on {self.series}"
+        return f"{self.policy_name} on {self.candles}"
+
+    @property
+    def candles(self) -> str:
+        """Return what it is tested on, for people: of a portfolio's model all of its pairs."""
+        return candles_named(self.model.spec if self.model else {}, self.series)
 
     @property
     def policy_name(self) -> str:

@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.db import models
 
-from agents.models.run import TrainingRun
+from agents.models.run import TrainingRun, candles_named
 from market.models import OwnedQuerySet, Series
 
 
@@ -49,6 +49,20 @@ class TrainedModel(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def pairs(self) -> tuple[str, ...]:
+        """Return the pairs that it shares one account out between; empty of a model of one pair."""
+        return tuple(self.spec.get("pairs", ()))
+
+    @property
+    def candles(self) -> str:
+        """Return what it learned from, for people."""
+        return candles_named(self.spec, self.series)
+
+    @property
+    def is_portfolio(self) -> bool:
+        return bool(self.pairs)
 
     @property
     def market(self) -> str:

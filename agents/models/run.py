@@ -1,10 +1,18 @@
 """Training runs: what was asked for, how far it is, how it ended."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 
 from agents.models.experiment import Experiment
 from market.models import OwnedQuerySet, Series
+
+
+def candles_named(spec: dict[str, Any], series: Series) -> str:
+    """Return what was learned from, for people: a series, or all pairs of a portfolio."""
+    pairs = spec.get("pairs") or ()
+    return f"{', '.join(pairs)} {series.interval} ({series.source})" if pairs else str(series)
 
 
 class JobStatus(models.TextChoices):
@@ -69,6 +77,11 @@ class TrainingRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.status})"
+
+    @property
+    def candles(self) -> str:
+        """Return what it learns from, for people."""
+        return candles_named(self.spec, self.series)
 
     @property
     def lease_name(self) -> str:

@@ -27,11 +27,12 @@ class ObservationNeeds:
     scaler: Scaling
     window: int  # feature rows, the newest is the bar just closed
     bars_scale: float  # see market.kernel.portfolio.portfolio_row
+    pairs: int = 1  # whose features stand side by side in a row
 
     @property
     def columns(self) -> int:
         """Numbers that a feature row has once it is scaled: a forecast comes behind the features."""
-        return len(self.feature_set) + getattr(self.scaler, "added", 0)
+        return self.pairs * len(self.feature_set) + getattr(self.scaler, "added", 0)
 
     @property
     def history_bars(self) -> int:

@@ -50,7 +50,7 @@ def recurrent_ppo(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
         spec,
         env,
         policy=MarketLstmPolicy,
-        columns=env.batch.market.features,
+        columns=env.market.features,
         memory=given.memory,
         stride=spec.decision_every,
         lstm_hidden_size=given.hidden,
@@ -149,9 +149,9 @@ def reinforce(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
 
 
 def q_table(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
-    given, features = spec.q_table, env.batch.market.features
+    given, features = spec.q_table, env.market.features
     columns = spec.table_columns()
-    seen = env.batch.market.scaled[:, columns]  # what the run learns from, nothing later
+    seen = env.market.scaled[:, columns]  # what the run learns from, nothing later
     bounds = [_bounds(column, given.bins, given.edges) for column in seen.T]
     levels = env.batch.action.levels
     at = (spec.window - 1) * features
@@ -277,7 +277,7 @@ def _extractor(spec: TrainingSpec, env: TradingVecEnv) -> dict[str, Any]:
     asked = {
         "kind": given.extractor,
         "rows": spec.window,
-        "columns": env.batch.market.features,
+        "columns": env.market.features,
         "width": given.width,
         "layers": given.layers,
         "heads": given.heads,

@@ -2,8 +2,8 @@
 
 import torch
 
-from agents.envs.batched import packed
-from agents.evaluation.data import Prepared
+from agents.envs.batched import PackedMarket
+from agents.evaluation.data import Prepared, market_of
 from agents.rl.device.vec_env import DeviceVecEnv
 from agents.rl.normalising import ReturnNormaliser
 from agents.rl.team import TeamVecEnv
@@ -13,9 +13,9 @@ from agents.spec import TrainingSpec
 
 def training_market(spec: TrainingSpec, prepared: Prepared, device: torch.device | None) -> TradingVecEnv:
     """Return the accounts that learn; with a device they are tensors there."""
-    market, settings, given = packed(*prepared.train), spec.env_settings(), spec.learning
+    market, settings, given = market_of(prepared), spec.env_settings(), spec.learning
     is_normalised = spec.reward.normalise == "returns"
-    if device is not None:
+    if device is not None and isinstance(market, PackedMarket):
         tensors = DeviceVecEnv(market, settings, given.n_envs, spec.seed, device)
         if is_normalised:
             tensors.normalise(given.gamma)

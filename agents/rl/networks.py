@@ -27,7 +27,7 @@ def met(model: BaseAlgorithm, env: TradingVecEnv, inputs: int) -> np.ndarray:
     Who learns from one row at a time and trades on many (a recurrent policy) is given windows of the market
     it learned from, with accounts that it has met.
     """
-    seen, features = _seen(model, env), env.batch.market.scaled
+    seen, features = _seen(model, env), env.market.scaled
     if inputs == seen.shape[1]:
         return seen
     columns = features.shape[1]

@@ -301,9 +301,7 @@ class _Run:
             weights = checkpoints.copied(self.model.policy.state_dict())
         policy = policy_of(self.card, network, name="checkpoint", policy_hash=network.hash)
         acted: Counter[str] = Counter()
-        held = validation_run(
-            policy, self.prepared, self.spec, lambda _, decided: acted.update([decided.opinion.name])
-        )
+        held = validation_run(policy, self.prepared, self.spec, acted)
         figures = figures_of(held, self.spec)
         judged, step = self.judged, self.model.num_timesteps
         judged.count += 1
@@ -320,7 +318,7 @@ class _Run:
             step,
             {
                 "curve": insight.growth(held, self.spec),
-                "actions": insight.shares(acted),
+                "actions": insight.shares(held, acted),
                 "probes": insight.probes(policy, self.prepared),
             },
         )

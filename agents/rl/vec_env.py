@@ -10,14 +10,16 @@ import torch
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
-from agents.envs.batched import TRUNCATED, BatchedMarket, PackedMarket
+from agents.envs.accounts import TRUNCATED, Accounts
+from agents.envs.baskets import BatchedBasket, PackedBasket
+from agents.envs.batched import BatchedMarket, PackedMarket
 from agents.envs.settings import EnvSettings
 from agents.observation import PORTFOLIO
 from agents.rl.normalising import ReturnNormaliser
 
 
 class TradingVecEnv(VecEnv):
-    """`BatchedMarket` as a `VecEnv`: no copies, no subprocesses, Monitor's episode figures included.
+    """`BatchedMarket` or `BatchedBasket` as a `VecEnv`: no copies, no subprocesses, Monitor's own figures.
 
     `infos` of an account whose episode ended hold `terminal_observation`, `TimeLimit.truncated` and `episode`
     (r: sum of rewards, l: decisions); all other infos are one shared empty dict.
@@ -31,13 +33,14 @@ class TradingVecEnv(VecEnv):
 
     def __init__(
         self,
-        market: PackedMarket,
+        market: PackedMarket | PackedBasket,
         settings: EnvSettings,
         n_envs: int,
         seed: int = 0,
         normaliser: ReturnNormaliser | None = None,
     ) -> None:
-        self.batch = self._batch(market, settings, n_envs, seed)
+        self.market = market
+        self.batch: Accounts = self._batch(market, settings, n_envs, seed)
         space = gym.spaces.Box(-np.inf, np.inf, (self.batch.observation_size,), np.float32)
         self._nothing: list[dict[str, Any]] = [{}] * n_envs
         self._returns, self._lengths = np.zeros(n_envs), np.zeros(n_envs, np.int64)
@@ -48,8 +51,9 @@ class TradingVecEnv(VecEnv):
         self._sum, self._steps = 0.0, 0  # of raw rewards, since `mean_reward` was last asked for
         super().__init__(n_envs, space, self.batch.action.space())
 
-    def _batch(self, market: PackedMarket, settings: EnvSettings, n_envs: int, seed: int) -> BatchedMarket:
-        return BatchedMarket(market, settings, n_envs, seed)
+    def _batch(self, market: Any, settings: EnvSettings, n_envs: int, seed: int) -> Accounts:
+        kind = BatchedBasket if isinstance(market, PackedBasket) else BatchedMarket
+        return kind(market, settings, n_envs, seed)
 
     def reset(self) -> VecEnvObs:
         """Begin anew; after `seed(s)` with the first starts drawn from s, else with the next ones."""

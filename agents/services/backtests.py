@@ -1,7 +1,6 @@
 """Backtests: checked at once, computed by a worker (or at once by the command), stored as one row."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -10,17 +9,21 @@ from django.db import transaction
 
 from agents import councils, provenance
 from agents.backtest import BacktestSettings, report, simulate
+from agents.backtest.simulate import Simulation
 from agents.decide import Decider
 from agents.evaluation.data import require_values, require_volume
 from agents.models import Backtest, Council, JobStatus, TrainedModel
 from agents.policies import Policy, load_model
 from agents.policies import baseline as rule
 from agents.policies.team import in_team
+from agents.policies.weights import NetworkWeights
 from agents.services.computing import carry_out
+from agents.services.portfolios import own_series, planned_portfolio, simulate_portfolio
 from agents.services.queue import enqueue_backtest
 from agents.services.sealed import end_before_test, models_of, require_opened, said_of_test
+from agents.services.stretches import Plan, stretch, with_warmup
 from market import archive, features
-from market.candles import Candles, interval_name
+from market.candles import interval_name
 from market.errors import BadInput
 from market.models import Series
 from market.web.audit import record
@@ -77,16 +80,6 @@ def run_backtest(backtest_id: int, tick: Callable[[float], None] | None = None) 
     return backtest
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A backtest ready to run."""
-
-    policy: Policy
-    settings: BacktestSettings
-    candles: Candles  # warm-up included
-    first: int  # row of the first decision
-
-
 def _created(
     owner: Any,
     model: TrainedModel | None,
@@ -100,6 +93,7 @@ def _created(
 ) -> Backtest:
     if sum((model is not None, council is not None, bool(baseline))) != 1:
         raise BadInput("name a model, a baseline or a council, and only one of them", "model")
+    series = own_series(model, series) if model is not None else series
     to_ms = end_before_test(models_of(model, council), series, from_ms, to_ms)
     start, end = stretch(series, from_ms, to_ms)
     wanted = Backtest(owner=owner, model=model, baseline=baseline, council=council, series=series)
@@ -112,20 +106,6 @@ def _created(
         wanted.save()
         record(by or owner, "backtest.start", wanted, policy=wanted.policy_name)
     return wanted
-
-
-def stretch(series: Series, from_ms: int | None, to_ms: int | None) -> tuple[int, int]:
-    """Return the stretch of a series that is meant, epoch ms, its end excluded.
-
-    :raises BadInput: when the series is empty or the stretch ends before it starts
-    """
-    if series.first_ms is None or series.last_ms is None:
-        raise BadInput(f"series {series.pk} holds no candles yet: import some first", "series")
-    start = series.first_ms if from_ms is None else from_ms
-    end = series.last_ms + series.interval_ms if to_ms is None else to_ms
-    if start >= end:
-        raise BadInput("from must be earlier than to", "from_ms")
-    return start, end
 
 
 def planned(backtest: Backtest) -> Plan:
@@ -142,11 +122,15 @@ def planned(backtest: Backtest) -> Plan:
         if model is not None:
             _refuse_params(settings)
             _check_interval(model.name, model.series.interval_ms, series)
+            if model.is_portfolio:
+                return planned_portfolio(backtest, model, settings)
+        if settings.trading.pair_ticks or settings.trading.pair_steps:
+            raise BadInput("pair_ticks and pair_steps are for several pairs: set tick and step", "settings")
         policy = load_model(model) if model else rule(backtest.baseline, **settings.params)
         if in_team(policy) and settings.trading.market != "spot":
             raise BadInput(f"{policy.name} is a team, which trades the spot market only", "market")
     needs = policy.observation
-    candles = _with_warmup(series, backtest.from_ms, backtest.to_ms, needs.history_bars)
+    candles = with_warmup(series, backtest.from_ms, backtest.to_ms, needs.history_bars)
     require_volume(candles, needs.feature_set, series)
     first = max(int(np.searchsorted(candles.open_ms, backtest.from_ms)), needs.first_row)
     if first > len(candles) - 2:
@@ -186,18 +170,19 @@ def _check_interval(name: str, learned_ms: int | None, series: Series) -> None:
         raise BadInput(f"{name} learned on {interval_name(learned_ms)} bars, {series} has others", "series")
 
 
-def _with_warmup(series: Series, from_ms: int, to_ms: int, history: int) -> Candles:
-    """Return the candles of [from_ms, to_ms) and, where there are any, enough earlier ones to warm up on."""
-    reach = from_ms - 2 * history * series.interval_ms
-    candles = archive.load(series, reach, to_ms)
-    before = int(np.searchsorted(candles.open_ms, from_ms))
-    if before < history and series.first_ms is not None and series.first_ms < reach:
-        return archive.load(series, None, to_ms)  # gaps ate the warm-up
-    return candles
-
-
 def _compute(backtest: Backtest, tick: Callable[[float], None]) -> None:
     plan = planned(backtest)
+    run, backtest.data_fingerprint = _simulated(backtest, plan, tick)
+    made = report(run, plan.settings, history(backtest, plan.policy))
+    backtest.metrics, backtest.curve, backtest.trades = made.metrics, made.curve, made.trades
+    backtest.assumptions = made.assumptions
+    backtest.policy_hash, backtest.code_version = plan.policy.policy_hash, provenance.code_version()
+
+
+def _simulated(backtest: Backtest, plan: Plan, tick: Callable[[float], None]) -> tuple[Simulation, str]:
+    """Return what the policy does, and the fingerprint of the candles that it did it on."""
+    if isinstance(plan.policy, NetworkWeights):
+        return simulate_portfolio(plan, tick)
     run = simulate(
         plan.candles,
         rows_of(plan, backtest.series),
@@ -207,11 +192,7 @@ def _compute(backtest: Backtest, tick: Callable[[float], None]) -> None:
         limits=plan.settings.limits,
         tick=tick,
     )
-    made = report(run, plan.settings, history(backtest, plan.policy))
-    backtest.metrics, backtest.curve, backtest.trades = made.metrics, made.curve, made.trades
-    backtest.assumptions = made.assumptions
-    backtest.data_fingerprint = archive.fingerprint(plan.candles[plan.first :])
-    backtest.policy_hash, backtest.code_version = plan.policy.policy_hash, provenance.code_version()
+    return run, archive.fingerprint(plan.candles[plan.first :])
 
 
 def rows_of(plan: Plan, series: Series) -> np.ndarray:
@@ -225,7 +206,7 @@ def rows_of(plan: Plan, series: Series) -> np.ndarray:
     return rows
 
 
-def history(backtest: Backtest, policy: Policy) -> list[str]:
+def history(backtest: Backtest, policy: Policy | NetworkWeights) -> list[str]:
     """Return, as sentences, what has been seen of the tested stretch, and which members could not vote."""
     if backtest.council is None:
         return seen(backtest.model, backtest)

@@ -8,12 +8,13 @@ import orjson
 from django.db import transaction
 
 from agents import artefacts, provenance
-from agents.evaluation.data import prepare
+from agents.evaluation.data import members_of, prepare
 from agents.models import TrainedModel, TrainingRun
 from agents.services.queue import enqueue_training
-from agents.services.series import find_series
+from agents.services.series import find_members
 from agents.spec import TrainingSpec
 from market.errors import BadInput
+from market.models import Series
 from market.web.audit import record
 
 KIND = "tradebot run card"
@@ -63,18 +64,13 @@ def reproduce(
     """
     known = card_of(model) if model is not None else require_card(card)
     spec = TrainingSpec.parse(known["spec"])
-    found = (
-        model.series
-        if model is not None
-        else find_series(
-            owner,
-            series=series,
-            source=None if series else spec.source,
-            pair=spec.pair,
-            interval=spec.interval,
-        )
-    )
-    spec = spec.completed(series=found.pk, source=found.source)
+    if model is not None:
+        members = members_of(spec.basket) if spec.basket else [model.series]
+    else:
+        members = _members(owner, spec, series)
+    found = members[0]
+    basket = tuple(one.pk for one in members) if spec.is_portfolio else ()
+    spec = spec.completed(series=found.pk, source=found.source, basket=basket)
     prepared = prepare(found, spec)
     if prepared.fingerprint != known["data_fingerprint"]:
         raise BadInput(
@@ -92,6 +88,16 @@ def reproduce(
         record(by or owner, "training.reproduce", run, name=name, weights=known["weights_hash"][:64])
         transaction.on_commit(partial(enqueue_training, run.pk))
     return run
+
+
+def _members(owner: Any, spec: TrainingSpec, series: int | None) -> list[Series]:
+    """Return the series here that a card's pairs have."""
+    if series is not None and spec.is_portfolio:
+        raise BadInput(
+            "the card is of several pairs, which one series cannot stand for: leave it out", "series"
+        )
+    source = None if series else spec.source
+    return find_members(owner, spec.model_copy(update={"series": series, "source": source, "basket": ()}))
 
 
 def differences(card: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from agents.evaluation.data import prepare
 from agents.models import Experiment, TrainedModel, TrainingRun
 from agents.provenance import code_version
 from agents.services.queue import enqueue_training
-from agents.services.series import find_series
+from agents.services.series import find_members
 from agents.services.training import bounded, cancel_training
 from agents.spec import TrainingSpec, key_values
 from agents.spec.overrides import laid_over
@@ -24,6 +24,7 @@ MOST_WINDOWS = 100
 # What of a spec decides which candles and features a run is given; runs that agree are checked once.
 DATA_KEYS = ("from_ms", "to_ms", "features", "scaler", "window", "episode_bars", "validation_share",
              "test_share", "embargo_bars")  # fmt: skip
+FOUND = ("series", "source", "pair", "interval", "pairs", "basket", "from", "to")  # what names the candles
 
 
 def start_experiment(
@@ -48,11 +49,9 @@ def start_experiment(
         raise BadInput("give the experiment a name of at most 100 characters", "name")
     cells = _cells(seeds, grid, windows)
     shared = TrainingSpec.parse(spec)
-    series = find_series(
-        owner, series=shared.series, source=shared.source, pair=shared.pair, interval=shared.interval
-    )
-    whole = bounded(shared, series).as_dict()
-    found = {key: whole[key] for key in ("series", "source", "pair", "interval", "from", "to")}
+    members = find_members(owner, shared)
+    series, whole = members[0], bounded(shared, members).as_dict()
+    found = {key: whole[key] for key in FOUND}
     base = shared.as_dict() | found  # what else is left open follows from each run's own settings
     runs = _checked(base, series, cells, windows)
     with transaction.atomic():

@@ -1,7 +1,9 @@
 """Which stored series a person means."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from agents.spec import TrainingSpec
 from market.candles import MS
 from market.errors import BadInput
 from market.models import Series
@@ -40,6 +42,36 @@ def find_series(
         several = ", ".join(f"{found.pk} ({found.interval}, {found.source})" for found in found_all)
         raise BadInput(f"several series hold {meant}: choose one by its id: {several}", "series")
     return found_all[0]
+
+
+def find_members(owner: Any, spec: TrainingSpec) -> list[Series]:
+    """Return the series that a run learns from: one, or those of a portfolio in the order of its pairs.
+
+    :raises BadInput: as `find_series`, or when the series of a portfolio do not belong together
+    """
+    if not spec.is_portfolio:
+        return [
+            find_series(owner, series=spec.series, source=spec.source, pair=spec.pair, interval=spec.interval)
+        ]
+    if spec.basket:
+        names: Sequence[str | None] = spec.pairs or [None] * len(spec.basket)
+        found = [
+            find_series(owner, series=pk, pair=pair, interval=spec.interval)
+            for pk, pair in zip(spec.basket, names, strict=True)
+        ]
+    else:
+        found = [
+            find_series(owner, source=spec.source, pair=pair, interval=spec.interval) for pair in spec.pairs
+        ]
+    if len({one.pair for one in found}) < len(found):
+        raise BadInput("a portfolio holds every pair once: choose series of different pairs", "pairs")
+    if len({one.interval_ms for one in found}) > 1:
+        raise BadInput("all series of a portfolio must have the same interval", "pairs")
+    if len({one.pair.rpartition("/")[2] for one in found}) > 1:
+        raise BadInput(
+            "all pairs of a portfolio must have the same quote currency: there is one cash", "pairs"
+        )
+    return found
 
 
 def _agreeing(found: Series, pair: str | None, interval: str | None) -> Series:

@@ -1,5 +1,6 @@
 """Training runs: everything is checked before a row exists; workers do the rest."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from agents.models import JobStatus, TrainedModel, TrainingRun
 from agents.models.run import Desired
 from agents.provenance import code_version
 from agents.services.queue import enqueue_training
-from agents.services.series import find_series
+from agents.services.series import find_members
 from agents.spec import TrainingSpec
 from market import leases
 from market.errors import BadInput, Conflict
@@ -29,10 +30,8 @@ def start_training(*, owner: Any, name: str, spec: dict[str, Any], by: Any = Non
     """
     asked = TrainingSpec.parse(spec)
     name = _free_name(owner, name)
-    series = find_series(
-        owner, series=asked.series, source=asked.source, pair=asked.pair, interval=asked.interval
-    )
-    whole = bounded(asked, series)
+    members = find_members(owner, asked)
+    series, whole = members[0], bounded(asked, members)
     prepared = prepare(series, whole)
     with transaction.atomic():
         run = TrainingRun.objects.create(
@@ -103,17 +102,26 @@ def _free_name(owner: Any, name: str) -> str:
     return name
 
 
-def bounded(spec: TrainingSpec, series: Series) -> TrainingSpec:
-    """Return the complete spec, series and time bounds written out, so that later imports change nothing."""
-    first, last = series.first_ms, series.last_ms
-    if first is None or last is None:
-        raise BadInput(f"series {series.pk} holds no candles yet: import some first", "series")
-    end = last + series.interval_ms
-    return spec.completed(
-        series=series.pk,
-        source=series.source,
-        pair=series.pair,
-        interval=series.interval,
-        from_ms=first if spec.from_ms is None else spec.from_ms,
-        to_ms=end if spec.to_ms is None else min(spec.to_ms, end),
-    )
+def bounded(spec: TrainingSpec, members: Sequence[Series]) -> TrainingSpec:
+    """Return the complete spec, series and time bounds written out, so that later imports change nothing.
+
+    :param members: the series learned from; of a portfolio that of every pair, and the stretch they share
+    """
+    firsts, ends = [], []
+    for series in members:
+        if series.first_ms is None or series.last_ms is None:
+            raise BadInput(f"series {series.pk} holds no candles yet: import some first", "series")
+        firsts.append(series.first_ms)
+        ends.append(series.last_ms + series.interval_ms)
+    first, end = max(firsts), min(ends)
+    found: dict[str, Any] = {
+        "series": members[0].pk,
+        "source": members[0].source,
+        "pair": members[0].pair,
+        "interval": members[0].interval,
+        "from_ms": first if spec.from_ms is None else spec.from_ms,
+        "to_ms": end if spec.to_ms is None else min(spec.to_ms, end),
+    }
+    if spec.is_portfolio:
+        found |= {"pairs": tuple(one.pair for one in members), "basket": tuple(one.pk for one in members)}
+    return spec.completed(**found)

@@ -15,7 +15,7 @@ Algorithm = Literal[
     "reinforce", "q_table", "team_ppo",
 ]  # fmt: skip
 ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
-DISCRETE, CONTINUOUS = ("hold_buy_sell", "levels"), ("continuous",)
+DISCRETE, CONTINUOUS = ("hold_buy_sell", "levels"), ("continuous", "weights")
 Positive = Annotated[float, Field(gt=0, le=1)]
 MOST_LOOKBACK = 10_000  # rows of an observation where a model trades
 DEFAULT_COLUMNS, MOST_STATES = 3, 1_000_000  # of a table
@@ -245,7 +245,9 @@ KNOWN: dict[str, Known] = {
     "maskable_ppo": Known(
         "Maskable PPO", "PPO that never draws an action which does nothing", ("ppo",), DISCRETE
     ),
-    "recurrent_ppo": Known("Recurrent PPO", "PPO with an LSTM's memory", ("ppo", "recurrent"), ANY),
+    "recurrent_ppo": Known(
+        "Recurrent PPO", "PPO with an LSTM's memory", ("ppo", "recurrent"), (*DISCRETE, "continuous")
+    ),
     "a2c": Known("A2C", "one plain update per short rollout", ("a2c",), ANY),
     "trpo": Known("TRPO", "each update within a bounded change of the policy", ("trpo",), ANY),
     "dqn": Known("Double DQN", "learns action values from a replay memory", ("dqn",), DISCRETE),
@@ -261,6 +263,16 @@ KNOWN: dict[str, Known] = {
 }
 PLAIN_ONLY = ("fast_ppo", "recurrent_ppo", "q_table", "team_ppo")  # no features extractor before the rest
 SECTIONS = frozenset(section for known in KNOWN.values() for section in known.sections)
+
+
+def can_weigh(algorithm: str) -> bool:
+    """Say whether an algorithm learns weights of several pairs."""
+    return "weights" in KNOWN[algorithm].actions
+
+
+def weighing() -> str:
+    """Return the names of those that do, for people."""
+    return ", ".join(filter(can_weigh, KNOWN))
 
 
 def sections_of(algorithm: object) -> tuple[str, ...]:

@@ -29,6 +29,8 @@ def not_carried(settings: EnvSettings) -> tuple[str, str] | None:
             "trading.market",
             "the market on a GPU is the spot market, without leverage, funding and liquidation",
         )
+    if settings.is_basket:
+        return "pairs", "the market on a GPU holds one pair"
     for name, words in REMEMBERING.items():
         if getattr(settings, name):
             return f"trading.{name}", f"the market on a GPU knows no {words}"

@@ -14,7 +14,7 @@ from market.errors import BadInput
 
 MOST_BYTES = 256 * 1024
 MOST_FILES = 16  # that extend each other
-ELSEWHERE = ("series",)  # a row's id means nothing in another database
+ELSEWHERE = ("series", "basket")  # a row's id means nothing in another database
 
 
 class _Loader(yaml.SafeLoader):

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from agents.spaces import WEIGHTS
 from agents.spec.algorithms import ALGORITHMS, KNOWN, SECTIONS, sections_of
 from agents.spec.errors import unknown_setting
 from agents.spec.presets import PRESETS
@@ -34,9 +35,12 @@ def over_preset(name: str, chosen: Mapping[str, Any], pairs: Sequence[str] = ())
     if name and (not isinstance(name, str) or name not in PRESETS):
         raise BadInput(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}", "preset")
     spec = dict(PRESETS.get(name, {}))
-    if "series" in chosen:
-        spec.pop("interval", None)
     given = {**chosen, **key_values(pairs)}
+    if "series" in given or "basket" in given:
+        spec.pop("interval", None)
+    if "pairs" in given or "basket" in given:
+        is_portfolio = bool(given.get("pairs") or given.get("basket"))
+        spec = {**spec, "pairs": (), "action": _action(spec, is_portfolio)}
     algorithm = given.get("algorithm", spec.get("algorithm", "ppo"))
     return apply_overrides(laid_over(_suited(spec, algorithm, given), chosen), pairs)
 
@@ -57,6 +61,14 @@ def _suited(spec: Mapping[str, Any], algorithm: Any, chosen: Mapping[str, Any]) 
     if not has_kind and suited.get("action", {}).get("kind", "hold_buy_sell") not in known.actions:
         suited["action"] = {"kind": known.actions[0]}
     return suited
+
+
+def _action(spec: Mapping[str, Any], is_portfolio: bool) -> dict[str, Any]:
+    """Return the action of a preset for those who name several pairs, or say that they want none."""
+    action = dict(spec.get("action", {}))
+    if (action.get("kind") == WEIGHTS) is is_portfolio:
+        return action
+    return {"kind": WEIGHTS} if is_portfolio else {}
 
 
 def laid_over(spec: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:

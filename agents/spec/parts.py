@@ -34,7 +34,7 @@ class Part(BaseModel):
 
 
 class Action(Part):
-    kind: Literal["hold_buy_sell", "levels", "continuous"] = "hold_buy_sell"
+    kind: Literal["hold_buy_sell", "levels", "continuous", "weights"] = "hold_buy_sell"
     levels: tuple[float, ...] = (0.0, 1.0)
     band: Fraction = 0.01
 
@@ -116,6 +116,9 @@ class Trading(Part):
     slippage: Fraction = 0.0005
     tick: float = Field(default=0.0, ge=0, le=MOST_MONEY)
     step: float = Field(default=0.0, ge=0, le=MOST_MONEY)
+    # Of a portfolio's pairs, by name; who is not named has `tick` and `step`.
+    pair_ticks: dict[str, Annotated[float, Field(ge=0, le=MOST_MONEY)]] = {}
+    pair_steps: dict[str, Annotated[float, Field(ge=0, le=MOST_MONEY)]] = {}
     min_notional: float = Field(default=1.0, ge=0, le=MOST_MONEY)
     fee_step: float = Field(default=1e-6, ge=0, le=MOST_MONEY)
     stop_loss: Fraction = 0.0

@@ -13,7 +13,8 @@ from agents.spec.words import ALGORITHM, CHOICES, GROUPS, REST, WHEN, WORDS
 from market.features import PRESETS as FEATURE_SETS
 from market.plans import RANGES, WHOLE
 
-GIVEN = ("version", "algorithm", "series", "source", "pair", "interval", "from", "to", "steps", "seed")
+GIVEN = ("version", "algorithm", "series", "source", "pair", "interval", "pairs", "basket", "from", "to",
+         "steps", "seed")  # fmt: skip
 OPEN_ENDED: dict[str, tuple[str, ...]] = {"features": tuple(FEATURE_SETS)}  # texts that name something
 KEYS: dict[str, tuple[str, ...]] = {
     "reward.terms": TERMS,

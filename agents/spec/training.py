@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from agents.envs.settings import EnvSettings
-from agents.observation import PORTFOLIO
-from agents.spaces import ActionSpec
+from agents.observation import observation_size
+from agents.spaces import MOST_PAIRS, WEIGHTS, ActionSpec
 from agents.spec.algorithms import (
     DEFAULT_COLUMNS,
     KNOWN,
@@ -31,6 +31,8 @@ from agents.spec.algorithms import (
     Td3,
     Tqc,
     Trpo,
+    can_weigh,
+    weighing,
 )
 from agents.spec.devices import Device, misfit
 from agents.spec.errors import Misfit, first_error
@@ -58,6 +60,8 @@ class TrainingSpec(Part):
     source: str | None = None
     pair: str | None = None
     interval: str | None = None
+    pairs: tuple[str, ...] = ()  # of a portfolio: one account over all of them; empty: over `pair` alone
+    basket: tuple[Annotated[int, Field(ge=1)], ...] = ()  # their series, in the same order
     from_ms: FromTime = Field(default=None, alias="from")
     to_ms: ToTime = Field(default=None, alias="to")
     steps: int = Field(default=1_000_000, ge=1, le=10**11)
@@ -99,6 +103,22 @@ class TrainingSpec(Part):
     averaging: Fraction = 0.0  # decay per update of the mean of weights that is judged and kept; 0: no mean
     keep: Literal["best", "last"] = "best"  # which judged weights become the model
 
+    @model_validator(mode="before")
+    @classmethod
+    def several_pairs_are_weighed(cls, values: Any) -> Any:
+        """Let whoever names several pairs leave the kind of action out: there is only one."""
+        if not isinstance(values, Mapping) or not (values.get("pairs") or values.get("basket")):
+            return values
+        action = values.get("action", {})
+        if not isinstance(action, Mapping) or "kind" in action:
+            return values
+        return {**values, "action": {**action, "kind": WEIGHTS}}
+
+    @field_validator("pairs")
+    @classmethod
+    def pairs_are_written_large(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(pair.strip().upper() for pair in value)
+
     @field_validator("interval")
     @classmethod
     def interval_is_known(cls, value: str | None) -> str | None:
@@ -123,6 +143,39 @@ class TrainingSpec(Part):
                 "a curriculum chooses where episodes start: set episode_bars above 0", "episode_bars"
             )
         return self
+
+    @model_validator(mode="after")
+    def portfolio_fits(self) -> "TrainingSpec":
+        if not self.is_portfolio:
+            if self.action.kind == WEIGHTS:
+                raise ValueError("weights are given to several pairs: name them as pairs")
+            if self.trading.pair_ticks or self.trading.pair_steps:
+                raise ValueError("pair_ticks and pair_steps are for several pairs: set tick and step")
+            return self
+        names = self.pairs or self.basket
+        if not 2 <= len(set(names)) == len(names) <= MOST_PAIRS:
+            raise ValueError(f"a portfolio has 2 to {MOST_PAIRS} pairs, each of them once")
+        if self.pairs and self.basket and len(self.pairs) != len(self.basket):
+            raise ValueError("pairs and basket must name as many pairs as series: leave one of them out")
+        if not can_weigh(self.algorithm):
+            raise ValueError(
+                f"{self.algorithm} cannot weigh several pairs: choose one of {weighing()}, or one pair"
+            )
+        self._check_alone()
+        return self
+
+    def _check_alone(self) -> None:
+        """:raises ValueError: for what a portfolio does not have"""
+        if self.action.kind != WEIGHTS:
+            raise ValueError(
+                f"several pairs are given weights, not {self.action.kind} actions: leave action.kind out"
+            )
+        if self.pairs and self.pair is not None and self.pair.upper() != self.pairs[0]:
+            raise ValueError(f"pair {self.pair} is not the first of pairs: name all of them as pairs")
+        if self.series is not None and self.series != (self.basket or (None,))[0]:
+            raise ValueError("series is not the first of basket: name all of them as basket, or leave it out")
+        if self.forecast.kind != "none" or self.curriculum.stages != "off":
+            raise ValueError("forecast and curriculum.stages read one pair: leave them out for several")
 
     @model_validator(mode="after")
     def algorithm_fits(self) -> "TrainingSpec":
@@ -194,6 +247,16 @@ class TrainingSpec(Part):
         return self.algorithm == "team_ppo"
 
     @property
+    def is_portfolio(self) -> bool:
+        """Say whether one account holds several pairs."""
+        return bool(self.pairs or self.basket)
+
+    @property
+    def pair_names(self) -> tuple[str, ...]:
+        """Return what the pairs of a portfolio are called; empty for one pair."""
+        return self.pairs or tuple(f"series {pk}" for pk in self.basket)
+
+    @property
     def lookback(self) -> int:
         """Rows of an observation where the model trades: the window, or what a memory looks back."""
         if self.algorithm != "recurrent_ppo":
@@ -230,7 +293,9 @@ class TrainingSpec(Part):
             raise BadInput(f"device=cuda: {reason}; take device=auto or cpu, or leave that out", "device")
 
     def _check_memory(self) -> None:
-        needed = 4 * self.learning.rows_held * (self.window * len(self.feature_set()) + len(PORTFOLIO))
+        pairs = len(self.pair_names)
+        size = observation_size(self.window, max(pairs, 1) * len(self.feature_set()), pairs)
+        needed = 4 * self.learning.rows_held * size
         section = KNOWN[self.algorithm].sections[0]
         if isinstance(self.learning, Replay):
             if needed > MOST_REPLAY_BYTES:
@@ -273,7 +338,7 @@ class TrainingSpec(Part):
         return EnvSettings(
             **self.trading.model_dump(),
             **self.limits.model_dump(),
-            action=ActionSpec(self.action.kind, self.action.levels, self.action.band),
+            action=ActionSpec(self.action.kind, self.action.levels, self.action.band, self.pair_names),
             reward=self.reward.weights(),
             reward_scale=self.reward.scale,
             episode_bars=self.episode_bars,

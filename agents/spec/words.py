@@ -210,6 +210,7 @@ CHOICES: dict[str, dict[str, str]] = {  # what each choice of a setting means
         "hold_buy_sell": "hold, buy or sell all",
         "levels": "one of several exposures",
         "continuous": "any exposure between two",
+        "weights": "shares of several pairs",
     },
     "network.extractor": {
         "mlp": "none: the layers read the window as it is",

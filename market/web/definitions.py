@@ -110,9 +110,12 @@ DEFINITIONS = {
     "turnover_budget": "Notional traded in a UTC day over its first equity; beyond it only exits are made.",
     "contest_score": "Over daily closes, not annualised: 0.4 Sortino + 0.3 Sharpe + 0.3 Calmar.",
     "fills": "Number of fills.",
-    "benchmark_return": "What buying at the start and holding would have returned, after the same costs.",
-    "benchmark_sharpe": "Sharpe of buying at the start and holding.",
-    "benchmark_max_drawdown": "Largest fall of buying at the start and holding.",
+    "benchmark_return": "What buying at the start and holding would have returned, after the same costs; "
+    "of a portfolio equal weights, brought back at every decision.",
+    "benchmark_sharpe": "Sharpe of buying at the start and holding; of a portfolio that of equal weights.",
+    "benchmark_max_drawdown": "Largest fall of buying at the start and holding; of a portfolio that of equal "
+    "weights.",
+    "weights": "Share of equity that each pair has at each close; what is left is cash.",
     # learning
     "steps": "Environment steps done of those asked for.",
     "fps": "Environment steps per second of wall time, learning included.",
@@ -142,8 +145,10 @@ DEFINITIONS = {
     "explained_variance": "How much of the returns the value estimate explains: 1 is all, 0 nothing.",
     "score": "t-statistic of the mean bar log return on the validation candles; cash scores 0. "
     "It chooses the checkpoint.",
-    "action_share": "Share of the decisions of each validation backtest that chose the action.",
-    "probe": "Probabilities of the actions in one fixed market state without a position, always the same.",
+    "action_share": "Share of the decisions of each validation backtest that chose the action; of a "
+    "portfolio the mean share of equity in every pair.",
+    "probe": "Probabilities of the actions in one fixed market state without a position, always the same; of "
+    "a portfolio the weights it wants there.",
     "outputs": "What the network answers there before it becomes probabilities (logits), or a mean exposure; "
     "of a team its weights.",
     "cpu": "Processor cores the training process kept busy, sampled every few seconds.",
@@ -152,11 +157,11 @@ DEFINITIONS = {
     "gpu_mb": "Memory of the GPU that the training process holds, in MiB; empty for a run on the CPU.",
     "queue": "Training runs of everybody that wait for a worker.",
     "reproduced": "Trained again from the same card; the same weights means equal bit for bit.",
-    "excess_return": "Total return less that of buying at the start and holding, both after costs.",
+    "excess_return": "Total return less the benchmark's, both after costs.",
     "training_score": "Score on the end of the training part, over as many bars as judge.",
     "score_gap": "Training score less validation score: a wide gap is over-fitting.",
     "last_score": "Score of the last checkpoint, which need not be the best one.",
-    "benchmark_score": "Score of buying at the start and holding.",
+    "benchmark_score": "Score of buying at the start and holding; of a portfolio that of equal weights.",
     "best_step": "Training step of the checkpoint that was kept.",
     "checkpoints_compared": "How many checkpoints the best one was chosen from: more comparisons, more luck.",
     "test_part": "The last candles of the stretch, sealed in training. Opening them is recorded and "

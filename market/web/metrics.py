@@ -23,10 +23,10 @@ COUNTS = {"fills", "closed_trades", "bars", "max_drawdown_bars", "decisions", "g
           "checkpoints_compared", "liquidations"}  # fmt: skip
 LABELS = {
     "annual_return": "Annualised return",
-    "benchmark_return": "Buy & hold return",
-    "benchmark_sharpe": "Buy & hold Sharpe",
-    "benchmark_max_drawdown": "Buy & hold drawdown",
-    "benchmark_score": "Buy & hold score",
+    "benchmark_return": "Benchmark return",
+    "benchmark_sharpe": "Benchmark Sharpe",
+    "benchmark_max_drawdown": "Benchmark drawdown",
+    "benchmark_score": "Benchmark score",
     "var_95": "VaR 95 %",
     "cvar_95": "CVaR 95 %",
     "max_drawdown_days": "Longest drawdown (days)",

@@ -1,4 +1,4 @@
-// The backtest page: equity against buy and hold, drawdown, exposure.
+// The backtest page: equity against its benchmark, drawdown, exposure, and the weights of a portfolio.
 import { colours, draw, load, percent, points } from "./charts.js";
 
 let holder = null;
@@ -13,7 +13,7 @@ async function show() {
     return {
       series: [
         { label: `Agent (${currency})`, data: at(data.equity), colour: c.first },
-        { label: "Buy and hold", data: at(data.benchmark), colour: c.second, dashed: true },
+        { label: holder.dataset.benchmark, data: at(data.benchmark), colour: c.second, dashed: true },
       ],
       marks: [{ label: `Bought${shown}`, data: marks("BUY"), colour: c.gain }, { label: `Sold${shown}`, data: marks("SELL"), colour: c.loss, down: true }],
       legend: true,
@@ -24,6 +24,17 @@ async function show() {
     const below = (data.drawdown ?? []).map((value) => -Math.abs(value));
     return { series: [{ label: "Drawdown", data: at(below), colour: c.loss, fill: `${c.loss}22`, toZero: true }], format: percent, max: 0 };
   });
+  const weights = document.querySelector("#weights");
+  if (weights) {
+    draw(weights, () => {
+      const c = colours();
+      const tones = [c.first, c.third, c.fourth, c.gain, c.loss, c.second];
+      const series = Object.entries(data.weights ?? {}).map(([label, values], place) => ({
+        label, data: at(values), colour: tones[place % tones.length], stepped: true,
+      }));
+      return { series, format: percent, legend: true, min: 0 };
+    });
+  }
   draw(document.querySelector("#exposure"), () => {
     const c = colours();
     return { series: [{ label: "Exposure", data: at(data.exposure), colour: c.fourth, fill: `${c.fourth}22`, toZero: true, stepped: true }], format: percent };

@@ -43,7 +43,7 @@ function drawValidations() {
       colour: at === last ? c.first : `${c.first}66`, width: at === last ? 2.2 : 1.1,
     }));
     const held = seen.validations[last];
-    const hold = held ? [{ label: "Buy and hold", data: points(held.t_ms, held.benchmark), colour: c.second, dashed: true }] : [];
+    const hold = held ? [{ label: insight.dataset.benchmark, data: points(held.t_ms, held.benchmark), colour: c.second, dashed: true }] : [];
     return { series: [...agents.reverse(), ...hold], legend: true };
   });
 }

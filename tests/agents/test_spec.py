@@ -109,7 +109,11 @@ def test_settings_are_laid_over_a_spec_by_dotted_or_plain_names():
 
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_every_preset_holds_for_every_algorithm(name, algorithm):
+def test_every_preset_holds_for_every_algorithm_but_a_portfolio_for_those_that_weigh(name, algorithm):
+    if "pairs" in PRESETS[name] and "weights" not in KNOWN[algorithm].actions:
+        with pytest.raises(BadInput, match=f"{algorithm} cannot weigh several pairs: choose one of ppo"):
+            TrainingSpec.parse(over_preset(name, {"algorithm": algorithm}))
+        return
     spec = TrainingSpec.parse(over_preset(name, {"algorithm": algorithm}, ["lr=0.002"]))
     assert (spec.algorithm, spec.learning.lr) == (algorithm, 0.002)
     assert spec.learning.gamma == PRESETS[name]["ppo"].get("gamma", 0.99)

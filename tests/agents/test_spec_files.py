@@ -55,7 +55,8 @@ def test_a_stored_spec_of_version_1_is_read_as_it_was_meant():
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("kind", ["yaml", "json"])
 def test_what_is_written_is_read_back_as_the_same(tmp_path, name, kind):
-    spec = TrainingSpec.parse(PRESETS[name]).completed(pair="SIM/USD", source="x", from_ms=1, to_ms=10**12)
+    pair = PRESETS[name].get("pairs", ["SIM/USD"])[0]
+    spec = TrainingSpec.parse(PRESETS[name]).completed(pair=pair, source="x", from_ms=1, to_ms=10**12)
     path = put(tmp_path, f"out.{kind}", written(spec.as_dict(), kind))
     assert TrainingSpec.parse(read_file(path)) == spec
 

@@ -51,6 +51,7 @@ PICKS = [
         {row.name: value} | BESIDE.get((row.name, value), {})
         for row in settings().values()
         for value, _ in row.choices
+        if value != "weights"  # of several pairs: tests/agents/test_portfolios.py
     ),
     *({name: 0.5} for name in settings() if name.startswith("reward.terms.")),
 ]
@@ -138,11 +139,19 @@ def filled(client, **given):
 @pytest.mark.parametrize("algorithm", ["ppo", "sac", "q_table"])
 def test_a_filled_form_that_nobody_changed_is_the_preset(as_ada, ada, series, preset, algorithm):
     given = filled(as_ada, preset=preset, algorithm=algorithm) | {"name": "x", "series": series.pk}
-    shown = as_ada.post(reverse("run-start"), given | {"preview": "1"}).context["preview"]
+    if "pairs" in PRESETS[preset]:
+        given["others"] = [stored(walk(6000), ada, "ETH/USD").pk]
+    answer = as_ada.post(reverse("run-start"), given | {"preview": "1"})
+    if "pairs" in PRESETS[preset] and algorithm == "q_table":
+        assert "q_table cannot weigh several pairs" in str(answer.context["form"].errors)
+        return
+    shown = answer.context["preview"]
+    assert shown
     asked = {
         "preset": preset,
         "name": "x",
         "series": series.pk,
+        "others": given["others"] or [],
         "steps": given["steps"],
         "seed": given["seed"],
     }

@@ -54,6 +54,7 @@ def prepared_session(
         raise BadInput("choose either a model or a baseline or a council", field="model")
     interval_ms = _interval_ms(interval, model or council)
     profile = risk or default_profile(owner)
+    _check_one_pair(model)
     _check_spot(model, council)
     policy = policy_of(model, baseline, settings, council)
     if council is not None:
@@ -176,6 +177,15 @@ def _check_shorts(policy: Policy, account: Account) -> None:
             f"at a venue where sessions cannot go short: choose an account at one that can ({able}), or a "
             "policy with levels from 0 up",
             field="account",
+        )
+
+
+def _check_one_pair(model: TrainedModel | None) -> None:
+    if model is not None and model.is_portfolio:
+        raise BadInput(
+            f"{model} shares one account out between {', '.join(model.pairs)}, and a session trades one "
+            "pair: such a model can be backtested, and not traded with yet",
+            field="model",
         )
 
 

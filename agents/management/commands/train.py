@@ -22,6 +22,9 @@ class Command(ProductCommand):
         parser.add_argument("--device", help=f"{' | '.join(DEVICES)}; default: cpu, or the spec's")
         add_series_arguments(parser)
         parser.add_argument(
+            "--pairs", help="BTC/USD,ETH/USD …: one account shared out between several, instead of --pair"
+        )
+        parser.add_argument(
             "--spec", metavar="FILE", help="settings in YAML or JSON; see docs/training-runs.md"
         )
         parser.add_argument("--preset", help=f"{' | '.join(PRESETS)}; default: default-1m, or the spec's")
@@ -52,6 +55,8 @@ class Command(ProductCommand):
         for key in ("device", "series", "source", "pair", "interval", "from", "to", "steps", "seed"):
             if options[key] is not None:
                 chosen[key] = options[key]
+        if options["pairs"]:
+            chosen["pairs"] = options["pairs"].split(",")
         preset = options["preset"] or ("" if options["spec"] else "default-1m")
         spec = over_preset(preset, chosen, options["set"])
         name = (
@@ -60,7 +65,7 @@ class Command(ProductCommand):
         if options["seeds"] or options["grid"] or options["windows"]:
             return self._experiment(owner, name, spec, options)
         run = services.start_training(owner=owner, name=name, spec=spec)
-        self.say(f"run {run.pk}: {run.name} on {run.series}, {run.steps_total:,} steps")
+        self.say(f"run {run.pk}: {run.name} on {run.candles}, {run.steps_total:,} steps")
         if options["wait"]:
             follow(self, run)
             self.say(f"model {run.model.pk}: {run.model.name}")

@@ -124,3 +124,12 @@ def test_what_learned_on_futures_cannot_trade_on_a_spot_venue(seat):
     with pytest.raises(BadInput, match="levered learned to trade futures") as refused:
         services.start_session(owner=model.owner, account=account, pair="BTC/USD", interval="1m", **chosen)
     assert refused.value.field == "model"
+
+
+@pytest.mark.django_db
+def test_a_model_of_several_pairs_cannot_trade_one():
+    model = factories.ModelFactory(name="both", spec={"pairs": ["BTC/USD", "ETH/USD"]})
+    account = factories.AccountFactory(owner=model.owner)
+    with pytest.raises(BadInput, match="both shares one account out between BTC/USD, ETH/USD") as refused:
+        services.start_session(owner=model.owner, account=account, pair="BTC/USD", interval="1m", model=model)
+    assert refused.value.field == "model"
