@@ -24,13 +24,13 @@ class BasketSimulation(Simulation):
 
     pairs: tuple[str, ...] = ()
     closes: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))  # (n, k)
-    weights: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))  # (n, k), held at each close
+    held: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))  # (n, k), held at each close
     places: list[int] = field(default_factory=list)  # of the pair that each of `fills` traded
     benchmark: np.ndarray = field(default_factory=lambda: np.empty(0))  # (n,), equity of equal weights
 
     def mean_weights(self) -> dict[str, float]:
         """Return the mean share of equity in every pair, and in cash."""
-        means = self.weights.mean(axis=0).tolist()
+        means = self.held.mean(axis=0).tolist()
         return {**dict(zip(self.pairs, means, strict=True)), "CASH": 1.0 - sum(means)}
 
 
@@ -111,8 +111,8 @@ def _run(
         weights.append(account.weights(marks))
         if tick is not None and row % TICK_BARS == 0:
             tick((row - first) / (count - first))
-    run.equity, run.weights = np.array(equities), np.array(weights)
-    run.exposure = run.weights.sum(axis=1)
+    run.equity, run.held = np.array(equities), np.array(weights)
+    run.exposure = run.held.sum(axis=1)
     return run
 
 

@@ -105,7 +105,7 @@ def curve(run: Simulation, benchmark: np.ndarray) -> dict[str, list[float]]:
 
 
 def _weights(run: BasketSimulation, at: np.ndarray) -> dict[str, list[float]]:
-    columns = np.round(run.weights[at], 6).T.tolist()
+    columns = np.round(run.held[at], 6).T.tolist()
     return dict(zip(run.pairs, columns, strict=True))
 
 

@@ -90,7 +90,7 @@ def team_ppo(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:
         env,
         policy=TeamNetwork,
         names=given.specialists,
-        visible=_visible(spec, env.batch.market.features),
+        visible=_visible(spec, env.market.features),
         is_shared=given.networks == "shared",
         weights=given.shares if given.allocator == "fixed" else None,
         allocator_lr=given.allocator_lr,

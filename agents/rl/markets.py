@@ -20,7 +20,7 @@ def training_market(spec: TrainingSpec, prepared: Prepared, device: torch.device
         if is_normalised:
             tensors.normalise(given.gamma)
         return tensors
-    if spec.is_team:
+    if spec.is_team and isinstance(market, PackedMarket):
         return TeamVecEnv(market, settings, spec.team.rules(spec.reward.decay), given.n_envs, spec.seed)
     env = TradingVecEnv(market, settings, given.n_envs, spec.seed)
     if is_normalised:

@@ -104,7 +104,7 @@ def test_later_bars_change_no_weight_that_was_wanted_before(walks):
         for one in (ready, later)
     ]
     shared = 899 - policy.observation.first_row
-    assert (asked[0].weights[:shared] == asked[1].weights[:shared]).all()
+    assert (asked[0].held[:shared] == asked[1].held[:shared]).all()
     assert (asked[0].equity[:shared] == asked[1].equity[:shared]).all()
 
 
@@ -124,7 +124,7 @@ def predicted(run, markets, paths, cost=COST):
         [one.expected(log_returns(path)) for one, path in zip(markets, paths, strict=True)], axis=1
     )[first:-1]
     traded = sum(abs(fill.quantity) * fill.price for _, fill in run.fills) / float(np.mean(run.equity))
-    return float((run.weights[1:] * ahead).sum()) - cost * traded
+    return float((run.held[1:] * ahead).sum()) - cost * traded
 
 
 def test_an_agent_learns_when_to_hold_which_of_two_planted_pairs(tmp_path):
