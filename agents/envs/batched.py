@@ -130,13 +130,8 @@ class BatchedMarket(Accounts):
         return np.empty(length + batch.BLOCK, np.float32)[:length].reshape(self.size, self.observation_size)
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        arrays = {
-            "books": self._books,
-            "counts": self._counts,
-            "tracks": self._tracks,
-            "moments": self._moments,
-        }
-        return arrays | ({"watches": self._watches} if self.settings.is_watched else {})
+        names = ("books", "counts", "tracks", "moments", *(["watches"] if self.settings.is_watched else []))
+        return {name: getattr(self, f"_{name}") for name in names}
 
     def _asked(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return (places, table) so that table[places] are the exposures asked for."""
