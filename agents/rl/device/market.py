@@ -274,4 +274,4 @@ class DeviceMarket(BatchedMarket):
         return torch.zeros(self.size, dtype=torch.float64, device=self.device)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.tensor(array, device=self.device)
+        return torch.from_numpy(np.array(array)).to(self.device)

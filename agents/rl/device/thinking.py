@@ -35,7 +35,7 @@ def act(policy: ActorCriticPolicy, observations: Tensor, noise: Tensor) -> tuple
         actions = out + policy.log_std.exp() * noise
         return actions, values, _normal(policy, out, actions)
     logs = torch.log_softmax(out, dim=1)
-    actions = (noise >= logs.exp().cumsum(1)[:, :-1]).sum(1)
+    actions = _picked(logs.exp(), noise[:, 0])
     return actions, values, _chosen(logs, actions)
 
 
@@ -57,6 +57,16 @@ def is_gaussian(policy: ActorCriticPolicy) -> bool:
 def _normal(policy: ActorCriticPolicy, means: Tensor, actions: Tensor) -> Tensor:
     scores = (actions - means) * (-policy.log_std).exp()
     return -(0.5 * scores * scores + policy.log_std + HALF_LOG_2PI).sum(1)
+
+
+def _picked(shares: Tensor, uniform: Tensor) -> Tensor:
+    """Return the actions that uniform numbers in [0, 1) fall on; summed in one order on every device."""
+    actions = torch.zeros(len(shares), dtype=torch.int64, device=shares.device)
+    passed = torch.zeros_like(uniform)
+    for share in shares.unbind(1)[:-1]:
+        passed = passed + share
+        actions += uniform >= passed
+    return actions
 
 
 def _chosen(logs: Tensor, actions: Tensor) -> Tensor:

@@ -6,12 +6,21 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from agents.envs.batched import packed
+from agents.envs.settings import EnvSettings
+from agents.rl.device import thinking
 from agents.rl.device.ppo import DevicePPO
 from agents.rl.device.vec_env import DeviceVecEnv
+from tests.agents.envs.markets import random_market
 from tests.agents.fast.helpers import CONTINUOUS
 from tests.agents.rl.device.devices import on_every_device
+from tests.agents.rl.device.test_market import LIVELY
 from tests.agents.rl.device.test_ppo import ENVS, make
 
+SIZED = EnvSettings(
+    episode_bars=30, stop_atr=2.0, risk_per_trade=0.01, volatility_target=0.01, size_fraction=0.5, step=0.001,
+    break_even=0.01, max_bars=8, trailing=0.02, trail_step=0.004,
+)  # fmt: skip
 WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "item", "equal", "is_nonzero")
 
 
@@ -62,3 +71,34 @@ def test_a_minibatch_waits_for_nothing_and_an_update_for_its_figures(device):
     model.train()
     assert math.isfinite(model.logger.name_to_value["train/loss"])
     assert torch.isfinite(loss)
+
+
+def on_meta(found):
+    """Every tensor among an object's attributes, and whether it is where the device's are."""
+    values = [value for one in vars(found).values() for value in (one if isinstance(one, tuple) else (one,))]
+    return [value.device.type == "meta" for value in values if isinstance(value, torch.Tensor)]
+
+
+@pytest.mark.parametrize("chosen", [LIVELY, SIZED], ids=["exits", "sizes"])
+def test_decisions_and_updates_need_no_number_and_no_tensor_of_the_host(chosen):
+    """Tensors of torch's `meta` device have no values, and mix with no other device's in arithmetic."""
+    env = DeviceVecEnv(packed(*random_market(bars=600)), chosen, ENVS, 1, "meta")
+    env.normalise(0.99)
+    model = DevicePPO("MlpPolicy", env, n_steps=4, batch_size=32, seed=1, device="meta")
+    rollout = model._rollout(env)
+    with torch.no_grad():
+        while not rollout.full:
+            seen = env.batch.observed(env.batch.at, env.batch.portfolios)
+            noise = torch.rand((ENVS, 1), device="meta")
+            actions, values, log_probs = thinking.act(model.policy, seen, noise)
+            rollout.keep(actions, values, log_probs, torch.zeros(ENVS, device="meta"))
+            rollout.earn(env.advance(actions))
+        rollout.estimate(values, 0.99, 0.95)
+    loss, figures = model._loss(torch.arange(32, device="meta"), model._clips())
+    loss.backward()
+    model.policy.optimizer.step()
+    assert loss.is_meta
+    assert figures.is_meta
+    for found in (env, env.batch, rollout):
+        assert on_meta(found)
+        assert all(on_meta(found))
