@@ -252,6 +252,7 @@ def test_every_setting_is_defined_on_hover_and_tells_its_range(as_ada):
         shown |= set(re.findall(r'for="id_[^"]+" title="(?:[^"]+ )?In files and lines: ([^"]+)"', page))
     assert shown == {name for name, row in settings().items() if not row.when and "terms" not in name}
     for row in settings().values():
+        assert row.about, row.name
         assert row.range or row.choices, row.name
 
 
