@@ -1,4 +1,7 @@
-"""What the study of presets compares on real candles, per interval: the preset, and one change at a time."""
+"""What the study of presets compares on real candles, per interval: the preset, and one change at a time.
+
+A preset that the study has changed keeps its former self among the candidates, so that it can be repeated.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +16,7 @@ class Study:
     windows: int
     steps: int  # decisions of a run
     changes: dict[str, dict[str, Any]]  # candidate -> settings over the preset
+    before: str = "preset"  # the candidate that was shipped when the study was made
 
 
 def _day_of_5m() -> dict[str, Any]:
@@ -60,17 +64,19 @@ def _fives() -> Study:
 
 
 def _hours() -> Study:
+    """Return the changes to a preset whose gamma was 0.98; the longer horizon won and is shipped since."""
+    old = {"ppo": {"gamma": 0.98}}
     changes = {
         "preset": {},
-        "mean-last": {"averaging": 0.98, "keep": "last"},
+        "before": old,
+        "mean-last": {**old, "averaging": 0.98, "keep": "last"},
         "every-4": {"decision_every": 4, "ppo": {"gamma": 0.95}},
         "every-24": {"decision_every": 24, "ppo": {"gamma": 0.9}},
-        "gamma-995": {"ppo": {"gamma": 0.995}},
-        "price": {"features": "price"},
-        "entropy": {"ppo": {"ent_coef": 0.01}},
-        "turnover": PENALTY,
-        "small": {"network": {"net_arch": [16, 16]}},
-        "short": {"steps": 75_000},
+        "price": {**old, "features": "price"},
+        "entropy": {"ppo": {**old["ppo"], "ent_coef": 0.01}},
+        "turnover": {**old, **PENALTY},
+        "small": {**old, "network": {"net_arch": [16, 16]}},
+        "short": {**old, "steps": 75_000},
     }
     files = ("binance-BTCUSDT-1h-20200101-20250131", "binance-ETHUSDT-1h-20200101-20250131")
-    return Study("default-1h", files, 3, 300_000, changes)
+    return Study("default-1h", files, 3, 300_000, changes, before="before")

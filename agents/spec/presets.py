@@ -65,7 +65,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "bars_scale": 24.0,
         "reward": {"scale": 100.0},
         "test_share": 0.15,
-        "ppo": {"n_envs": 32, "n_steps": 256, "batch_size": 512, "epochs": 10, "gamma": 0.98},
+        "ppo": {"n_envs": 32, "n_steps": 256, "batch_size": 512, "epochs": 10, "gamma": 0.995},
     },
     # Specialists for momentum, mean reversion and market making share the account (docs/environments.md).
     "team-1h": {
