@@ -14,7 +14,7 @@ CPU = "CPU"
 class Placement(NamedTuple):
     device: torch.device | None  # of the tensors; None: the CPU's own learners
     name: str  # as people read it
-    note: str = ""  # why not on the GPU that was asked for
+    note: str = ""  # what is not as asked for, or not as it began
 
 
 def gpu() -> torch.device | None:
@@ -51,4 +51,6 @@ def placed(spec: TrainingSpec, begun_on: str = "") -> Placement:
         return Placement(
             None, CPU, f"Learns on the CPU: device={spec.device} asks for a GPU, and torch finds none here."
         )
-    return Placement(device, name_of(device))
+    name = name_of(device)
+    moved = f"It began on {begun_on} and goes on on {name}: its weights are those of neither alone."
+    return Placement(device, name, moved if begun_on not in ("", name) else "")

@@ -45,7 +45,7 @@ def require_alike(one, two):
 
 
 @on_every_device
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(chosen=carried_setting, seed=st.integers(0, 10_000))
 def test_every_account_walks_the_compiled_markets_path(device, chosen, seed):
     market = packed(*random_market(seed=seed % 50))
@@ -53,7 +53,7 @@ def test_every_account_walks_the_compiled_markets_path(device, chosen, seed):
     theirs = BatchedMarket(market, chosen, 12, seed)
     assert (ours.reset() == theirs.reset()).all()
     rng = np.random.default_rng(seed)
-    for _ in range(40):
+    for _ in range(30):
         actions = drawn(chosen.action, rng, 12)
         one, two = ours.step(actions), theirs.step(actions)
         require_alike(one, two)

@@ -84,7 +84,10 @@ def test_a_run_goes_on_where_it_began(with_gpu):
     place = placed(spec(device="auto"), begun_on="CPU")
     assert place.device is None
     assert "where its checkpoint began" in place.note
-    assert placed(spec(device="auto"), begun_on="NVIDIA H200").device == TENSORS
+    assert placed(spec(device="auto"), begun_on="tensors on the CPU") == (TENSORS, "tensors on the CPU", "")
+    moved = placed(spec(device="auto"), begun_on="NVIDIA H200")
+    assert moved.device == TENSORS
+    assert "began on NVIDIA H200 and goes on on tensors on the CPU" in moved.note
 
 
 def test_a_run_that_began_on_a_gpu_waits_for_one(without_gpu):
