@@ -121,7 +121,7 @@ def test_a_preset_gives_way_to_the_pairs_that_were_chosen():
     shipped = TrainingSpec.parse(over_preset("portfolio-1h", {}))
     assert shipped.env_settings().action.names == tuple(PRESETS["portfolio-1h"]["pairs"])
     other = TrainingSpec.parse(over_preset("portfolio-1h", {"basket": [4, 7]}))
-    assert (other.pairs, other.basket, other.action.band) == ((), (4, 7), 0.05)
+    assert (other.pairs, other.basket, other.action.band) == ((), (4, 7), 0.1)
 
 
 def test_a_portfolio_learns_on_the_cpu_and_says_why():
