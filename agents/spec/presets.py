@@ -83,15 +83,15 @@ PRESETS: dict[str, dict[str, Any]] = {
         "test_share": 0.15,
         "ppo": {"n_envs": 32, "n_steps": 256, "batch_size": 1024, "epochs": 6, "gamma": 0.98},
     },
-    # One account over several pairs; name others by `pairs`. Weighed once a day: hourly, the costs of exploring
-    # were all it learned about (docs/environments.md).
+    # One account over several pairs; name others by `pairs`. Weighed once a day: hourly, the costs of
+    # exploring were all it learned about (docs/environments.md).
     "portfolio-1h": {
         "interval": "1h",
         "pairs": ["BTC/USDT", "ETH/USDT"],
         "action": {"kind": "weights", "band": 0.1},
         "steps": 500_000,
         "features": "core",
-        "episode_bars": 2160,
+        "episode_bars": 720,
         "decision_every": 24,
         "reward": {"scale": 100.0},
         "test_share": 0.15,
