@@ -167,7 +167,8 @@ def test_what_a_person_changed_stays_when_another_preset_fills_the_form(as_ada):
     changed = first | {"network.net_arch": "32, 16", "preset": "default-1h", "algorithm": "dqn"}
     after = filled(as_ada, **changed)
     assert after["network.net_arch"] == "32, 16"
-    assert (after["dqn.gamma"], after["episode_bars"], after["steps"]) == ("0.98", "720", "1000000")
+    gamma = str(PRESETS["default-1h"]["ppo"]["gamma"])
+    assert (after["dqn.gamma"], after["episode_bars"], after["steps"]) == (gamma, "720", "1000000")
     assert "ppo.lr" not in after
 
 
