@@ -4,8 +4,9 @@ from django.conf import settings
 from django.db import models
 
 from agents.models.council import Council, one_policy
+from agents.models.experiment import candles_named
 from agents.models.model import TrainedModel
-from agents.models.run import JobQuerySet, JobStatus, candles_named
+from agents.models.run import JobQuerySet, JobStatus
 from market.models import Series
 
 

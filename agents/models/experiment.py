@@ -1,9 +1,17 @@
 """Many runs as one job: seeds, windows and settings around one spec."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 
 from market.models import OwnedQuerySet, Series
+
+
+def candles_named(spec: dict[str, Any], series: Series) -> str:
+    """Return what was learned from, for people: a series, or all pairs of a portfolio."""
+    pairs = spec.get("pairs") or ()
+    return f"{', '.join(pairs)} {series.interval} ({series.source})" if pairs else str(series)
 
 
 class Experiment(models.Model):
@@ -28,3 +36,8 @@ class Experiment(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def candles(self) -> str:
+        """Return what its runs learn from, for people."""
+        return candles_named(self.spec, self.series)

@@ -3,7 +3,8 @@
 from django.conf import settings
 from django.db import models
 
-from agents.models.run import TrainingRun, candles_named
+from agents.models.experiment import candles_named
+from agents.models.run import TrainingRun
 from market.models import OwnedQuerySet, Series
 
 

@@ -1,18 +1,10 @@
 """Training runs: what was asked for, how far it is, how it ended."""
 
-from typing import Any
-
 from django.conf import settings
 from django.db import models
 
-from agents.models.experiment import Experiment
+from agents.models.experiment import Experiment, candles_named
 from market.models import OwnedQuerySet, Series
-
-
-def candles_named(spec: dict[str, Any], series: Series) -> str:
-    """Return what was learned from, for people: a series, or all pairs of a portfolio."""
-    pairs = spec.get("pairs") or ()
-    return f"{', '.join(pairs)} {series.interval} ({series.source})" if pairs else str(series)
 
 
 class JobStatus(models.TextChoices):

@@ -236,6 +236,7 @@ def test_a_reproduction_ends_with_the_same_weights(user, model):
 def test_an_experiment_varies_a_portfolio(user, pairs):
     made = services.start_experiment(owner=user, name="e", spec=TINY, seeds=[0, 1], windows=1)
     assert [run.spec["basket"] for run in made.runs.all()] == [[one.pk for one in pairs]] * 2
+    assert made.candles == "AAA/USD, BBB/USD 1m (test)"
     assert len(windows_of(TrainingSpec.parse(made.runs.first().spec), pairs[0], 2)) == 2
 
 

@@ -79,7 +79,7 @@ class Command(ProductCommand):
             owner=owner, name=name, spec=spec, seeds=seeds, grid=grid_of(options["grid"]),
             windows=1 if options["windows"] is None else options["windows"],
         )  # fmt: skip
-        self.say(f"experiment {made.pk}: {made.name} on {made.series}, {made.runs.count()} runs")
+        self.say(f"experiment {made.pk}: {made.name} on {made.candles}, {made.runs.count()} runs")
         if options["wait"]:
             follow_all(self, made)
         rows = [run_row(run) for run in made.runs.order_by("pk").select_related("model")]
