@@ -21,7 +21,9 @@ ASKS = {
     "reward.kind",
     *(rule.replace("!", "").partition("=")[0] for rule in WHEN.values()),
 }
-REFILL = {"hx-post": "", "hx-vals": '{"show": "1"}'}  # the form element says where the answer goes
+# The form element says where the answer goes. A choice made while another is on its way takes its place: the
+# answer to the first would put the second choice back.
+REFILL = {"hx-post": "", "hx-vals": '{"show": "1"}', "hx-sync": "closest form:replace"}
 
 
 def filling(preset: str, algorithm: str) -> dict[str, str]:
