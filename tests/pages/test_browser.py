@@ -174,6 +174,7 @@ def test_a_run_is_set_up_field_by_field_previewed_and_started(page, stack):
     page.click("button[name=preview]")
     page.wait_for_selector("#preview >> text=extractor: transformer")
     page.select_option("[name=algorithm]", "fast_ppo")
+    page.wait_for_selector("[name=basis][value$='/fast_ppo']", state="attached")
     page.wait_for_selector("summary:has-text('1 changed') >> text=PPO")
     page.select_option("[name='network.extractor']", "mlp")
     page.wait_for_selector("[name='network.heads']", state="detached")
