@@ -103,6 +103,8 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
     opinion, tally = decided.opinion, decided.opinion.tally
     if sized.quantity != 0:
         seat.exchange.require()
+    else:
+        seat.exchange.keep()  # a decision is written under our lease, order or not; thinking may have waited
     with transaction.atomic():
         sized, turns_to = legs.split(seat, capped(seat, sized))
         decision = Decision.objects.create(

@@ -22,7 +22,7 @@ MARKS = [
     "bars_held", "day", "day_equity", "last_bar_ms", "week_equity", "caution_peak",
     "safe_until_ms", "health", "stop_kind", "take_kind", "bracket_price", "levels", "atr",
 ]  # fmt: skip
-PRICES = {"price", "bid", "ask", "price_ms"}  # shown to people; no rule reads yesterday's
+PRICES = {"price", "bid", "ask", "price_ms"}  # for people; caps value other sessions by them, a second old
 SHOWN = timedelta(seconds=1)
 _store_marks = Update(LiveSession, [*MARKS, "turn_at"], where=["id", "risk_state"])
 _store_planned_marks = Update(LiveSession, [*MARKS, "turn_at"], where=["id", "risk_state", "capital"])

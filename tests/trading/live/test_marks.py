@@ -1,6 +1,6 @@
 """Marks and equity points are stored as the ORM stores them, and not over what changed meanwhile."""
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -60,7 +60,7 @@ def test_prices_alone_wait_a_second_but_never_a_whole_bar(session):
     states.adopt(session, states.WITH_RELATED.get(pk=session.pk))
     before = stored(session)
     session.price, session.price_ms = session.price + 1, session.price_ms + session.interval_ms - 1
-    session.turn_at = session.turn_at.replace(year=session.turn_at.year + 1)  # a second is not over yet
+    session.turn_at = session.turn_at + timedelta(days=1)  # a second is not over yet
     states.save_marks(session, passing=states.PRICES)
     assert stored(session) == before
     session.price_ms += 1
