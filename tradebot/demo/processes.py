@@ -74,6 +74,10 @@ class Child:
             time.sleep(0.1)
 
     def last_words(self) -> str:
+        """Return the signal that ended the child, or else the last line it printed."""
+        code = self.process.poll()
+        if code is not None and code < 0:
+            return f"{signal.Signals(-code).name} from outside"
         lines = [line.strip() for line in self.output().splitlines() if line.strip()]
         return lines[-1] if lines else "it said nothing"
 

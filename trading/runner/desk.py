@@ -152,6 +152,8 @@ class Desk:
                 logger.warning("%s: how the price stream goes was not stored: %s", self.market, error)
 
     def _failed(self, error: Exception, readers: int) -> None:
+        if not self.driven:
+            return  # the last session ended while its prices were asked for: nobody waits for them
         self.failures += 1
         self._note_streams()
         wait_s = min(LONGEST_WAIT_S, self.poll_s * 2 ** min(self.failures - 1, 10))

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from trading.exchanges.errors import Unreachable
 from trading.runner import desk as desks
 from trading.runner import loop
 from trading.runner.baton import Baton
@@ -99,3 +100,25 @@ def test_those_in_line_are_read_again_when_the_glance_is_too_old(line, clock):
     assert len(fresh) == 1
     assert id(old) not in fresh
     assert line.driven[-1].turned[0].of == 32
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_the_last_session_may_end_while_its_prices_are_asked_for(clock, monkeypatch, answers):
+    monkeypatch.setattr(desks, "record_ticks", lambda market, quotes: None)
+    desk = desks.Desk("sandbox", Baton(), lambda: clock.now_s)
+
+    class Venue:
+        def quotes(self, pairs):
+            desk.driven.clear()
+            if not answers:
+                raise Unreachable("it did not answer in time")
+            return {}
+
+        def now_ms(self):
+            return 1
+
+    one = Waiting(clock, 1)
+    one.exchange = Venue()
+    desk.driven, desk.is_reading = [one], True
+    desk.read()
+    assert (desk.is_reading, desk.failures, list(desk.line)) == (False, 0, [])
