@@ -1,7 +1,7 @@
 """From a council's rows to its policy: each member proven to be the one that was chosen, or left out."""
 
 from agents import policies
-from agents.models import Council, CouncilMember
+from agents.models import Council, CouncilMember, TrainedModel
 from agents.policies.council import Absent, Member, Voting
 from agents.policies.council import Council as CouncilPolicy
 from agents.policies.port import Policy
@@ -23,6 +23,11 @@ def load(council: Council) -> CouncilPolicy:
             absent.append(Absent(row.name, row.weight, row.policy_hash, error.message))
     voting = Voting(council.method, council.combine, council.quorum)
     return CouncilPolicy(str(council), present, voting, absent)
+
+
+def absent_model(model: TrainedModel, reason: str) -> CouncilPolicy:
+    """Return what stands in for a model that cannot be loaded now: nobody votes, so it only ever holds."""
+    return CouncilPolicy(str(model), [], Voting(), [Absent(str(model), 1.0, model.file_hash, reason)])
 
 
 def require_quorum(council: Council, policy: Policy) -> None:

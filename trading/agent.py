@@ -50,7 +50,14 @@ def decision_settings(profile: RiskProfile, settings: dict[str, Any]) -> Decisio
 def decider_of(session: LiveSession) -> Decider:
     """Return the session's decider.
 
+    A session that trades already goes on without a model whose files are gone: it holds, and its stops go on.
+
     :raises BadInput: see `policy_of` and `decision_settings`.
     """
-    policy = policy_of(session.model, session.baseline, session.settings, session.council)
+    try:
+        policy = policy_of(session.model, session.baseline, session.settings, session.council)
+    except BadInput as error:
+        if session.model is None or session.started_ms == 0:
+            raise
+        policy = councils.absent_model(session.model, error.message)
     return Decider(policy, decision_settings(session.risk, session.settings))

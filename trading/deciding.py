@@ -137,8 +137,7 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
         order = working.begin(seat, sized.quantity, sized.price, reason, now_ms, decision, room)
     carry_out(seat, order, quote)
     working.work(seat, quote, now_ms)
-    if tally is not None:
-        states.tell_left_out(seat, tally.failures)
+    states.tell_left_out(seat, tally.failures if tally else {})
 
 
 def size_wish(

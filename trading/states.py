@@ -144,14 +144,17 @@ def known(seat: Seat) -> None:
 
 
 def tell_left_out(seat: Seat, failures: dict[str, str]) -> None:
-    """Tell a person which members of a council cannot vote, when that changes; take it back once all can."""
+    """Tell a person, when it changes, who cannot vote: members of a council, or the model itself."""
     if failures == seat.left_out:
         return
     session, seat.left_out = seat.session, failures
     if not failures:
         return close_alerts(session, "council")
     why = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
-    text = f"{session}: {session.council} decides without {len(failures)} of its members ({why})"
+    if session.council is None:
+        text = f"{session} holds and only guards its stops: {next(iter(failures.values()))}"
+    else:
+        text = f"{session}: {session.council} decides without {len(failures)} of its members ({why})"
     kind = AlertKind.COUNCIL
     alerts.raise_alert(session.owner, kind.level, f"council:{session.pk}", text, session, kind=kind)
 

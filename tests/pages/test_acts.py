@@ -35,6 +35,18 @@ def test_what_the_state_forbids_is_told_in_words(as_ada, world):
     assert "cannot be resumed" in said(answer)
 
 
+@pytest.mark.parametrize(("held", "shown"), [("0.5", ["resume", "flatten"]), ("0", ["resume"])])
+def test_a_failed_session_offers_what_may_still_be_done(as_ada, world, held, shown):
+    session = world["session"]
+    type(session).objects.filter(pk=session.pk).update(status=SessionStatus.FAILED, held=held, note="broken")
+    text = as_ada.get(reverse("session", args=[session.pk])).content.decode()
+    acts = ["pause", "resume", "stop", "flatten"]
+    assert [act for act in acts if reverse("session-act", args=[session.pk, act]) in text] == shown
+    as_ada.post(reverse("session-act", args=[session.pk, "resume"]))
+    session.refresh_from_db()
+    assert (session.status, session.note) == (SessionStatus.RUNNING, "")
+
+
 def test_stop_all_stops_only_ones_own(as_ada, world, stranger):
     theirs = factories.SessionFactory(owner=stranger)
     as_ada.post(reverse("stop-all"))

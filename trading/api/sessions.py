@@ -104,7 +104,7 @@ class SessionViewSet(ReadOnly):
     @extend_schema(request=None, responses={200: SessionDetailSerializer})
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str) -> Response:
-        """Decide again after a pause."""
+        """Decide again after a pause, or after a failure that was mended."""
         return self._act(services.resume_session)
 
     @extend_schema(request=StopRequest, responses={200: SessionDetailSerializer})

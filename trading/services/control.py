@@ -8,8 +8,9 @@ from market.errors import BadInput, Conflict
 from market.kernel import portfolio
 from market.models import AuditEvent
 from trading import alerts
-from trading.models import LiveSession, RiskState, SessionStatus
+from trading.models import Account, LiveSession, RiskState, SessionStatus
 from trading.risk import last_exit_price
+from trading.services.start import check_not_driven
 
 S = SessionStatus
 
@@ -23,21 +24,28 @@ def pause_session(*, session: LiveSession, by: Any = None) -> LiveSession:
 
 
 def resume_session(*, session: LiveSession, by: Any = None) -> LiveSession:
-    """Let a paused session decide again.
+    """Let a paused session decide again, or a failed one once a person has mended what it failed of.
 
-    :raises Conflict: when it is not paused.
+    :raises Conflict: when it is neither, or another session trades its pair by now.
     """
-    return _change(session, [S.PAUSED], "session.resume", by, status=S.RUNNING, note="")
+    again = S.RUNNING if session.started_ms else S.PENDING
+    return _revived(session, "session.resume", by, status=again) or _change(
+        session, [S.PAUSED], "session.resume", by, status=S.RUNNING, note=""
+    )
 
 
 def stop_session(*, session: LiveSession, flatten: bool = False, by: Any = None) -> LiveSession:
     """End the session once its orders are settled and, with `flatten`, once its position is sold.
+
+    A failed session is ended already; with `flatten` it is driven once more, to sell what it has left behind.
 
     :raises Conflict: when it has ended already.
     """
     wanted: dict[str, Any] = {"status": S.STOPPING}
     if flatten:
         wanted["flatten_wanted"] = True
+        if session.held != 0 and (revived := _revived(session, "session.stop", by, **wanted)):
+            return revived
     driven = [S.PENDING, S.RUNNING, S.PAUSED, S.STOPPING]
     return _change(session, driven, "session.stop", by, detail={"flatten": flatten}, **wanted)
 
@@ -85,6 +93,21 @@ def resume_from_halt(*, session: LiveSession, reason: str, by: Any = None) -> Li
     _audit(session, "session.resume_from_halt", by, reason=reason.strip(), equity=str(equity))
     alerts.close_alert(session.owner, f"risk:{session.pk}")
     return session
+
+
+@transaction.atomic
+def _revived(session: LiveSession, action: str, by: Any, **changes: Any) -> LiveSession | None:
+    """Have a failed session driven again; None when it has not failed.
+
+    :raises Conflict: when another session trades its pair by now.
+    """
+    if session.status != S.FAILED:
+        return None
+    Account.objects.select_for_update().get(pk=session.account_id)
+    check_not_driven(session.account, session.pair)
+    revived = _change(session, [S.FAILED], action, by, note="", stopped_ms=0, **changes)
+    alerts.close_alert(session.owner, f"failed:{session.pk}")
+    return revived
 
 
 @transaction.atomic

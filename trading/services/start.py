@@ -65,7 +65,7 @@ def prepared_session(
     if not account.is_active:
         raise BadInput(f"the account {account} is switched off", field="account")
     _check_features(decider.policy, account)
-    _check_not_driven(account, pair)
+    check_not_driven(account, pair)
     wanted = LiveSession(
         owner=owner,
         model=model,
@@ -107,7 +107,7 @@ def default_profile(owner: Any) -> RiskProfile:
 def write_session(session: LiveSession, by: Any) -> LiveSession:
     """Store a prepared session, unless another one has taken its pair meanwhile."""
     Account.objects.select_for_update().get(pk=session.account_id)
-    _check_not_driven(session.account, session.pair)
+    check_not_driven(session.account, session.pair)
     try:
         session.save()
     except IntegrityError as error:
@@ -200,7 +200,8 @@ def _check_spot(model: TrainedModel | None, council: Council | None) -> None:
             )
 
 
-def _check_not_driven(account: Account, pair: str) -> None:
+def check_not_driven(account: Account, pair: str) -> None:
+    """:raises Conflict: when a session of the account trades the pair already"""
     other = LiveSession.objects.driven().filter(account=account, pair=pair).first()
     if other is not None:
         raise Conflict(f"{other} is trading {pair} on {account} already; stop it first", field="pair")

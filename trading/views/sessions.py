@@ -112,7 +112,8 @@ def _buttons(session: LiveSession) -> dict[str, bool]:
     status = session.status
     return {
         "can_pause": status == SessionStatus.RUNNING,
-        "can_resume": status == SessionStatus.PAUSED,
+        "can_resume": status in (SessionStatus.PAUSED, SessionStatus.FAILED),
+        "can_flatten": status == SessionStatus.FAILED and session.held != 0,
         "can_stop": status in (SessionStatus.PENDING, SessionStatus.RUNNING, SessionStatus.PAUSED),
         "is_open": status not in (SessionStatus.STOPPED, SessionStatus.FAILED),
         "is_halted": session.risk_state in (RiskState.HALTED, RiskState.SAFE),

@@ -83,7 +83,9 @@ class Council:
         ]
         votes += [Vote(one.name, one.weight, failure=one.reason) for one in self.absent]
         decided = combine(votes, self.voting, current_exposure, self.action_spec.band)
-        share, tally = decided.shares[decided.side], Tally(tuple(votes), decided.note)
+        is_alone = not self.members and len(self.absent) == 1  # in place of a model: no council to speak of
+        note = f"{self.absent[0].name} cannot be asked: it holds" if is_alone else decided.note
+        share, tally = decided.shares[decided.side], Tally(tuple(votes), note)
         return Opinion(decided.side, SIDES[decided.side], decided.shares, None, share, decided.target, tally)
 
     def _vote(

@@ -1,0 +1,122 @@
+"""A session that lost its model, or failed: its position is never out of reach of its stops and of people."""
+
+import shutil
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from market.errors import BadInput, Conflict
+from market.models import AuditEvent
+from tests.agents.council.members import made_model
+from tests.agents.markets import stored, walk
+from trading import services, states
+from trading.models import Alert, LiveSession, OrderStatus, SessionStatus
+
+CANDLES = walk(700, seed=4)
+
+
+@pytest.fixture
+def model(user):
+    return made_model(user, stored(CANDLES, user), CANDLES, "lost", 1.5, features="price", window=3)
+
+
+@pytest.fixture
+def holding(live, model):
+    """A session of a model that holds coins."""
+    live.start("", model=model)
+    for _ in range(30):
+        if live.bar().held:
+            return live
+    raise AssertionError("the model never bought: the test needs another one")
+
+
+def lose_files(model, tmp_path):
+    files = Path(settings.VAR_DIR) / model.path
+    shutil.move(files, tmp_path / "away")
+    return lambda: shutil.move(tmp_path / "away", files)
+
+
+def test_stops_go_on_when_the_model_of_a_running_session_loses_its_files(holding, model, tmp_path):
+    restore = lose_files(model, tmp_path)
+    holding.die()
+    holding.take().bar(2)
+    decision = holding.session.decisions.first()
+    assert (holding.session.status, holding.session.held > 0) == (SessionStatus.RUNNING, True)
+    assert (decision.action, decision.gate_reason) == ("HOLD", f"{model} cannot be asked: it holds")
+    assert decision.model_hash != model.file_hash
+    alert = Alert.objects.get(key=f"council:{holding.session.pk}")
+    assert "holds and only guards its stops" in alert.text
+    assert "missing or unreadable" in alert.text
+
+    above = holding.session.price * 2
+    LiveSession.objects.update(stop_price=above, bracket_price=above)
+    holding.turn()
+    assert holding.session.held == 0
+    assert "stop" in holding.session.orders.first().reason
+
+    restore()
+    holding.die()
+    holding.take().bar(1)
+    assert holding.session.decisions.first().model_hash == model.file_hash
+    alert.refresh_from_db()
+    assert alert.closed_at is not None
+
+
+def test_a_session_that_never_began_fails_without_its_model(live, model, tmp_path):
+    live.start("", model=model)
+    lose_files(model, tmp_path)
+    live.die()
+    with pytest.raises(BadInput, match="missing or unreadable"):
+        live.take()
+
+
+def fail(live):
+    states.fail(live.session, "its pair is not listed any more", live.exchange.now_ms())
+    live.die()
+    return live
+
+
+def test_a_failed_session_goes_on_with_its_books_once_a_person_resumes_it(holding):
+    before = fail(holding).session
+    services.resume_session(session=before, by=holding.user)
+    after = holding.take().bar()
+    assert (after.status, after.note, after.stopped_ms) == (SessionStatus.RUNNING, "", 0)
+    assert (after.held, after.cash, after.entry_price) == (before.held, before.cash, before.entry_price)
+    assert Alert.objects.get(key=f"failed:{after.pk}").closed_at is not None
+    assert AuditEvent.objects.filter(action="session.resume", actor=holding.user).count() == 1
+
+
+def test_what_a_failed_session_left_behind_is_sold_on_request(holding):
+    fail(holding)
+    services.flatten_session(session=holding.session, by=holding.user)
+    holding.take().turn()
+    holding.turn()
+    assert (holding.session.status, holding.session.held) == (SessionStatus.STOPPED, 0)
+    assert holding.ledger().keys() == {"USD"}
+    assert set(holding.session.orders.values_list("status", flat=True)) == {OrderStatus.FILLED}
+    assert holding.books()["USD"] == pytest.approx(holding.ledger()["USD"], abs=Decimal("0.02"))
+
+
+def test_a_failed_session_that_holds_nothing_has_ended(live):
+    fail(live.start("cash"))
+    for act in (services.stop_session, services.flatten_session, services.pause_session):
+        with pytest.raises(Conflict, match="failed"):
+            act(session=live.session)
+
+
+def test_a_failed_session_does_not_come_back_beside_its_successor(holding):
+    fail(holding)
+    heir = services.start_session(
+        owner=holding.user, account=holding.account, pair="BTC/USD", interval="1m", baseline="cash",
+        risk=holding.session.risk,
+    )  # fmt: skip
+    for act in (services.resume_session, services.flatten_session):
+        with pytest.raises(Conflict, match="stop it first"):
+            act(session=holding.session)
+    holding.session.refresh_from_db()
+    assert holding.session.status == SessionStatus.FAILED
+    services.stop_session(session=heir)
+    LiveSession.objects.filter(pk=heir.pk).update(status=SessionStatus.STOPPED)
+    assert services.resume_session(session=holding.session).status == SessionStatus.RUNNING
