@@ -33,7 +33,7 @@ def needs_atr(profile: RiskProfile) -> bool:
 
 
 def rules_of(profile: RiskProfile, instrument: Instrument) -> Rules:
-    """Return the kernel's rules; quotes carry their own spread, so none is added."""
+    """Return the kernel's rules; quotes carry their own spread, and `trading.risk.size` cuts the orders."""
     return Rules(
         tick=instrument.tick,
         step=instrument.step,
@@ -45,6 +45,8 @@ def rules_of(profile: RiskProfile, instrument: Instrument) -> Rules:
         stop_loss=exact(profile.stop_loss),
         take_profit=exact(profile.take_profit),
         trailing=exact(profile.trailing_stop),
+        max_order_share=ZERO,
+        max_position=ZERO,
         guard=ZERO,
     )
 

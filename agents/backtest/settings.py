@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agents.decide import DECISION_KEYS, DecisionSettings
-from agents.envs.settings import EnvSettings, watch_rules
+from agents.envs.settings import CAPS, EnvSettings, watch_rules
 from agents.spec import Breakers, Fraction, Trading, first_error, setting_names
 from market.errors import BadInput
 from market.kernel.watch import WatchRules
@@ -23,6 +23,10 @@ class Limits(Breakers):
     def watch_rules(self) -> WatchRules:
         """Return the kernel's breakers and entry guards."""
         return watch_rules(self.model_dump())
+
+    def caps(self) -> dict[str, float]:
+        """Return the caps on one order and on the position behind it, by their names among the rules."""
+        return {name: float(getattr(self, name)) for name in CAPS}
 
 
 class BacktestSettings(BaseModel):

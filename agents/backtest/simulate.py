@@ -1,5 +1,6 @@
 """The bar loop of a backtest: decide at the close, fill at the next open, mark at the close. Pure."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -13,7 +14,7 @@ from agents.envs.settings import EnvSettings
 from agents.policies.team import in_team
 from market.candles import Candles
 from market.errors import BadInput
-from market.kernel.futures import step_market
+from market.kernel.futures import cap_at, step_market
 from market.kernel.plan import open_track
 from market.kernel.portfolio import equity, exposure_of, portfolio_row
 from market.kernel.risk import OK, cap_exposure
@@ -41,6 +42,7 @@ class Simulation:
     decisions: int = 0
     gated: int = 0
     sized: dict[str, int] = field(default_factory=dict)  # reason -> decisions whose size it changed or kept
+    cut: Counter[int] = field(default_factory=Counter)  # market.kernel.breakers code -> orders cut to a cap
     halted_ms: int | None = None  # close of the bar at which a loss limit ended trading
     halted_by: int = OK  # market.kernel.breakers code
     funding: float = 0.0  # paid by a futures position so far, quote currency; below 0 it was earned
@@ -97,7 +99,8 @@ class _Run:
     ) -> None:
         self.decider, self.first = decider, first
         self.interval_ms, self.max_exposure = candles.interval_ms, settings.max_exposure
-        self.rules, self.bars_scale = settings.rules(), decider.needs.bars_scale
+        self.rules = settings.rules()._replace(**limits.caps())
+        self.is_capped, self.bars_scale = any(limits.caps().values()), decider.needs.bars_scale
         self.plan, self.has_plan = settings.plan(), settings.has_plan
         self.ranges = average_ranges(candles, settings).tolist()
         self.funding, self.margin = funding_rates(candles, settings).tolist(), settings.margin()
@@ -123,6 +126,9 @@ class _Run:
         target = self._target(row, window, watch)
         open, high, low, close = self.bars[row + 1]
         wanted, before = target if target is not None else 0.0, self.book
+        if self.is_capped and target is not None:
+            code = cap_at(before, wanted, open, self.rules, self.margin)
+            self.result.cut.update([code] if code != OK else [])
         self.book, self.track, order, exit, paid = step_market(
             self.book, self.track, target is not None, wanted, open, high, low, close, self.ranges[row],
             self.funding[row + 1], self.rules, self.plan, self.margin,

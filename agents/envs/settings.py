@@ -45,8 +45,11 @@ FRACTIONS = (
 )
 COUNTS = ("max_loss_streak", "max_trades_per_day")
 SPANS = ("safe_cooldown_s", "exit_cooldown_s", "loss_cooldown_s")
-AMOUNTS = ("tick", "step", "min_notional", "fee_step", "take_profit", *COUNTS, *SPANS)
-WATCHED = ("daily_loss", "weekly_loss", "safe_drawdown", *COUNTS, "exit_cooldown_s", "loss_cooldown_s")
+CAPS = ("max_order_share", "max_position")
+AMOUNTS = ("tick", "step", "min_notional", "fee_step", "take_profit", *COUNTS, *SPANS, *CAPS)
+WATCHED = (
+    "daily_loss", "weekly_loss", "safe_drawdown", *COUNTS, "exit_cooldown_s", "loss_cooldown_s", *CAPS
+)  # fmt: skip
 BY_WEIGHTS = "is a rule for one position: a portfolio of several pairs is left by its weights"
 
 
@@ -90,6 +93,8 @@ class EnvSettings(PositionRules):
     exit_cooldown_s: float = 0.0  # no entry for so long after an exit
     loss_cooldown_s: float = 0.0  # or after one with a loss
     max_trades_per_day: int = 0  # fills
+    max_order_share: float = 0.0  # of equity that one order may open, up to 1
+    max_position: float = 0.0  # quote currency, value of the position behind an entry
     ruin: float = 0.1  # share of the initial cash below which the episode is lost
     action: ActionSpec = field(default_factory=ActionSpec)
     reward: Terms = field(default=Terms(log_return=1.0))
@@ -111,6 +116,9 @@ class EnvSettings(PositionRules):
         for name in ("initial_cash", "max_exposure", "reward_scale", "bars_scale"):
             _require(getattr(self, name) > 0, name, "must be above 0")
         self._check_market()
+        _require(
+            self.max_order_share <= 1, "max_order_share", "must be at most 1, which is all of the equity"
+        )
         _require(self.half_spread + self.slippage < 1, "slippage", "and half_spread together must be below 1")
         _require_terms(self.reward)
         for name, least in (("episode_bars", 0), ("decision_every", 1), ("window", 1)):
@@ -205,7 +213,7 @@ class EnvSettings(PositionRules):
 
     @property
     def is_watched(self) -> bool:
-        """Say whether any rule of `watch_rules` is switched on."""
+        """Say whether any rule of `watch_rules`, or a cap on orders, is switched on."""
         return any(getattr(self, name) for name in WATCHED)
 
     @property

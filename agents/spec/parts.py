@@ -106,6 +106,8 @@ class Breakers(Part):
     exit_cooldown_s: Span = 0.0  # no entry for so long after an exit
     loss_cooldown_s: Span = 0.0  # or after one with a loss
     max_trades_per_day: Count = 0
+    max_order_share: float = Field(default=0.0, ge=0, le=1)  # of equity that one order may open
+    max_position: float = Field(default=0.0, ge=0, le=MOST_MONEY)  # quote currency, behind an entry
 
 
 class Trading(Part):

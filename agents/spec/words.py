@@ -119,6 +119,14 @@ WORDS: dict[str, tuple[str, str]] = {  # label, definition
         "No entry for so long after an exit with a loss; 0 is off.",
     ),
     "limits.max_trades_per_day": ("Trades per day", "0 is unlimited."),
+    "limits.max_order_share": (
+        "Largest order",
+        "Share of equity that one order may open, 1 is all of it; 0 is off.",
+    ),
+    "limits.max_position": (
+        "Largest position",
+        "Value in quote currency beyond which nothing is added; 0 is off.",
+    ),
     # trading
     "trading.market": ("Market", "The rules that positions are held under."),
     "trading.fee_rate": ("Fee", "Of the notional, taker: 0.001 is 0.1 %."),

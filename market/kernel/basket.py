@@ -89,7 +89,8 @@ def _of_pair(rules, tick, step):
     """Return the rules with one pair's tick and step."""
     return Rules(
         tick, step, rules.min_notional, rules.fee_rate, rules.fee_step, rules.half_spread, rules.slippage,
-        rules.stop_loss, rules.take_profit, rules.trailing, rules.guard,
+        rules.stop_loss, rules.take_profit, rules.trailing, rules.max_order_share, rules.max_position,
+        rules.guard,
     )  # fmt: skip
 
 

@@ -73,12 +73,14 @@ COMPILED: tuple[Callable[..., Any], ...] = (
     triggers.stop_price, triggers.take_price, triggers.best_price, triggers.bar_exit, triggers.tighter,
     triggers.nearer, triggers.stepped_best, triggers.break_even_stop, triggers._planned,
     triggers.levels, triggers.bar_leave,
-    risk.drawdown_breach, risk.daily_loss_breach, is_over,
+    risk.drawdown_breach, risk.daily_loss_breach, risk.reduce_only, is_over,
+    breakers._closing_part, breakers._opened, breakers.limited_order,
     log_return, deepening, differential_sharpe, differential_sortino, bar_reward,
-    open_book, notional, step.with_stop, step.with_levels, step.fill_price, step._ordered, step._exited,
+    open_book, notional, step.with_stop, step.with_levels, step.fill_price, step.asked, step.capped,
+    step._ordered, step._exited,
     step.left, step.filled, step.marked, step_bar,
     futures.liquidation_price, futures.bankruptcy_price, futures.is_liquidated, futures.margined_quantity,
-    futures._ordered, futures._bounded, futures._forced, futures._with_cash,
+    futures._asked, futures._ordered, futures._bounded, futures._forced, futures._with_cash,
     step_futures,
     guards.entry_refusal, breakers.halting, breakers.cautious, breakers.next_state, breakers.limited_target,
     open_watch, watch._seen, fills_seen, close_seen, watched_target,
@@ -189,7 +191,13 @@ def _mixed(draw, account):
 
 @compiled
 def _rules(v):
-    return Rules(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10])
+    return Rules(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12])
+
+
+@compiled
+def _uncapped(v):
+    """Redraw rules without caps on orders: constants, with which the compiler drops what serves only caps."""
+    return Rules(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], 0.0, 0.0, v[12])
 
 
 @compiled
@@ -403,7 +411,7 @@ def _compile_advance(  # noqa: C901 - see `advance`
         for action in actions:
             if action < 0 or action >= len(table) or digest < 0:
                 return -1
-        rules_, task_ = _rules(rules), _task(task)
+        rules_, task_ = _rules(rules) if is_watched else _uncapped(rules), _task(task)
         plan_ = _plan(plan) if is_full else _no_plan()
         margin_ = Margin(margin[0], margin[1])
         terms_ = _terms(terms) if is_full else _only_return(task_.log_weight)

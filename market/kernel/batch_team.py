@@ -24,6 +24,7 @@ from market.kernel.batch import (
     _task,
     _terms,
     _track,
+    _uncapped,
     _watch,
     _watch_rules,
     compiled,
@@ -81,7 +82,8 @@ def _compile(digest: int, is_watched: bool) -> Callable[..., Any]:  # noqa: C901
         ended, wishes, pays = 0, np.empty(asked.shape[1]), np.empty(asked.shape[1])
         if digest < 0:
             return ended
-        rules_, task_, plan_, terms_ = _rules(rules), _task(task), _plan(plan), _terms(terms)
+        rules_ = _rules(rules) if is_watched else _uncapped(rules)
+        task_, plan_, terms_ = _task(task), _plan(plan), _terms(terms)
         quoting_ = Quoting(quoting[0], quoting[1], quoting[2])
         watching_, interval_ms = _watch_rules(watching), np.int64(watching[18])
         for i in range(len(counts)):

@@ -74,7 +74,7 @@ class Facts(NamedTuple):
 
 
 class OrderCaps(NamedTuple):
-    """How large one order and the position behind it may be; 0 switches `max_position` off."""
+    """How large one order and the position behind it may be; 0 switches a cap off, but for `safe_share`."""
 
     max_order_share: Any  # of equity
     max_position: Any  # quote currency
@@ -154,9 +154,10 @@ def limited_order(quantity, held, price, equity, caps, state, is_entry_allowed, 
         return quantity, OK
     if equity <= 0:
         return closing, NO_EQUITY
-    kept = abs(held + closing) * price
-    room, code = caps.max_order_share * equity, MAX_ORDER_SHARE
-    if caps.max_leverage * equity - kept < room:
+    kept, room, code = abs(held + closing) * price, abs(quantity - closing) * price, OK
+    if caps.max_order_share > 0 and caps.max_order_share * equity < room:
+        room, code = caps.max_order_share * equity, MAX_ORDER_SHARE
+    if caps.max_leverage > 0 and caps.max_leverage * equity - kept < room:
         room, code = caps.max_leverage * equity - kept, MAX_LEVERAGE
     if caps.max_position > 0 and caps.max_position - kept < room:
         room, code = caps.max_position - kept, MAX_POSITION

@@ -12,9 +12,12 @@ from market.kernel.costs import fee_of
 from market.kernel.instrument import floor_to_step, is_tradable
 from market.kernel.portfolio import equity
 from market.kernel.rebalance import closing_quantity
+from market.kernel.risk import OK
 from market.kernel.step import (
     Book,
     Fill,
+    asked,
+    capped,
     fill_price,
     filled,
     left,
@@ -110,15 +113,35 @@ def margined_quantity(target, cash, held, price, rules, margin):
     return quantity if is_tradable(quantity, price, rules.min_notional) else quantity - quantity
 
 
+def cap_at(book, target, open, rules, margin):
+    """Return the code of the cap that cuts an order towards `target` at an open, OK if there is none."""
+    if margin.leverage > 0:
+        if book.held != 0 and is_liquidated(book, open, margin):
+            return OK
+        quantity, price = _asked(book, target, open, rules, margin)
+    else:
+        quantity, price = asked(book, target, open, rules)
+    _quantity, code = capped(quantity, price, book, open, rules)
+    return code
+
+
 def _ordered(book, target, open, rules, margin):
     """Return the fill of a market order towards `target` at the open; quantity 0 if none is due."""
+    quantity, price = _asked(book, target, open, rules, margin)
+    if rules.max_order_share > 0 or rules.max_position > 0:
+        quantity, _code = capped(quantity, price, book, open, rules)
+    fee = fee_of(quantity * price, rules.fee_rate, rules.fee_step, rules.guard)
+    return _bounded(Fill(quantity, price, fee, NONE), book, rules, margin)
+
+
+def _asked(book, target, open, rules, margin):
+    """Return what `market.kernel.step.asked` does, of a futures market."""
     side = 1 if target * equity(book.cash, book.held, open) > book.held * open else -1
     price = fill_price(open, side, rules)
     quantity = margined_quantity(target, book.cash, book.held, price, rules, margin)
     if quantity * side <= 0:
         quantity = quantity - quantity
-    fee = fee_of(quantity * price, rules.fee_rate, rules.fee_step, rules.guard)
-    return _bounded(Fill(quantity, price, fee, NONE), book, rules, margin)
+    return quantity, price
 
 
 def _forced(book, track, open, high, low, atr, rules, plan, margin, is_void):

@@ -3,7 +3,7 @@
 Caps return (value, code), breaches return a code. Limits are fractions of equity; 0 switches a breach off.
 """
 
-from market.kernel.instrument import floor_to_step, is_tradable
+from market.kernel.instrument import is_tradable
 from market.kernel.rebalance import closing_quantity
 
 OK, MAX_EXPOSURE, MAX_ORDER_SHARE, MIN_NOTIONAL, REDUCE_ONLY, DRAWDOWN, DAILY_LOSS, NO_EQUITY = range(8)
@@ -26,17 +26,6 @@ def cap_exposure(target, max_exposure):
     if target < -max_exposure:
         return -max_exposure, MAX_EXPOSURE
     return target, OK
-
-
-def cap_order(quantity, price, equity, max_order_share, step, guard):
-    """Return (quantity, code): the signed order cut to a notional of `max_order_share` of equity."""
-    if equity <= 0:
-        return quantity - quantity, NO_EQUITY
-    limit = max_order_share * equity
-    if abs(quantity) * price <= limit:
-        return quantity, OK
-    largest = floor_to_step(limit / price, step, guard)
-    return (largest if quantity > 0 else -largest), MAX_ORDER_SHARE
 
 
 def reduce_only(quantity, held, step, guard):

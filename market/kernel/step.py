@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from market.kernel.breakers import ACTIVE, OrderCaps, limited_order
 from market.kernel.costs import fee_of, taker_price
 from market.kernel.instrument import is_tradable, round_price
 from market.kernel.plan import Track, followed
@@ -11,7 +12,10 @@ from market.kernel.triggers import NONE, bar_leave, best_price, levels
 
 
 class Rules(NamedTuple):
-    """What trading costs and when positions are left. All Decimal or all float; 0 switches a rule off."""
+    """What trading costs, how large orders are and when positions are left; 0 switches a rule off.
+
+    All Decimal or all float.
+    """
 
     tick: Any  # quote currency
     step: Any  # base currency
@@ -23,6 +27,8 @@ class Rules(NamedTuple):
     stop_loss: Any  # fraction of the entry price
     take_profit: Any  # fraction of the entry price
     trailing: Any  # fraction of the best price since entry
+    max_order_share: Any  # share of equity that one order may open, see breakers.limited_order
+    max_position: Any  # quote currency, value of the position behind an entry
     guard: Any  # 0 for Decimal, 1e-9 for float: see instrument.floor_to_step
 
 
@@ -82,6 +88,14 @@ def step_bar(book, track, is_order, target, open, high, low, close, atr, rules, 
 
 def _ordered(book, target, open, rules):
     """Return the fill of a market order towards `target` at the open; quantity 0 if none is due."""
+    quantity, price = asked(book, target, open, rules)
+    if rules.max_order_share > 0 or rules.max_position > 0:
+        quantity, _code = capped(quantity, price, book, open, rules)
+    return Fill(quantity, price, fee_of(quantity * price, rules.fee_rate, rules.fee_step, rules.guard), NONE)
+
+
+def asked(book, target, open, rules):
+    """Return (quantity, price) of the order that reaches `target` at the open, whatever its size."""
     side = 1 if target * equity(book.cash, book.held, open) > book.held * open else -1
     price = fill_price(open, side, rules)
     quantity = order_quantity(
@@ -89,7 +103,19 @@ def _ordered(book, target, open, rules):
     )
     if quantity * side <= 0:  # the spread ate the difference between target and holdings
         quantity = quantity - quantity
-    return Fill(quantity, price, fee_of(quantity * price, rules.fee_rate, rules.fee_step, rules.guard), NONE)
+    return quantity, price
+
+
+def capped(quantity, price, book, open, rules):
+    """Return (quantity, code): an order cut to the caps of `rules` as a live one is; 0 if too little is left.
+
+    :param price: of the fill; :param open: what the account is marked at
+    :return: the code of `breakers.limited_order`, OK for an order that no cap cuts
+    """
+    caps = OrderCaps(rules.max_order_share, rules.max_position, 0, 0)
+    worth = equity(book.cash, book.held, open)
+    cut, code = limited_order(quantity, book.held, price, worth, caps, ACTIVE, True, rules.step, rules.guard)
+    return (cut if is_tradable(cut, price, rules.min_notional) else cut - cut), code
 
 
 def _exited(book, track, open, high, low, atr, rules, plan):

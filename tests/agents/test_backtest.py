@@ -241,3 +241,45 @@ def test_a_backtest_refuses_a_style_it_cannot_model():
     assert BacktestSettings.parse({"style": "market"}) == BacktestSettings.parse({})
     with pytest.raises(BadInput, match="leave the style out"):
         BacktestSettings.parse({"style": "limit"})
+
+
+@pytest.mark.parametrize("caps", [{"max_position": 2_500.0}, {"max_order_share": 0.25}])
+def test_a_cap_cuts_the_orders_of_a_backtest_and_the_report_says_how_often(caps):
+    candles, limits = walk(300), Limits(**caps)
+    free, run = (ran(baseline("buy_and_hold"), candles, limits=one) for one in (None, limits))
+    first = [abs(fill.quantity) * fill.price for _, fill in (free.fills[0], run.fills[0])]
+    assert first[0] > 9_900
+    assert 2_400 < first[1] <= 2_500
+    [name] = caps
+    said = {
+        "max_position": "Position cut to its maximum value: ",
+        "max_order_share": "Order cut to its maximum share",
+    }
+    notes = report(run, BacktestSettings(limits=limits), []).assumptions
+    assert sum(note.startswith(said[name]) for note in notes) == 1
+    assert not any(
+        note.startswith(tuple(said.values())) for note in report(free, BacktestSettings(), []).assumptions
+    )
+    assert run.exposure.max() < 0.27
+
+
+def test_orders_cut_to_a_cap_do_not_depend_on_later_bars():
+    candles = walk(400, seed=8, volatility=0.01)
+    caps, before = Limits(max_position=3_000, max_order_share=0.2), candles.open_ms[200]
+    one, two = (
+        ran(baseline("random", turnover=0.5), market, limits=caps)
+        for market in (candles, changed_after(candles, 200))
+    )
+    first, second = ([fill for fill in run.fills if fill[0] <= before] for run in (one, two))
+    assert one.cut
+    assert first == second
+    assert one.fills != two.fills
+
+
+def test_caps_never_keep_a_backtest_in_a_position():
+    candles, caps = walk(800, seed=8, volatility=0.01), Limits(max_position=1_000, max_order_share=0.5)
+    run = ran(baseline("random", turnover=0.5), candles, limits=caps)
+    bought = [fill.quantity * fill.price for _, fill in run.fills if fill.quantity > 0]
+    sold = [-fill.quantity * fill.price for _, fill in run.fills if fill.quantity < 0]
+    assert max(bought) <= 1_000 + 1e-9 < max(sold)  # what has grown beyond a cap is sold in one order
+    assert set(np.cumsum([fill.quantity for _, fill in run.fills])[1::2]) == {0}

@@ -83,6 +83,8 @@ watched = {
     "exit_cooldown_s": off_or(120.0),
     "loss_cooldown_s": off_or(600.0),
     "max_trades_per_day": off_or(5),
+    "max_order_share": off_or(0.3, 1.0),
+    "max_position": off_or(60.0, 4_000.0),
 }
 weights = st.sampled_from([0.0, 0.0, 0.5, 3.0])
 rewards = st.one_of(

@@ -46,6 +46,15 @@ def test_the_days_trades_are_counted_and_leaving_is_always_allowed():
     assert stepped([100.0] * 9, actions, max_trades_per_day=3)[1] == [1, 0, 1, 0, 0, 0]
 
 
+def test_caps_cut_entries_and_let_exits_pass():
+    prices, actions = [100.0] * 9, [BUY, BUY, BUY, SELL, BUY]
+    assert stepped(prices, actions, max_order_share=0.4)[1] == [0.4, 0.8, 1, 0, 0.4]
+    assert stepped(prices, actions, max_position=3_000.0)[1] == [0.3, 0.3, 0.3, 0, 0.3]
+    assert stepped(prices, actions, max_position=5_000.0, max_order_share=0.4)[1] == [0.4, 0.5, 0.5, 0, 0.4]
+    rising = [100.0, 100, 200, 200, 200]  # what has grown beyond the value is kept, and nothing is added
+    assert stepped(rising, [BUY, BUY, BUY], max_position=5_000.0)[1] == [0.5, 0.666667, 0.666667]
+
+
 def test_a_halting_breaker_loses_the_episode():
     prices = [100, 100, 97, 94, 94]
     assert stepped(prices, [BUY, HOLD, HOLD])[2] is False
@@ -98,7 +107,18 @@ def test_a_spec_says_which_and_refuses_what_makes_no_sense():
     assert spec.env_settings().watch_rules().limits.daily_loss == 0.03
     assert spec.env_settings().is_watched
     assert not TrainingSpec.parse({}).env_settings().is_watched
-    for limits, field in (({"daily_loss": 1.5}, "limits.daily_loss"), ({"mood": 1}, "limits.mood")):
+    capped = TrainingSpec.parse({"limits": {"max_order_share": 0.25, "max_position": 5000}}).env_settings()
+    assert (capped.is_watched, capped.rules().max_order_share, capped.rules().max_position) == (
+        True,
+        0.25,
+        5e3,
+    )
+    for limits, field in (
+        ({"daily_loss": 1.5}, "limits.daily_loss"),
+        ({"mood": 1}, "limits.mood"),
+        ({"max_order_share": 1.1}, "limits.max_order_share"),
+        ({"max_position": -1}, "limits.max_position"),
+    ):
         with pytest.raises(BadInput) as error:
             TrainingSpec.parse({"limits": limits})
         assert error.value.field == field

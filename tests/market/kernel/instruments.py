@@ -65,6 +65,8 @@ def rules(draw):
         stop_loss=draw(fractions),
         take_profit=draw(fractions),
         trailing=draw(fractions),
+        max_order_share=draw(either("0.3", 1)),
+        max_position=draw(either(700, 6_000)),
         guard=Decimal(0),
     )
 

@@ -14,7 +14,7 @@ from market.kernel.triggers import LIQUIDATION, STOP
 from tests.market.kernel.instruments import NO_PLAN, as_floats
 from tests.market.kernel.test_step import in_floats, markets, walk
 
-FREE = Rules(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1e-9)
+FREE = Rules(*[0.0] * 12, 1e-9)
 NONE = as_floats(NO_PLAN)
 shares = st.sampled_from([Decimal(0), Decimal("0.004"), Decimal("0.009")])
 

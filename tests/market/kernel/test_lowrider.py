@@ -29,7 +29,7 @@ PLAN = NO_PLAN._replace(
     is_on=D(1), dca_lots=D(5), dca_first=D("0.05"), dca_spacing=D("0.01"), dca_growth=D("1.5"),
     dca_reluctance=D(4), dca_profit=D("0.01"), dca_max_loss=D("0.05"),
 )  # fmt: skip
-COSTS = Rules(*map(D, ("0.01", "0.00001", "1", "0.001", "0.000001", "0.0001", "0.0005", "0", "0", "0", "0")))
+COSTS = Rules(*map(D, ("0.01", "0.00001", "1", "0.001", "0.000001", "0.0001", "0.0005", *["0"] * 6)))
 FLAT = open_book(D(10_000))
 
 

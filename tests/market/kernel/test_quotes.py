@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from market.kernel.quotes import Quoting, desk_bar, quote_fill, quote_prices, quote_shares
 from market.kernel.step import Rules
 
-FREE = Rules(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1e-9)
-EXACT = Rules(*[Decimal(0)] * 11)
+FREE = Rules(*[0.0] * 12, 1e-9)
+EXACT = Rules(*[Decimal(0)] * 13)
 prices = st.floats(90, 110)
 
 

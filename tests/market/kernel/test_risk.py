@@ -16,19 +16,6 @@ def test_targets_are_cut_to_the_maximum_exposure(target, capped):
     assert (value, code) == (Decimal(capped), risk.OK if target == capped else risk.MAX_EXPOSURE)
 
 
-@given(quantities, st.decimals("0.01", 1000, places=2), st.integers(1, 100))
-def test_an_order_never_exceeds_its_share_of_equity(quantity, price, percent):
-    equity, share = Decimal(10_000), Decimal(percent) / 100
-    cut, code = risk.cap_order(quantity, price, equity, share, STEP, ZERO)
-    assert abs(cut) * price <= share * equity
-    assert cut * quantity >= 0
-    assert (code == risk.OK) == (cut == quantity)
-
-
-def test_without_equity_nothing_is_ordered():
-    assert risk.cap_order(Decimal(1), Decimal(1), ZERO, Decimal(1), STEP, ZERO) == (0, risk.NO_EQUITY)
-
-
 @given(quantities, quantities)
 def test_reduce_only_never_increases_or_turns_a_position(quantity, held):
     cut, code = risk.reduce_only(quantity, held, STEP, ZERO)

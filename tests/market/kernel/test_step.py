@@ -11,7 +11,7 @@ from market.kernel.step import Rules, fill_price, open_book, step_bar
 from market.kernel.triggers import STOP, TAKE, TRAILING
 from tests.market.kernel.instruments import NO_PLAN, as_floats, plans, rules
 
-FREE = Rules(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1e-9)
+FREE = Rules(*[0.0] * 12, 1e-9)
 targets = st.one_of(st.none(), st.integers(-4, 4).map(lambda quarters: Decimal(quarters) / 4))
 moves = st.integers(-40, 40).map(lambda thousandths: 1 + Decimal(thousandths) / 1000)
 

@@ -1,11 +1,17 @@
 """The limits of a session on random paths."""
 
 from decimal import Decimal as D
+from unittest.mock import patch
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from market.kernel import breakers as kernel_breakers
+from market.kernel import risk as kernel_risk
+from market.kernel.futures import Margin, cap_at
 from market.kernel.instrument import Instrument
+from market.kernel.portfolio import equity
+from market.kernel.step import fill_price, step_bar
 from trading import breakers, positions, risk
 from trading.exchanges.port import Quote
 from trading.models import LiveSession, RiskProfile, RiskState
@@ -113,3 +119,36 @@ def test_a_trailing_stop_never_moves_away_from_the_price(ticks):
         stops.append(session.stop_price)
     assert stops == sorted(stops)
     assert all(stop >= D(95) for stop in stops)
+
+
+@given(
+    open_=st.integers(100, 1_000_000).map(lambda n: D(n) / 10),
+    held=st.integers(-200_000, 500_000).map(lambda n: n * RULES.step),
+    cash=st.integers(0, 10**7).map(lambda n: D(n) / 100),
+    target=st.floats(-1, 1),
+    share=st.sampled_from([0.001, 0.05, 0.3, 1.0]),
+    position=st.sampled_from([0.0, 5.0, 900.0, 40_000.0]),
+)
+@settings(max_examples=300)
+def test_a_live_order_and_a_backtests_are_cut_to_the_same_quantity(
+    open_, held, cash, target, share, position
+):
+    session = session_of(cash, held, max_order_share=share, max_position=position, max_leverage=10.0)
+    rules = positions.rules_of(session.risk, RULES)._replace(
+        half_spread=D("0.001"), max_order_share=risk.exact(share), max_position=risk.exact(position)
+    )
+    assume(equity(cash, held, open_) > 0)
+    quote = Quote("BTC/USD", fill_price(open_, -1, rules), fill_price(open_, 1, rules), open_, 0)
+    with patch.object(risk, "HEADROOM", D(0)):  # a backtest knows its fill's price, a session leaves room
+        live = risk.size(session, target, quote, RULES, trades_today=0)
+    book, wish = positions.book_of(session), risk.exact(target)
+    *_, order, _ = step_bar(
+        book, positions.track_of(session), True, wish, *[open_] * 4, D(0), rules._replace(stop_loss=D(0)),
+        positions.plan_of(session.risk),
+    )  # fmt: skip
+    assert order.quantity == live.quantity
+    code = cap_at(book, wish, open_, rules, Margin(D(0), D(0)))
+    caps = {
+        kernel_breakers.REASONS[one] for one in (kernel_risk.MAX_ORDER_SHARE, kernel_breakers.MAX_POSITION)
+    }
+    assert ({kernel_breakers.REASONS[code]} if code else set()) == caps & set(live.reason.split("; "))
