@@ -58,7 +58,7 @@ def report(run: Simulation, settings: BacktestSettings, seen: list[str]) -> Repo
         seen = [*seen, *_of_portfolio(run, settings)]
     notes = [*seen, *assumptions(settings), *_halt(run)]
     notes += [f"Decisions {reason}: {count}." for reason, count in run.sized.items()]
-    notes += [f"{REASONS[code].capitalize()}: {count} times." for code, count in run.cut.items()]
+    notes += [f"Orders that a cap cut ({REASONS[code]}): {count}." for code, count in run.cut.items()]
     if len(trades) > TRADES:
         notes.append(f"{len(trades)} fills happened; the last {TRADES} are kept, the metrics count all.")
     return Report(figures, notes, curve(run, benchmark), trades[-TRADES:])

@@ -252,8 +252,8 @@ def test_a_cap_cuts_the_orders_of_a_backtest_and_the_report_says_how_often(caps)
     assert 2_400 < first[1] <= 2_500
     [name] = caps
     said = {
-        "max_position": "Position cut to its maximum value: ",
-        "max_order_share": "Order cut to its maximum share",
+        "max_position": "Orders that a cap cut (position cut to its maximum value): ",
+        "max_order_share": "Orders that a cap cut (order cut to its maximum share",
     }
     notes = report(run, BacktestSettings(limits=limits), []).assumptions
     assert sum(note.startswith(said[name]) for note in notes) == 1
