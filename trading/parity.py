@@ -62,6 +62,9 @@ def _replayed(
     position = {int(open_ms): at for at, open_ms in enumerate(bars.open_ms)}
     window, closes = decider.needs.window, decider.closes_needed
     for decision in decisions:
+        if decision.model_hash != decider.policy.policy_hash:
+            yield Mismatch(decision.bar_ms, _other_model(decision))
+            continue
         at = position.get(decision.bar_ms)
         if at is None or at + 1 < window or np.isnan(rows[at + 1 - window]).any():
             yield Mismatch(decision.bar_ms, "its bars are not on record")
@@ -76,8 +79,6 @@ def _replayed(
 
 def _difference(decision: Decision, decider: Decider, decided: Decided, row: np.ndarray) -> str:
     """Return what differs first, or an empty string."""
-    if decision.model_hash != decider.policy.policy_hash:
-        return "the model is another one than the one that decided"
     if decision.observation_hash != decided.observation_hash:
         return f"the observation, first in {_first_wrong(decision, decider, row)}"
     replayed = decided.opinion.tally.to_dict() if decided.opinion.tally else {}
@@ -87,6 +88,13 @@ def _difference(decision: Decision, decider: Decider, decided: Decided, row: np.
     if not same or list(decision.probabilities) != list(decided.opinion.probabilities):
         return f"the action: {decision.action} live, {decided.opinion.name} replayed"
     return ""
+
+
+def _other_model(decision: Decision) -> str:
+    votes = decision.votes.get("votes", [])
+    if len(votes) == 1 and votes[0]["failure"]:
+        return f"it was made without its model, as nothing but holding: {votes[0]['failure']}"
+    return "the model is another one than the one that decided"
 
 
 def _first_vote(live: dict[str, Any], again: dict[str, Any]) -> str:

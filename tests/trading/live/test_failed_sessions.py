@@ -13,6 +13,7 @@ from tests.agents.council.members import made_model
 from tests.agents.markets import stored, walk
 from trading import services, states
 from trading.models import Alert, LiveSession, OrderStatus, SessionStatus
+from trading.parity import verify
 
 CANDLES = walk(700, seed=4)
 
@@ -62,6 +63,10 @@ def test_stops_go_on_when_the_model_of_a_running_session_loses_its_files(holding
     assert holding.session.decisions.first().model_hash == model.file_hash
     alert.refresh_from_db()
     assert alert.closed_at is not None
+    found = verify(holding.session)
+    without = holding.session.decisions.exclude(model_hash=model.file_hash).values_list("bar_ms", flat=True)
+    assert {one.bar_ms for one in found.mismatches} == set(without)
+    assert all("made without its model" in one.what for one in found.mismatches)
 
 
 def test_a_session_that_never_began_fails_without_its_model(live, model, tmp_path):
