@@ -190,12 +190,12 @@ def _mixed(draw, account):
 
 
 @compiled
-def _rules(v):
+def _capped_rules(v):
     return Rules(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12])
 
 
 @compiled
-def _uncapped(v):
+def _rules(v):
     """Redraw rules without caps on orders: constants, with which the compiler drops what serves only caps."""
     return Rules(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], 0.0, 0.0, v[12])
 
@@ -411,7 +411,7 @@ def _compile_advance(  # noqa: C901 - see `advance`
         for action in actions:
             if action < 0 or action >= len(table) or digest < 0:
                 return -1
-        rules_, task_ = _rules(rules) if is_watched else _uncapped(rules), _task(task)
+        rules_, task_ = _capped_rules(rules) if is_watched else _rules(rules), _task(task)
         plan_ = _plan(plan) if is_full else _no_plan()
         margin_ = Margin(margin[0], margin[1])
         terms_ = _terms(terms) if is_full else _only_return(task_.log_weight)

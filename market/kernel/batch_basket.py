@@ -15,7 +15,7 @@ from market.kernel.basket import (
     traded,
     wanted_orders,
 )
-from market.kernel.batch import SOURCE_DIGEST, _mixed, _task, _terms, _uncapped, compiled, compiled_loop
+from market.kernel.batch import SOURCE_DIGEST, _mixed, _rules, _task, _terms, compiled, compiled_loop
 from market.kernel.reward import Moments, bar_reward
 from market.kernel.risk import is_over
 
@@ -91,7 +91,7 @@ def _compile_advance(digest: int) -> Callable[..., Any]:
         :return: how many episodes ended
         """
         ended, pairs = 0, held.shape[1]
-        rules_, task_, terms_ = _uncapped(rules), _task(task), _terms(terms)
+        rules_, task_, terms_ = _rules(rules), _task(task), _terms(terms)
         weights, orders = np.empty(pairs), np.empty(pairs, np.int64)
         quantities, prices, fees = np.empty(pairs), np.empty(pairs), np.empty(pairs)
         if digest < 0:

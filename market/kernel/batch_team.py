@@ -13,6 +13,7 @@ from market.kernel import quotes, team
 from market.kernel.batch import (
     SOURCE_DIGEST,
     _begin,
+    _capped_rules,
     _keep_track,
     _keep_watch,
     _loaded,
@@ -24,7 +25,6 @@ from market.kernel.batch import (
     _task,
     _terms,
     _track,
-    _uncapped,
     _watch,
     _watch_rules,
     compiled,
@@ -82,7 +82,7 @@ def _compile(digest: int, is_watched: bool) -> Callable[..., Any]:  # noqa: C901
         ended, wishes, pays = 0, np.empty(asked.shape[1]), np.empty(asked.shape[1])
         if digest < 0:
             return ended
-        rules_ = _rules(rules) if is_watched else _uncapped(rules)
+        rules_ = _capped_rules(rules) if is_watched else _rules(rules)
         task_, plan_, terms_ = _task(task), _plan(plan), _terms(terms)
         quoting_ = Quoting(quoting[0], quoting[1], quoting[2])
         watching_, interval_ms = _watch_rules(watching), np.int64(watching[18])

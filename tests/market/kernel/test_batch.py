@@ -15,7 +15,7 @@ from tests.market.kernel.test_step import in_floats, markets, walk
 
 @njit
 def compiled_walk(bars, rules_vector, plan_vector, cash, books, tracks, fills):
-    rules, plan = batch._rules(rules_vector), batch._plan(plan_vector)
+    rules, plan = batch._capped_rules(rules_vector), batch._plan(plan_vector)
     book, track, before = open_book(cash), batch._no_track(), bars[0, 1]
     for i in range(len(bars)):
         target, is_order, code = bars[i, 0], not np.isnan(bars[i, 0]), 0
