@@ -108,6 +108,10 @@ class Decider:
         target, reason = self.settings.gate.passed(opinion, closes, current_exposure)
         return Decided(opinion, target, reason, tuple(portfolio), observation)
 
+    def observed(self, window: np.ndarray, portfolio: Sequence[float]) -> np.ndarray:
+        """Return the observation that `decide` asks the policy with; parameters as there."""
+        return observe(self.needs.scaler.transform(window), portfolio)
+
     @property
     def band(self) -> float:
         """Return the change of exposure that the policy holds to be worth its costs."""

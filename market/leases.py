@@ -15,7 +15,9 @@ from django.db import connection
 from django.db.models import F
 
 from market.models import Lease
+from market.prepared import Update
 
+_extend = Update(Lease, ["until_ms"], where=["name", "owner", "fence", "until_ms__gte"])
 PROCESS_NAME = f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -41,9 +43,8 @@ class Held:
         """Extend the lease; False means it is lost and nothing more may be done under it."""
         now = now_ms()
         until = now + _ttl_ms(ttl_s)
-        kept = Lease.objects.filter(
-            name=self.name, owner=self.owner, fence=self.fence, until_ms__gte=now
-        ).update(until_ms=until)
+        mine = {"name": self.name, "owner": self.owner, "fence": self.fence, "until_ms__gte": now}
+        kept = _extend({"until_ms": until}, **mine)
         self.until_ms = until if kept else 0
         return bool(kept)
 

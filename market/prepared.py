@@ -4,11 +4,13 @@ Values go through the fields' own conversion, so that what is stored is what the
 signals are sent, no related rows are touched.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 from django.db import connection
 from django.db.models import Field, Model
+
+LEAST = "__gte"
 
 
 class Prepared:
@@ -19,7 +21,7 @@ class Prepared:
         self._known: dict[str, tuple[str, list[Field]]] = {}
 
     def run(self, values: Sequence[Any]) -> int:
-        """Execute with one value per name; return how many rows were touched."""
+        """Execute with one value per name; return the statement's answer."""
         found = self._known.get(connection.vendor)
         if found is None:
             found = self._known[connection.vendor] = self.text(), [self._field(name) for name in self.names]
@@ -29,10 +31,13 @@ class Prepared:
         ]
         with connection.cursor() as cursor:
             cursor.execute(text, prepared)
-            return cursor.rowcount
+            return self.answer(cursor)
 
     def text(self) -> str:
         raise NotImplementedError
+
+    def answer(self, cursor: Any) -> int:
+        return int(cursor.rowcount)
 
     @property
     def table(self) -> str:
@@ -42,11 +47,14 @@ class Prepared:
         return [connection.ops.quote_name(str(self._field(name).column)) for name in names]
 
     def _field(self, name: str) -> Field:
-        return cast(Field, self.model._meta.get_field(name))
+        return cast(Field, self.model._meta.get_field(name.removesuffix(LEAST)))
 
 
 class Update(Prepared):
-    """Set fields of the rows in which others have given values."""
+    """Set fields of the rows in which others have given values; answers how many those were.
+
+    :param where: names of fields; `NAME__gte` asks for at least the value
+    """
 
     def __init__(self, model: type[Model], names: Sequence[str], *, where: Sequence[str]) -> None:
         super().__init__(model, [*names, *where])
@@ -57,8 +65,35 @@ class Update(Prepared):
 
     def text(self) -> str:
         sets = ", ".join(f"{column} = %s" for column in self.columns(self._set))
-        where = " AND ".join(f"{column} = %s" for column in self.columns(self._where))
+        signs = [">=" if name.endswith(LEAST) else "=" for name in self._where]
+        columns = self.columns(self._where)
+        where = " AND ".join(f"{column} {sign} %s" for column, sign in zip(columns, signs, strict=True))
         return f"UPDATE {self.table} SET {sets} WHERE {where}"  # noqa: S608 - names of our own models
+
+
+class Insert(Prepared):
+    """Insert a model's object as a new row and give it its key, as `save(force_insert=True)` does."""
+
+    def __init__(self, model: type[Model]) -> None:
+        super().__init__(
+            model, [field.name for field in model._meta.concrete_fields if not field.primary_key]
+        )
+        self._attributes = [self._field(name).attname for name in self.names]
+
+    def __call__(self, row: Model) -> None:
+        row.pk = self.run([getattr(row, name) for name in self._attributes])
+        row._state.adding, row._state.db = False, connection.alias
+
+    def answer(self, cursor: Any) -> int:
+        return int(cursor.fetchone()[0])
+
+    def text(self) -> str:
+        places = ", ".join("%s" for _ in self.names)
+        key = connection.ops.quote_name(str(self.model._meta.pk.column))
+        return (
+            f"INSERT INTO {self.table} ({', '.join(self.columns(self.names))}) VALUES ({places}) "  # noqa: S608
+            f"RETURNING {key}"
+        )
 
 
 class Upsert(Prepared):
@@ -79,3 +114,34 @@ class Upsert(Prepared):
             f"INSERT INTO {self.table} ({', '.join(self.columns(self.names))}) VALUES ({places}) "  # noqa: S608
             f"ON CONFLICT ({', '.join(self.columns(self._unique))}) DO UPDATE SET {sets}"
         )
+
+
+class Rows:
+    """Rows of one model as the database hands them out, by key: for seeing whether anything has changed.
+
+    A row that is as it was at the last call is the same object, so that comparing it again costs nothing.
+    """
+
+    def __init__(self, model: type[Model], *, without: Collection[str] = ()) -> None:
+        fields = [field for field in model._meta.concrete_fields if field.name not in without]
+        self._columns, self._table = [str(field.column) for field in fields], model._meta.db_table
+        self._key = str(model._meta.pk.column)
+        self._last: dict[int, tuple[Any, ...]] = {}
+
+    def __call__(self, keys: Collection[int]) -> dict[int, tuple[Any, ...]]:
+        found = {}
+        if keys:
+            quote = connection.ops.quote_name
+            columns = ", ".join(quote(name) for name in (self._key, *self._columns))
+            places = ", ".join("%s" for _ in keys)
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    f"SELECT {columns} FROM {quote(self._table)} WHERE {quote(self._key)} IN ({places})",  # noqa: S608
+                    list(keys),
+                )
+                found = {row[0]: row for row in cursor.fetchall()}
+        for key, row in found.items():
+            if row == self._last.get(key):
+                found[key] = self._last[key]
+        self._last = found
+        return found

@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from dataclasses import astuple, dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from market.candles import COLUMNS, Candles
 from market.errors import BadInput
 from market.features import FeatureSet, Stream, compute
 from market.models import LiveBar
-from market.plans import MOST_ATR_BARS, average_true_range
+from market.plans import MOST_ATR_BARS
 from market.sources.binance import Binance
 from market.sources.port import DataSource, SourceUnavailable
 from trading.models import Account
@@ -74,16 +75,23 @@ def candle_source(account: Account) -> DataSource | None:
     return Binance(account.candles_url, timeout_s=SOURCE_TIMEOUT_S, tries=1)
 
 
-NewestBars = dict[tuple[str, str, int], Candles]  # market, pair, interval -> the newest stored bar
+class Shown(NamedTuple):
+    """What a feed holds at the close of its newest bar. The arrays are written no more."""
+
+    open_ms: tuple[int, ...]  # of the bars `closes` are of
+    rows: np.ndarray  # raw feature rows, float64 (window, F), oldest first
+    is_warm: bool  # all the rows are there, without a gap
+    closes: np.ndarray  # float64
+    ranges: np.ndarray  # high, low, close, float64 (n, 3)
+    warm_from_ms: int
 
 
 class BarFeed:
     """Bars and feature rows of one market, pair and interval, kept just long enough to decide on.
 
-    `rows` has shape (window, F) once `is_warm`; `closes` are the newest closes, oldest first.
-
-    :param newest: shared by the feeds of a process. A stored bar never changes, so the first feed to see a
-        new one spares the others the database.
+    `rows` has shape (window, F) once `is_warm`; `closes` are the newest closes, oldest first. Several
+    sessions may ask one feed by turns, each through a `feeds.Follower`, even while another's question waits
+    for the source.
     """
 
     def __init__(
@@ -96,18 +104,18 @@ class BarFeed:
         feature_set: FeatureSet,
         window: int,
         closes: int,
-        newest: NewestBars | None = None,
     ) -> None:
         self.market, self.pair, self.interval_ms = market, pair, interval_ms
         self.source, self.feature_set = source, feature_set
         self.window, self.keep = window, max(window, closes)
         self.ticks = TickBars(interval_ms)
         self.warm_from_ms = 0
-        self._newest: NewestBars = {} if newest is None else newest
         self._stream: Stream | None = None
         self._rows: deque[np.ndarray] = deque(maxlen=window)
+        self._times: deque[int] = deque(maxlen=self.keep)
         self._closes: deque[float] = deque(maxlen=self.keep)
         self._ranges: deque[tuple[float, float, float]] = deque(maxlen=MOST_ATR_BARS + 1)  # high, low, close
+        self._shown: Shown | None = None
 
     @property
     def needed(self) -> int:
@@ -124,23 +132,22 @@ class BarFeed:
         return (self._stream.last_open_ms or 0) if self._stream else 0
 
     @property
-    def rows(self) -> np.ndarray:
-        return np.array(self._rows)
+    def shown(self) -> Shown:
+        """Return what there is to decide on, made once a bar."""
+        if self._shown is None:
+            self._shown = Shown(
+                tuple(self._times), np.array(self._rows), self.is_warm, np.array(self._closes),
+                np.array(self._ranges), self.warm_from_ms,
+            )  # fmt: skip
+        return self._shown
 
     @property
-    def newest_row(self) -> np.ndarray:
-        return self._rows[-1]
+    def rows(self) -> np.ndarray:
+        return self.shown.rows
 
     @property
     def closes(self) -> np.ndarray:
-        return np.array(self._closes)
-
-    def average_range(self, bars: int) -> float:
-        """Return the average true range at the newest close, see `market.plans`; 0 while bars are missing."""
-        if len(self._ranges) <= bars:
-            return 0.0
-        newest = np.array(self._ranges)[-(bars + 1) :]  # (n, 3)
-        return float(average_true_range(newest[:, 0], newest[:, 1], newest[:, 2], bars)[-1])
+        return self.shown.closes
 
     def newest_closed_ms(self, now_ms: int) -> int:
         """Return the start of the newest bar that is closed at `now_ms`."""
@@ -157,7 +164,8 @@ class BarFeed:
             return self._start(due_ms, now_ms)
         if self.last_ms >= due_ms:
             return []
-        bars = self._read(self.last_ms + self.interval_ms, due_ms, now_ms)
+        bars = self._known(self.last_ms + self.interval_ms, due_ms, now_ms)
+        bars = bars.between(self.last_ms + 1, due_ms + 1)  # somebody else may have taken them in meanwhile
         for at in range(len(bars)):
             values = [float(getattr(bars, name)[at]) for name in COLUMNS[1:]]
             self._push(int(bars.open_ms[at]), values)
@@ -197,7 +205,9 @@ class BarFeed:
 
     def _start(self, due_ms: int, now_ms: int) -> list[int]:
         """Warm up: one history, computed in one go."""
-        bars = self._read(self._first_ms(due_ms), due_ms, now_ms)
+        bars = self._known(self._first_ms(due_ms), due_ms, now_ms)
+        if self._stream is not None:  # somebody else has begun meanwhile
+            return self.advance(now_ms)
         if len(bars) < self.needed and self.source is not None:
             raise self._too_few(len(bars))
         if len(bars) < self.needed:
@@ -205,7 +215,8 @@ class BarFeed:
         bars = bars[len(bars) - self.needed :]
         stream = Stream(self.feature_set, self.interval_ms)
         stream.start(bars)
-        self._stream, self.warm_from_ms = stream, int(bars.open_ms[0])
+        self._stream, self.warm_from_ms, self._shown = stream, int(bars.open_ms[0]), None
+        self._times.extend(bars.open_ms[-self.keep :].tolist())
         self._rows.extend(compute(bars, self.feature_set)[-self.window :])
         self._closes.extend(bars.close[-self.keep :].tolist())
         columns = (bars.high, bars.low, bars.close)
@@ -216,21 +227,13 @@ class BarFeed:
         if self._stream is None:
             return
         self._rows.append(self._stream.push(open_ms, *values))
+        self._shown = None
+        self._times.append(open_ms)
         self._closes.append(values[3])
         self._ranges.append((values[1], values[2], values[3]))
 
-    def _read(self, first_ms: int, due_ms: int, now_ms: int) -> Candles:
-        """Return the bars in [first_ms, due_ms], as stored; what is not stored yet is fetched and stored."""
-        key = (self.market, self.pair, self.interval_ms)
-        newest = self._newest.get(key)
-        if newest is not None and first_ms == due_ms == newest.open_ms[0]:
-            return newest
-        stored = self._known(first_ms, due_ms, now_ms)
-        if len(stored) and stored.open_ms[-1] == due_ms:
-            self._newest[key] = stored[len(stored) - 1 :]
-        return stored
-
     def _known(self, first_ms: int, due_ms: int, now_ms: int) -> Candles:
+        """Return the bars in [first_ms, due_ms], as stored; what is not stored yet is fetched and stored."""
         stored = self._stored(first_ms, due_ms)
         wanted = (due_ms - first_ms) // self.interval_ms + 1
         if len(stored) < wanted:

@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 from decimal import Decimal
 
+import numpy as np
 from django.db import transaction
 
 from market.kernel import portfolio
@@ -41,7 +42,7 @@ def follow_bars(seat: Seat, quote: Quote, now_ms: int) -> bool:
     if positions.needs_atr(session.risk):
         session.atr = Decimal(repr(feed.average_range(session.risk.atr_bars)))
     is_newest = fresh[-1] == feed.newest_closed_ms(now_ms)
-    if is_newest and feed.is_warm and wants_decision(seat, fresh[-1]):
+    if is_newest and feed.shown.is_warm and wants_decision(seat, fresh[-1]):
         _level(seat)
         decide(seat, quote, fresh[-1], now_ms)
     else:
@@ -72,11 +73,14 @@ def _planned(seat: Seat, quote: Quote, now_ms: int) -> risk.Sized:
 
 def close_bar(session: LiveSession, open_ms: int, close: Decimal) -> None:
     """Mark the session at a bar's close, as the environment does at its bars."""
-    equity = portfolio.equity(session.cash, session.held, close)
-    session.peak_equity = max(session.peak_equity, equity)
-    if session.held != 0:
-        session.bars_held += 1
+    session.bars_held, session.peak_equity = at_close(session, close)
     point(session, open_ms + session.interval_ms, close)
+
+
+def at_close(session: LiveSession, close: Decimal) -> tuple[int, Decimal]:
+    """Return (bars held, peak equity) once a bar has closed."""
+    equity = portfolio.equity(session.cash, session.held, close)
+    return session.bars_held + (session.held != 0), max(session.peak_equity, equity)
 
 
 def wants_decision(seat: Seat, bar_ms: int) -> bool:
@@ -86,11 +90,12 @@ def wants_decision(seat: Seat, bar_ms: int) -> bool:
 
 def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
     """Ask the policy, size its wish, commit decision and intent together, then send."""
-    session, feed = seat.session, seat.feed
+    session, seen = seat.session, seat.feed.shown
     started = time.perf_counter_ns()
-    close = float(feed.closes[-1])
-    row = portfolio_row(session, close, seat.decider.needs.bars_scale)
-    decided = seat.decider.decide(feed.rows, feed.closes, row, row[0])
+    close = float(seen.closes[-1])
+    scale = seat.decider.needs.bars_scale
+    row = portfolio_row(session, close, scale, session.bars_held, session.peak_equity)
+    decided = seat.decider.decide(seen.rows, seen.closes, row, row[0])
     room = working.make_room(seat, decided.target)
     if room.refusal:
         sized = risk.nothing(quote, room.refusal)
@@ -107,7 +112,7 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
         seat.exchange.keep()  # a decision is written under our lease, order or not; thinking may have waited
     with transaction.atomic():
         sized, turns_to = legs.split(seat, capped(seat, sized))
-        decision = Decision.objects.create(
+        decision = Decision(
             session=session,
             bar_ms=bar_ms,
             decided_ms=now_ms,
@@ -123,14 +128,15 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
             sized=None if sized.target is None else float(sized.target),
             atr=float(session.atr) if positions.needs_atr(session.risk) else None,
             atr_bars=session.risk.atr_bars,
-            features=feed.newest_row.tolist(),
+            features=seen.rows[-1].tolist(),
             portfolio=list(decided.portfolio),
             votes=tally.to_dict() if tally else {},
-            warm_from_ms=feed.warm_from_ms,
+            warm_from_ms=seen.warm_from_ms,
             observation_hash=decided.observation_hash,
             model_hash=seat.decider.policy.policy_hash,
             latency_us=latency_us,
         )
+        states.store_decision(decision)
         _see_health(seat, decision)
         save_marks(session)
         reason = f"signal {opinion.name}"
@@ -193,14 +199,34 @@ def last_close(seat: Seat) -> Decimal:
     return Decimal(repr(float(seat.feed.closes[-1])))
 
 
-def portfolio_row(session: LiveSession, close: float, bars_scale: float) -> tuple[float, ...]:
+def foreseen(seat: Seat) -> np.ndarray | None:
+    """Return the observation that the session is about to decide on, once a bar; None where none is known.
+
+    It is what `close_bar` and `decide` will come to unless something happens before: a guess that costs
+    nothing when it is wrong.
+    """
+    session, ahead = seat.session, seat.feed.ahead
+    if ahead is None or not ahead.is_warm or ahead.open_ms[-1] <= max(seat.foreseen_ms, session.last_bar_ms):
+        return None
+    seat.foreseen_ms = ahead.open_ms[-1]
+    if not wants_decision(seat, ahead.open_ms[-1]):
+        return None
+    close = float(ahead.closes[-1])
+    bars_held, peak_equity = at_close(session, Decimal(repr(close)))
+    row = portfolio_row(session, close, seat.decider.needs.bars_scale, bars_held, peak_equity)
+    return seat.decider.observed(ahead.rows, row)
+
+
+def portfolio_row(
+    session: LiveSession, close: float, bars_scale: float, bars_held: int, peak_equity: Decimal
+) -> tuple[float, ...]:
     """Return the portfolio part of the observation at a close: the books, turned into floats once, here."""
     return portfolio.portfolio_row(
         float(session.cash),
         float(session.held),
         float(session.entry_price),
-        float(session.bars_held),
-        float(session.peak_equity),
+        float(bars_held),
+        float(peak_equity),
         close,
         bars_scale,
     )

@@ -11,8 +11,9 @@ from market.leases import Held
 from market.sources.port import DataSource
 from trading import positions
 from trading.agent import decider_of
-from trading.bars import BarFeed, NewestBars, candle_source
+from trading.bars import BarFeed, candle_source
 from trading.exchanges.port import Exchange
+from trading.feeds import Feeds, Follower
 from trading.guard import Leased
 from trading.health import Health
 from trading.models import LiveSession
@@ -27,7 +28,7 @@ class Seat:
     session: LiveSession
     exchange: Leased
     decider: Decider
-    feed: BarFeed
+    feed: Follower
     instrument: Instrument
     is_checked: bool = False  # the books were compared since this seat was taken
     unknown: str | None = None  # why nothing can be decided at present; None before the first turn
@@ -36,6 +37,7 @@ class Seat:
     long_steps: int = 0  # quotes in a row that came further apart than a bar; see `trading.pace`
     next_summary_ms: int = 0  # venue time from which another day may be over
     health: Health | None = None  # made at the first decision
+    foreseen_ms: int = 0  # newest bar whose question was told to those who think with this session
     plan_equity: Decimal | None = None  # of the session's portfolio plan, at its last look
     may_wait: bool = True  # orders that wait for a person may exist
     may_turn: bool = True  # a decision whose second order is still to come may exist
@@ -68,24 +70,22 @@ def take(
     lease: Held,
     decider: Decider | None = None,
     source: DataSource | None = None,
-    newest: NewestBars | None = None,
+    feeds: Feeds | None = None,
 ) -> Seat:
     """Make the seat of a session whose lease we hold.
 
+    :param feeds: of the process, so that sessions share their bars
     :raises BadInput: when the session's model, account or pair cannot be used (any more).
     :raises ExchangeError: when the venue's rules cannot be read now.
     """
     decider = decider or decider_of(session)
-    feed = feed_of(session, decider, source, newest)
-    return Seat(session, Leased(exchange, lease), decider, feed, instrument_of(exchange, session.pair))
+    feeds = feeds or Feeds()
+    feed = feeds.shared(feed_of(session, decider, source), session.account.candles_url)
+    instrument = instrument_of(exchange, session.pair)
+    return Seat(session, Leased(exchange, lease), decider, Follower(feed, feeds), instrument)
 
 
-def feed_of(
-    session: LiveSession,
-    decider: Decider,
-    source: DataSource | None = None,
-    newest: NewestBars | None = None,
-) -> BarFeed:
+def feed_of(session: LiveSession, decider: Decider, source: DataSource | None = None) -> BarFeed:
     """Return the bars a session, stored or only wanted, decides on."""
     account = session.account
     return BarFeed(
@@ -96,7 +96,6 @@ def feed_of(
         feature_set=decider.needs.feature_set,
         window=decider.needs.window,
         closes=max(decider.closes_needed, _range_bars(session)),
-        newest=newest,
     )
 
 

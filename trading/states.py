@@ -9,9 +9,9 @@ from typing import Any
 from django.utils import timezone
 
 from market.kernel import portfolio
-from market.prepared import Update, Upsert
+from market.prepared import Insert, Update, Upsert
 from trading import alerts
-from trading.models import AlertKind, EquityPoint, LiveSession, SessionStatus
+from trading.models import AlertKind, Decision, EquityPoint, LiveSession, SessionStatus
 from trading.models.session import DRIVEN as DRIVEN
 from trading.seat import Seat
 
@@ -26,6 +26,7 @@ PRICES = {"price", "bid", "ask", "price_ms"}  # for people; caps value other ses
 SHOWN = timedelta(seconds=1)
 _store_marks = Update(LiveSession, [*MARKS, "turn_at"], where=["id", "risk_state"])
 _store_planned_marks = Update(LiveSession, [*MARKS, "turn_at"], where=["id", "risk_state", "capital"])
+store_decision = Insert(Decision)
 _store_point = Upsert(
     EquityPoint,
     ["session", "at_ms", "equity", "cash", "held", "price", "drawdown"],
@@ -41,11 +42,16 @@ def reload(session: LiveSession) -> None:
 
 
 def adopt(session: LiveSession, row: LiveSession) -> None:
-    """Take over a row that was just read with `WITH_RELATED`: what `reload` does, without asking."""
+    """Take over a row that was just read with `WITH_RELATED`: what `reload` does, without asking.
+
+    :param row: the session itself where the database still says what it says
+    """
+    if row is session:
+        return
     for field in session._meta.concrete_fields:
         setattr(session, field.attname, getattr(row, field.attname))
     session._state.fields_cache = {**row._state.fields_cache}
-    session.stored_marks = _marks(session)
+    session.stored_marks, session.seen = _marks(session), row.seen
 
 
 def change_status(session: LiveSession, before: str, after: str, **changes: object) -> bool:

@@ -112,7 +112,8 @@ class LiveSession(models.Model):
     stopped_ms = models.BigIntegerField(default=0)
     turn_at = models.DateTimeField(null=True)  # wall clock of the last completed turn: the heartbeat
 
-    stored_marks: dict[str, Any] | None = None  # as this turn has stored them; see trading.states
+    stored_marks: dict[str, Any] | None = None  # as they are stored; None: unknown; see trading.states
+    seen: tuple[Any, ...] | None = None  # the rest of its row when it was taken over; see runner.glance
 
     objects = LiveSessionQuerySet.as_manager()
 

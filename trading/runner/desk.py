@@ -19,7 +19,7 @@ from trading.exchanges.registry import stream_state
 from trading.models import Account
 from trading.runner.baton import Baton
 from trading.runner.driven import Driven
-from trading.runner.glance import Glance
+from trading.runner.glance import Glance, Sight
 from trading.ticks import record_ticks
 
 logger = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ class Desk:
         self.next_s = 0.0
         self.failures = 0
         self.is_reading = False
+        self._sight = Sight()
         self._noted: dict[int, tuple[dict[str, Any], float]] = {}  # account: state of its stream, when
 
     @property
@@ -107,7 +108,7 @@ class Desk:
 
     def _glance(self, due: Iterable[Driven]) -> Glance | None:
         try:
-            return Glance([one.session for one in due], self._monotonic_s)
+            return Glance([one.session for one in due], self._monotonic_s, self._sight)
         except DatabaseError as error:
             connections.refresh()
             logger.warning("%s: each session looks for itself: %s", self.market, error)

@@ -90,8 +90,9 @@ class Driven:
                 exchange=cast(Exchange, Outside(self.exchange, self.baton, self._act)),
                 lease=self.lease,
                 source=None if source is None else cast(DataSource, Outside(source, self.baton)),
-                newest=self.minds.newest_bars,
+                feeds=self.minds.feeds,
             )
+            self.minds.expect(self.seat)
         except (BadInput, BadCredentials) as error:
             working.withdraw_left(self.session, self.exchange)
             states.fail(self.session, str(error), at_ms)
@@ -127,6 +128,7 @@ class Driven:
             self._failed(error, 0.0)
 
     def _failed(self, error: Exception, now_s: float) -> None:
+        self.session.stored_marks = None  # what was not stored is read anew
         self.failures += 1
         wait_s = min(LONGEST_WAIT_S, 0.5 * 2**self.failures)
         self.next_s = now_s + wait_s
@@ -155,6 +157,8 @@ class Driven:
 
     def release(self) -> None:
         """Give the session back: another process may take it at once."""
+        if self.seat is not None:
+            self.minds.forget(self.seat)
         try:
             self.lease.release()
         except Exception:

@@ -1,17 +1,52 @@
 """What the database says about many sessions, read once for all their turns on one tick.
 
-A row read alone costs more than the rest of a quiet turn; a hundred rows at once cost a tenth of that each.
+A row read alone costs more than the rest of a quiet turn, and most of that is making objects of it. So the
+rows of all are read at once and compared as they come with what each session was taken over from: only those
+that somebody has changed are made into objects again. Marks are left out of the comparison: nobody but the
+driver writes them without changing something else as well.
+
 A glance is as good as a look of one's own while nobody here acts at the venue: before a driver asks the venue
 anything about an account, what the glance holds of that account is dropped. What a person changes meanwhile
 is seen on the next tick, as it is when it comes in the middle of a turn.
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
-from trading.models import LiveSession, Order
-from trading.states import WITH_RELATED
+from django.contrib.auth import get_user_model
+
+from agents.models import Council
+from market.prepared import Rows
+from trading.models import Account, LiveSession, Order, RiskProfile
+from trading.states import MARKS, WITH_RELATED
 
 GOOD_S = 1.0  # a turn that comes later than that after the tick looks for itself
+ANEW = 64  # rows made into objects at once; who comes later than those looks for itself
+UNSEEN = (*MARKS, "turn_at", "created_at")
+
+
+class Sight:
+    """What is compared of sessions: their columns but for the marks, and those of what belongs to them."""
+
+    def __init__(self) -> None:
+        self._sessions = Rows(LiveSession, without=UNSEEN)
+        self._accounts, self._profiles = Rows(Account), Rows(RiskProfile)
+        self._owners, self._councils = Rows(get_user_model()), Rows(Council)
+
+    def of(self, sessions: list[LiveSession]) -> dict[int, tuple[Any, ...]]:
+        """Return the columns of each session, by its key, as the database hands them out."""
+        rows = self._sessions({one.pk for one in sessions})
+        accounts = self._accounts({one.account_id for one in sessions})
+        profiles = self._profiles({one.risk_id for one in sessions})
+        councils = self._councils({one.council_id for one in sessions if one.council_id})
+        owners = self._owners({key for one in sessions for key in (one.owner_id, one.account.owner_id)})
+        return {
+            one.pk: (
+                rows.get(one.pk), accounts.get(one.account_id), profiles.get(one.risk_id),
+                councils.get(one.council_id or 0), owners.get(one.owner_id), owners.get(one.account.owner_id),
+            )
+            for one in sessions
+        }  # fmt: skip
 
 
 class Glance:
@@ -20,13 +55,26 @@ class Glance:
     Sessions of a portfolio plan are left out: one of them moves the money of the others.
     """
 
-    def __init__(self, sessions: Iterable[LiveSession], monotonic_s: Callable[[], float]) -> None:
+    def __init__(
+        self, sessions: Iterable[LiveSession], monotonic_s: Callable[[], float], sight: Sight | None = None
+    ) -> None:
         self._monotonic_s, self._read_s = monotonic_s, monotonic_s()
         alone = [session for session in sessions if session.plan_id is None]
-        rows = WITH_RELATED.filter(pk__in=[session.pk for session in alone], plan=None)
-        self._rows = {row.pk: row for row in rows}
+        seen = (sight or Sight()).of(alone)
+        self._rows: dict[int, LiveSession] = {}
+        changed = []
+        for session in alone:
+            if session.stored_marks is not None and session.seen == seen[session.pk]:
+                self._rows[session.pk] = session
+            else:
+                changed.append(session.pk)
+        if changed:  # read after `seen`: what changes in between is seen as changed once more
+            for row in WITH_RELATED.filter(pk__in=changed[:ANEW]).order_by():
+                if row.plan_id is None:
+                    row.seen = seen[row.pk]
+                    self._rows[row.pk] = row
         accounts = {session.account_id for session in alone}
-        unsettled = Order.objects.unsettled().filter(account__in=accounts)
+        unsettled = Order.objects.unsettled().filter(account__in=accounts).order_by()
         self._known = accounts - set(unsettled.values_list("account", flat=True))
 
     @property
@@ -34,10 +82,14 @@ class Glance:
         return self._monotonic_s() - self._read_s <= GOOD_S
 
     def row(self, session: LiveSession) -> LiveSession | None:
-        """Return the session's row if nothing of its account was unsettled or has been touched since."""
+        """Return the session's row if nothing of its account was unsettled or has been touched since.
+
+        It is the session itself where its row still says what it was taken over from.
+        """
         if session.account_id not in self._known or not self.is_good:
             return None
-        return self._rows.get(session.pk)
+        row = self._rows.get(session.pk)
+        return None if row is session and session.stored_marks is None else row
 
     def drop(self, account_id: int) -> None:
         """Forget an account: somebody is about to act there."""

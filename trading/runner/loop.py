@@ -56,7 +56,7 @@ class Runner:
         self._wanted = wanted
         self._hands = hands or Crew()
         self._baton = Baton()
-        self.minds = Minds(self._baton)
+        self.minds = Minds()
         self._changed = threading.Event()  # something that was under way has ended
         self._desks: dict[str, Desk] = {}
         self._exchanges: dict[int, Exchange] = {}
@@ -164,15 +164,21 @@ class Runner:
                     one.keep()
             for desk in self._desks.values():
                 desk.let_stop()
-            mine = [one.session.pk for one in self.driven]
-            wanted = self._wanted().filter(status__in=states.DRIVEN).exclude(pk__in=mine).order_by("pk")
-            held = set(Lease.objects.filter(until_ms__gte=leases.now_ms()).values_list("name", flat=True))
-            for session in wanted:
-                if session.lease_name not in held:
-                    self._take_up(session)
+            for session in self._free():
+                self._take_up(session)
         except DatabaseError as error:
             connections.refresh()
             logger.warning("no look for sessions: %s", error)
+
+    def _free(self) -> list[LiveSession]:
+        """Return the sessions somebody must drive and nobody does; a quiet look reads their numbers only."""
+        mine = {one.session.pk for one in self.driven}
+        driven = self._wanted().filter(status__in=states.DRIVEN).order_by("pk")
+        others = [pk for pk in driven.values_list("pk", flat=True) if pk not in mine]
+        if not others:
+            return []
+        held = set(Lease.objects.filter(until_ms__gte=leases.now_ms()).values_list("name", flat=True))
+        return [session for session in driven.filter(pk__in=others) if session.lease_name not in held]
 
     def _take_up(self, session: LiveSession) -> None:
         lease = leases.acquire(session.lease_name)

@@ -1,81 +1,93 @@
-"""Sessions of one model think together: whoever asks at the same time shares one forward of the network.
+"""Sessions of one model think together: whoever asks first has the network asked for all that will ask next.
 
-The first to ask lets every turn that is ready to compute come as far as its own question, then answers all.
-Nobody waits for a session that waits for its venue. The answers are those of each alone, bit for bit.
+When a bar has closed, the sessions in line can say what they are going to ask: their observation follows from
+the bars they share and from their books. One forward answers them all. A session that asks something else
+when its turn comes, because an order has filled meanwhile, is answered alone. The answers are those of each
+alone, bit for bit, and nobody waits for anybody: handing the baton on costs more than a network of this size.
 """
 
-import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
-from django.db import connection
 
 from agents.policies.port import Opinion, Policy
 from agents.policies.trained import NetworkPolicy
-from trading.bars import NewestBars
-from trading.runner.baton import Baton
+from trading.deciding import foreseen
+from trading.feeds import Feeds
+from trading.seat import Seat
 
-
-class Question:
-    """One observation, and the network's (output, value) once somebody has asked it."""
-
-    def __init__(self, observation: np.ndarray) -> None:
-        self.observation = observation
-        self.answer: tuple[np.ndarray, float] | None = None
-        self.is_over = threading.Event()
+KEPT = 1024  # answers that wait to be asked for, beside those of the newest bar
+Foresight = Callable[[], np.ndarray | None]
 
 
 class SharedPolicy:
     """See `Policy`: a network's policy for all the sessions of a process. Asked under the baton."""
 
-    def __init__(self, policy: NetworkPolicy, baton: Baton) -> None:
-        self._policy, self._baton = policy, baton
-        self._open: list[Question] = []
+    def __init__(self, policy: NetworkPolicy, feeds: Feeds) -> None:
+        self._policy, self._feeds = policy, feeds
+        self._bars = -1  # the feeds had taken in when all were asked
+        self._askers: dict[int, Foresight] = {}
+        self._answers: dict[bytes, tuple[np.ndarray, float]] = {}
         self.questions = self.forwards = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._policy, name)
 
+    def expect(self, session_id: int, foresee: Foresight) -> None:
+        """Take a session in.
+
+        :param foresee: returns the observation it is going to ask with, once a bar, or None
+        """
+        self._askers[session_id] = foresee
+
+    def forget(self, session_id: int) -> None:
+        """Let a session go."""
+        self._askers.pop(session_id, None)
+
     def opine(self, observation: np.ndarray, current_exposure: float, draw: float | None = None) -> Opinion:
-        if connection.in_atomic_block:  # its lock would keep those away that we would wait for
-            return self._policy.opine(observation, current_exposure, draw)
-        mine = Question(observation)
-        self._open.append(mine)
-        if len(self._open) == 1:
-            with self._baton.passed_on():
-                pass
-            self._answer()
-        else:
-            with self._baton.passed_on():
-                mine.is_over.wait()
-        if mine.answer is None:  # who should have answered failed
-            return self._policy.opine(observation, current_exposure, draw)
-        output, value = mine.answer
+        self.questions += 1
+        key = observation.tobytes()
+        output, value = self._answers.pop(key) if key in self._answers else self._asked(observation)
         return self._policy.opinion(output, value, current_exposure, draw)
 
-    def _answer(self) -> None:
-        asked, self._open = self._open, []
-        try:
-            outputs, values = self._policy.network.forward(np.stack([one.observation for one in asked]))
-            for one, output, value in zip(asked, outputs, values.tolist(), strict=True):
-                one.answer = (output, value)
-            self.questions, self.forwards = self.questions + len(asked), self.forwards + 1
-        finally:
-            for one in asked:
-                one.is_over.set()
+    def _asked(self, observation: np.ndarray) -> tuple[np.ndarray, float]:
+        """Ask the network; after a new bar for the others as well."""
+        others: list[np.ndarray] = []
+        if self._bars != self._feeds.bars:
+            self._bars = self._feeds.bars
+            others = [seen for foresee in self._askers.values() if (seen := foresee()) is not None]
+        outputs, values = self._policy.network.forward(np.stack([observation, *others]))
+        self.forwards += 1
+        answers = list(zip(outputs, values.tolist(), strict=True))
+        if others:
+            keys = [seen.tobytes() for seen in others]
+            kept = list(self._answers.items())[-KEPT:]  # what nobody has asked with in the end goes
+            self._answers = dict(kept) | dict(zip(keys, answers[1:], strict=True))
+        return answers[0]
 
 
 class Minds:
-    """What the sessions of this process share: one object per model, and the newest bars."""
+    """What the sessions of this process share: one object per model, and the bars."""
 
-    def __init__(self, baton: Baton) -> None:
-        self._baton = baton
+    def __init__(self) -> None:
         self._shared: WeakValueDictionary[str, SharedPolicy] = WeakValueDictionary()
-        self.newest_bars: NewestBars = {}
+        self.feeds = Feeds()
+
+    def expect(self, seat: Seat) -> None:
+        """Let a session be thought for together with the others of its model."""
+        if isinstance(seat.decider.policy, SharedPolicy):
+            seat.decider.policy.expect(seat.session.pk, partial(foreseen, seat))
+
+    def forget(self, seat: Seat) -> None:
+        """Take back `expect`."""
+        if isinstance(seat.decider.policy, SharedPolicy):
+            seat.decider.policy.forget(seat.session.pk)
 
     def shared(self, policy: Policy) -> Policy:
         """Return the object that stands for `policy` here; what is no network stays as it is."""
         if not isinstance(policy, NetworkPolicy):
             return policy
-        return self._shared.setdefault(policy.policy_hash, SharedPolicy(policy, self._baton))
+        return self._shared.setdefault(policy.policy_hash, SharedPolicy(policy, self.feeds))

@@ -17,7 +17,7 @@ def told():
 def driven(live):
     live.start("cash")
     baton = Baton()
-    return Driven(live.session, live.exchange, live.seat.lease, baton, Minds(baton))
+    return Driven(live.session, live.exchange, live.seat.lease, baton, Minds())
 
 
 def turn(driven):

@@ -34,7 +34,7 @@ def source():
     return Source(regime_market(bars=1500, seed=3, interval_ms=MINUTE, start_ms=START, start_price=50_000.0))
 
 
-def feed_of(source, features=None, window=3, market="m", newest=None):
+def feed_of(source, features=None, window=3, market="m"):
     needs = features or baseline("sma_crossover").observation.feature_set
     return BarFeed(
         market=market,
@@ -44,7 +44,6 @@ def feed_of(source, features=None, window=3, market="m", newest=None):
         feature_set=needs,
         window=window,
         closes=5,
-        newest=newest,
     )
 
 
@@ -175,7 +174,7 @@ def test_without_a_candle_source_a_session_warms_up_from_quotes(live, monkeypatc
     type(live.account).objects.update(candles_url="")
     live.account.refresh_from_db()
     live.start("buy_and_hold")
-    live.bar(live.seat.feed.needed + 4)
+    live.bar(live.seat.feed.feed.needed + 4)
     assert live.session.status == SessionStatus.RUNNING
     assert set(LiveBar.objects.values_list("origin", flat=True)) == {"ticks"}
     assert live.session.fills.count() == 1
@@ -183,37 +182,9 @@ def test_without_a_candle_source_a_session_warms_up_from_quotes(live, monkeypatc
 
 def test_too_few_bars_fail_the_session_with_a_sentence(live, monkeypatch):
     live.start("sma_crossover")
-    monkeypatch.setattr(type(live.seat.feed.feature_set), "memory", 10**6)
+    monkeypatch.setattr(type(live.seat.feed.feed.feature_set), "memory", 10**6)
     live.bar()
     assert live.session.status == SessionStatus.FAILED
     assert "warming up needs" in live.session.note
     assert Alert.objects.filter(key=f"failed:{live.session.pk}").exists()
     assert not Tick.objects.exists()
-
-
-@pytest.mark.django_db
-def test_feeds_of_one_process_share_the_newest_bar(source, django_assert_num_queries):
-    shared = {}
-    first, second = feed_of(source, newest=shared), feed_of(source, newest=shared)
-    elsewhere = feed_of(source, newest=shared, market="another")
-    for feed in (first, second, elsewhere):
-        feed.advance(at(source, 1200))
-    assert first.advance(at(source, 1201)) == [source.all.open_ms[1201]]
-    with django_assert_num_queries(0):
-        assert second.advance(at(source, 1201)) == [source.all.open_ms[1201]]
-    assert np.array_equal(first.rows, second.rows)
-    assert elsewhere.advance(at(source, 1201)) == [source.all.open_ms[1201]]
-    stored = LiveBar.objects.filter(open_ms=source.all.open_ms[1201])
-    assert set(stored.values_list("market", flat=True)) == {"m", "another"}  # each market stores its own
-
-
-@pytest.mark.django_db
-def test_a_shared_bar_does_not_stand_for_those_missed_before_it(source):
-    shared = {}
-    first, late = feed_of(source, newest=shared), feed_of(source, newest=shared)
-    for feed in (first, late):
-        feed.advance(at(source, 1200))
-    first.advance(at(source, 1201))
-    first.advance(at(source, 1202))
-    assert late.advance(at(source, 1202)) == source.all.open_ms[1201:1203].tolist()
-    assert np.array_equal(first.rows, late.rows)

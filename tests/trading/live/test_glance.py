@@ -5,12 +5,14 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.forms.models import model_to_dict
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tests.trading.live.conftest import Hand, Live
-from trading import services, sessions
+from trading import services, sessions, states
 from trading.models import LiveSession, Order, OrderStatus, SessionStatus
+from trading.runner import glance
 from trading.runner.glance import GOOD_S, Glance
 
 CAPITAL = {"capital": "9000"}
@@ -78,6 +80,58 @@ def test_limits_changed_by_a_person_count_from_the_next_glance(two):
     found = glance_of(*two)
     sessions.step(live.seat, quote=None, now_ms=live.exchange.now_ms(), row=found.row(live.session))
     assert live.seat.session.risk.max_exposure == 0.25
+
+
+def taken_over(live):
+    """A driver that has taken its row over from a glance."""
+    states.adopt(live.seat.session, glance_of(live).row(live.seat.session))
+    return live.seat.session
+
+
+def test_a_row_nobody_has_changed_is_not_read_again(two):
+    session = taken_over(two[0])
+    session.price += 1  # a mark that was not stored: the driver's own
+    assert glance_of(two[0]).row(session) is session
+
+
+CHANGES = {
+    "session": lambda one: LiveSession.objects.filter(pk=one.pk).update(status=SessionStatus.PAUSED),
+    "books": lambda one: LiveSession.objects.filter(pk=one.pk).update(cash=1),
+    "limits": lambda one: type(one.risk).objects.filter(pk=one.risk_id).update(max_exposure=0.25),
+    "account": lambda one: type(one.account).objects.filter(pk=one.account_id).update(is_active=False),
+    "owner": lambda one: type(one.owner).objects.filter(pk=one.owner_id).update(email="new@example.com"),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_whatever_somebody_changes_is_read_again_once(two, what):
+    session = taken_over(two[0])
+    CHANGES[what](session)
+    found = glance_of(two[0])
+    row = found.row(session)
+    assert row is not session
+    states.adopt(session, row)
+    alone = states.WITH_RELATED.get(pk=session.pk)
+    for mine, theirs in ((session, alone), (session.risk, alone.risk), (session.account, alone.account)):
+        assert model_to_dict(mine) == model_to_dict(theirs)
+    assert glance_of(two[0]).row(session) is session
+
+
+def test_what_a_failed_turn_left_unstored_is_read_again(two):
+    session = taken_over(two[0])
+    found = glance_of(two[0])
+    session.cash += 1
+    session.stored_marks = None  # as a failed turn, or marks over which a person has written, leave it
+    assert found.row(session) is None
+    row = glance_of(two[0]).row(session)
+    assert row is not session
+    assert row.cash == session.cash - 1
+
+
+def test_more_than_a_few_changed_rows_are_left_to_those_who_need_them(two, monkeypatch):
+    monkeypatch.setattr(glance, "ANEW", 1)
+    rows = [glance_of(*two).row(one.seat.session) for one in two]
+    assert [row is None for row in rows].count(True) == 1
 
 
 def test_an_account_with_an_unsettled_order_is_looked_at_turn_by_turn(two):

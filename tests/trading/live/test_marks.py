@@ -1,12 +1,15 @@
 """Marks and equity points are stored as the ORM stores them, and not over what changed meanwhile."""
 
+from contextlib import nullcontext
 from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import IntegrityError
 
+from market.prepared import Rows
 from trading import states
-from trading.models import EquityPoint, LiveSession, RiskState
+from trading.models import Decision, EquityPoint, LiveSession, RiskState
 
 ODD = {
     "price": Decimal("68123.123456789012"), "bid": Decimal("0.000000000001"), "ask": Decimal("7E+3"),
@@ -80,3 +83,42 @@ def test_a_point_is_written_once_an_instant_and_renewed(session):
     assert (row.price, row.cash, row.held) == (4, session.cash, session.held)
     assert row.equity == session.cash + session.held * 4
     assert 0 <= row.drawdown < 1
+
+
+def test_a_decision_is_stored_as_by_the_orm(session):
+    given = {
+        "session": session, "decided_ms": 1_700_000_000_000, "price": Decimal("0.000000000001"),
+        "action": "BUY", "target": None, "probabilities": [0.1, 0.2, 0.7],
+        "value": -0.0, "confidence": 1e-300, "sized": 1.0,
+        "risk_reason": "it's \"cut\" ½", "features": [1e-9, -3.5, 2.0], "votes": {"a": {"b": [None, True]}},
+        "observation_hash": "o" * 64, "model_hash": "m" * 64, "latency_us": 7,
+    }  # fmt: skip
+    by_orm, mine = Decision.objects.create(bar_ms=1, **given), Decision(bar_ms=2, **given)
+    states.store_decision(mine)
+    rows = [Decision.objects.filter(pk=one.pk).values().get() for one in (by_orm, mine)]
+    assert [row.pop("bar_ms") for row in rows] == [1, 2]
+    assert rows[1].pop("id") == rows[0].pop("id") + 1
+    assert rows[0] == rows[1]
+    assert not mine._state.adding
+    mine.action = "HOLD"
+    mine.save()
+    assert Decision.objects.get(pk=mine.pk).action == "HOLD"
+
+
+def test_a_second_decision_of_a_bar_is_refused_by_the_database(session):
+    for number in range(2):
+        one = Decision(session=session, bar_ms=1, decided_ms=2, price=Decimal(1), action="HOLD")
+        with pytest.raises(IntegrityError) if number else nullcontext():
+            states.store_decision(one)
+
+
+def test_rows_compared_are_the_same_objects_until_something_changes(session, live):
+    rows = Rows(LiveSession, without=["turn_at"])
+    before = rows([session.pk])[session.pk]
+    LiveSession.objects.update(turn_at=None)
+    assert rows([session.pk])[session.pk] is before
+    LiveSession.objects.update(note="somebody was here")
+    after = rows([session.pk])[session.pk]
+    assert after != before
+    assert rows([]) == {}
+    assert rows([session.pk, -1]) == {session.pk: after}

@@ -10,11 +10,8 @@ from hypothesis import strategies as st
 from agents.policies import baseline
 from agents.policies.network import Network
 from tests.agents.markets import network_policy, walk
-from trading.runner.baton import Baton
-from trading.runner.crew import Crew
-from trading.runner.shared import Minds, SharedPolicy
-
-pytestmark = pytest.mark.django_db(transaction=True)
+from trading.feeds import Feeds
+from trading.runner.shared import KEPT, Minds, SharedPolicy
 
 
 def tower(random, *sizes):
@@ -25,7 +22,7 @@ def tower(random, *sizes):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     inputs=st.integers(1, 200),
@@ -45,21 +42,15 @@ def test_many_rows_at_once_are_each_row_alone_bit_for_bit(seed, inputs, hidden, 
         assert value.tobytes() == network.value(row)[0].tobytes()
 
 
-def asked_together(policy, baton, observations):
-    """The answers to questions asked by a thread each, all of which want the baton before one may have it."""
-    crew, answers = Crew(), [None] * len(observations)
+class Seen:
+    """A session that will ask with one observation, as told by its foresight once."""
 
-    def ask(k):
-        with baton:
-            answers[k] = policy.opine(observations[k], 0.0)
+    def __init__(self, observation):
+        self.observation, self.left = observation, 1
 
-    with baton:
-        for k in range(len(observations)):
-            crew.hand(lambda k=k: ask(k))
-            while len(baton._line) <= k:
-                pass
-    crew.close()
-    return answers
+    def __call__(self):
+        self.left -= 1
+        return self.observation if self.left >= 0 else None
 
 
 @pytest.fixture
@@ -73,30 +64,64 @@ def observations(alone):
     return random.normal(size=(12, alone.network.inputs)).astype(np.float32)
 
 
-def test_questions_asked_together_share_one_forward_and_get_the_answers_of_each_alone(alone, observations):
-    baton = Baton()
-    shared = SharedPolicy(alone, baton)
-    answers = asked_together(shared, baton, observations)
+@pytest.fixture
+def shared(alone, observations):
+    made = SharedPolicy(alone, Feeds())
+    for number, observation in enumerate(observations[1:]):
+        made.expect(number, Seen(observation))
+    return made
+
+
+def test_one_forward_answers_all_that_are_going_to_ask_as_each_alone(shared, alone, observations):
+    answers = [shared.opine(row, 0.0) for row in observations]
     assert answers == [alone.opine(row, 0.0) for row in observations]
     assert (shared.questions, shared.forwards) == (12, 1)
 
 
-def test_when_the_shared_forward_fails_everybody_thinks_alone(alone, observations, monkeypatch):
-    baton = Baton()
-    shared = SharedPolicy(alone, baton)
-    expected = [alone.opine(row, 0.0) for row in observations[1:]]
+def test_who_asks_something_else_in_the_end_is_answered_alone(shared, alone, observations):
+    shared.opine(observations[0], 0.0)
+    changed = observations[1] + np.float32(1)
+    assert shared.opine(changed, 0.0) == alone.opine(changed, 0.0)
+    assert shared.forwards == 2
 
-    def broken(self, rows):
-        raise MemoryError
 
-    monkeypatch.setattr(Network, "forward", broken)
-    answers = asked_together(shared, baton, observations)
-    assert answers[0] is None  # its turn failed, as any turn may
-    assert answers[1:] == expected
+def test_the_others_are_asked_once_a_bar(shared, alone, observations):
+    asked = []
+    shared.expect(99, lambda: asked.append(True))
+    for _ in range(3):
+        shared.opine(observations[0], 0.0)
+    assert len(asked) == 1
+    shared._feeds.bars += 1
+    shared.opine(observations[0], 0.0)
+    assert len(asked) == 2
+    shared.forget(99)
+    shared._feeds.bars += 1
+    shared.opine(observations[0], 0.0)
+    assert len(asked) == 2
+
+
+def test_answers_that_nobody_asks_for_do_not_pile_up(alone, observations):
+    feeds = Feeds()
+    shared = SharedPolicy(alone, feeds)
+    for number in range(300):
+        feeds.bars += 1
+        for k in range(8):
+            shared.expect(k, Seen(observations[k] + np.float32(number + 1)))
+        shared.opine(observations[11], 0.0)
+    assert len(shared._answers) <= KEPT + 8
+
+
+def test_when_the_shared_forward_fails_only_that_turn_fails(shared, alone, observations, monkeypatch):
+    forward = Network.forward
+    monkeypatch.setattr(Network, "forward", lambda self, rows: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        shared.opine(observations[0], 0.0)
+    monkeypatch.setattr(Network, "forward", forward)
+    assert [shared.opine(row, 0.0) for row in observations] == [alone.opine(row, 0.0) for row in observations]
 
 
 def test_sessions_of_one_model_get_one_object_and_rules_stay_what_they_are(alone):
-    minds, rule = Minds(Baton()), baseline("cash")
+    minds, rule = Minds(), baseline("cash")
     one = minds.shared(alone)
     assert one is minds.shared(network_policy(walk()))
     assert (one.policy_hash, one.observation, one.decision_every) == (
