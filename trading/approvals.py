@@ -6,12 +6,15 @@ from market.kernel import breakers
 from trading import entry, purse, risk, waiting
 from trading.acting import carry_out
 from trading.exchanges.port import Quote
-from trading.models import Order, OrderStatus, RiskState, Side
+from trading.models import Order, OrderStatus, RiskState, SessionStatus, Side
 from trading.seat import Seat
 
 
 def follow(seat: Seat, quote: Quote, now_ms: int, trades_today: int) -> None:
-    """Take the next step with every order of the session that was held back."""
+    """Take the next step with every order of the session that was held back.
+
+    While the session is paused an approved order goes on waiting, as long as it has time.
+    """
     if not seat.may_wait:
         return
     rows = waiting.held_back(seat.session)
@@ -19,7 +22,7 @@ def follow(seat: Seat, quote: Quote, now_ms: int, trades_today: int) -> None:
     for order in rows:
         if why := _over(order, seat):
             waiting.refuse(order, why, quote.at_ms)
-        elif order.status == OrderStatus.APPROVED:
+        elif order.status == OrderStatus.APPROVED and seat.session.status == SessionStatus.RUNNING:
             if why := refusal(seat, order, quote, now_ms, trades_today):
                 waiting.refuse(order, f"approved, then not sent: {why}", quote.at_ms)
             else:
@@ -30,9 +33,11 @@ def _over(order: Order, seat: Seat) -> str:
     session = seat.session
     if session.risk_state in (RiskState.REDUCING, RiskState.HALTED):
         return f"the session is {session.risk_state}"
-    if order.status == OrderStatus.WAITING and waiting.is_expired(order):
+    if not waiting.is_expired(order):
+        return ""
+    if order.status == OrderStatus.WAITING:
         return f"nobody approved it within {session.risk.approval_s:g} s"
-    return ""
+    return "approved, but its time was over before it could be sent"
 
 
 def refusal(seat: Seat, order: Order, quote: Quote, now_ms: int, trades_today: int) -> str:

@@ -65,10 +65,13 @@ def pending_of(sessions: Iterable[LiveSession]) -> dict[int, list[tuple[Decimal,
     """Return (signed quantity, price) of what is under way, held back or still to be sent, by session."""
     found: dict[int, list[tuple[Decimal, Decimal]]] = defaultdict(list)
     rows = list(sessions)
+    at_work = ParentOrder.objects.filter(  # nobody goes on with what an ended session has left
+        session__in=[row for row in rows if row.is_driven], status=ParentStatus.WORKING
+    )
     orders = Order.objects.filter(session__in=rows, status__in=[*UNSETTLED, *HELD_BACK])
-    for order in orders.exclude(parent__status=ParentStatus.WORKING):
+    for order in orders.exclude(parent__in=at_work):
         found[order.session_id].append((_signed(order.side, order.quantity), order.expected_price))
-    for parent in ParentOrder.objects.filter(session__in=rows, status=ParentStatus.WORKING):
+    for parent in at_work:
         found[parent.session_id].append((_signed(parent.side, parent.left), Decimal(0)))
     return found
 

@@ -83,7 +83,7 @@ def step(seat: Seat, *, quote: Quote | None, now_ms: int, row: LiveSession | Non
 
 
 def step_unseen(seat: Seat, why: str) -> None:
-    """Take a turn while the venue shows no prices at all: what rests must not outlive its deadline.
+    """Take a turn while the venue shows no prices at all: what rests is looked after all the same.
 
     :raises LeaseLost: when somebody else drives the session now.
     """
@@ -93,7 +93,7 @@ def step_unseen(seat: Seat, why: str) -> None:
     if session.status not in DRIVEN:
         return
     try:
-        working.work(seat, None, seat.exchange.now_ms())
+        working.tend_unseen(seat, seat.exchange.now_ms())
     except ExchangeError as error:
         logger.info("session %s: %s", session.pk, error)
     _undecided(seat, why)
@@ -116,7 +116,7 @@ def _take_turn(seat: Seat, quote: Quote | None, now_ms: int, *, is_settled: bool
         change_status(session, SessionStatus.PENDING, SessionStatus.RUNNING)
     why = risk.unusable(quote, now_ms, session.risk)
     if quote is None or why:
-        working.work(seat, None, now_ms)  # what rests must not outlive its deadline
+        working.tend_unseen(seat, now_ms)
         _undecided(seat, why)
         return
     if _guard(seat, quote, now_ms):
@@ -131,10 +131,13 @@ def _undecided(seat: Seat, why: str) -> None:
 def stop_unseen(session: LiveSession) -> bool:
     """Stop a session that needs nothing of its venue any more, although the venue shows nothing now.
 
-    Its books end at the last price it saw. False when an order is unsettled or a position is to be sold.
+    Its books end at the last price it saw. False when a position is to be sold, or an order is unsettled: one
+    that rests may still fill, and nobody would guard what it buys.
     """
     reload(session)
     if session.status != SessionStatus.STOPPING or settle.concerning(session).exists():
+        return False
+    if session.orders.unsettled().exists() or working.is_at_work(session):
         return False
     if session.flatten_wanted and session.held != 0:
         return False
@@ -292,6 +295,7 @@ def _move_risk_state(seat: Seat, equity: Decimal, is_flat: bool, now_ms: int) ->
 def _stop(session: LiveSession, now_ms: int) -> None:
     """End a session whose orders are settled and, where that was asked for, whose position is closed."""
     waiting.drop(session, "the session has ended", now_ms)
+    working.end_all(session, "the session has ended")
     point(session, now_ms, risk.last_exit_price(session))
     summaries.close_days(session, now_ms, is_end=True)
     if change_status(

@@ -25,6 +25,7 @@ from trading.models import (
     ParentOrder,
     ParentStatus,
     RiskState,
+    SessionStatus,
     Side,
 )
 from trading.seat import Seat
@@ -168,6 +169,36 @@ def _place(seat: Seat, parent: ParentOrder, act: styles.Act, quote: Quote, now_m
     carry_out(seat, order, quote)
 
 
+def is_at_work(session: LiveSession) -> bool:
+    """Say whether a parent order of the session may still send orders, whatever its settings say by now."""
+    return session.parents.filter(status=ParentStatus.WORKING).exists()
+
+
+def tend_unseen(seat: Seat, now_ms: int) -> None:
+    """Look after the parent order at work while the price is unknown.
+
+    Nothing rests beyond its deadline, and no entry where the session may not enter any more. An exit that
+    rests goes on, unless the session is to end with what it holds.
+
+    :raises ExchangeError: see `work`.
+    """
+    session = seat.session
+    parent = working(session)
+    if parent is None:
+        return
+    may_enter = session.status == SessionStatus.RUNNING and session.risk_state == RiskState.ACTIVE
+    is_exit = parent.side == Side.SELL and parent.children.resting().exists()
+    if may_enter or (is_exit and not is_ending(session)):
+        work(seat, None, now_ms)
+    else:
+        clear(seat, f"{session.status}, risk {session.risk_state}")
+
+
+def is_ending(session: LiveSession) -> bool:
+    """Say whether the session is to end with what it holds."""
+    return session.status == SessionStatus.STOPPING and not session.flatten_wanted
+
+
 def clear(seat: Seat, why: str) -> bool:
     """Withdraw what rests and give the parent order up; True when nothing of it is left on the venue.
 
@@ -177,7 +208,9 @@ def clear(seat: Seat, why: str) -> bool:
     parent = working(session)
     if parent is None:
         return True
-    child = parent.children.resting().first()
+    child = parent.children.unsettled().first()
+    if child is not None and not child.is_resting:
+        return False  # it is not known yet what became of it: it may rest
     if child is not None:
         save_marks(session)
         settle.withdraw(child, seat.exchange)
@@ -210,9 +243,12 @@ def withdraw_left(session: LiveSession, exchange: settle.Venue) -> None:
             settle.withdraw(order, exchange)
         except ExchangeError as error:
             logger.warning("order %s rests on: %s", order.client_ref, error)
-    session.parents.filter(status=ParentStatus.WORKING).update(
-        status=ParentStatus.ENDED, note="the session failed"
-    )
+    end_all(session, "the session failed")
+
+
+def end_all(session: LiveSession, note: str) -> None:
+    """Give the session's parent orders up: it has ended."""
+    session.parents.filter(status=ParentStatus.WORKING).update(status=ParentStatus.ENDED, note=note)
 
 
 def end(parent: ParentOrder, status: str, note: str) -> None:

@@ -153,6 +153,11 @@ class Order(models.Model):
     def __str__(self) -> str:
         return f"{self.side} {self.quantity} {self.pair} ({self.status})"
 
+    @property
+    def is_resting(self) -> bool:
+        """Say in Python what `RESTING` asks the database."""
+        return self.status == OrderStatus.OPEN and self.type == OrderType.LIMIT
+
 
 class Fill(models.Model):
     """Money that moved because of an order."""

@@ -107,9 +107,10 @@ class Driven:
     def unknown(self, why: str) -> None:
         """The venue shows no prices at all."""
         self.let_stop()
-        if self.seat is None or self.is_over:
-            return
         try:
+            if self.is_over or not self._can_look_after():
+                return
+            assert self.seat is not None  # noqa: S101  for the type checker: it was just asked
             self.seat.failures.append(True)
             sessions.step_unseen(self.seat, why)
         except LeaseLost:
@@ -117,6 +118,12 @@ class Driven:
         except Exception as error:
             connections.refresh()
             self._failed(error, 0.0)
+
+    def _can_look_after(self) -> bool:
+        """Take the seat although no prices come, if the driver before has left something on the venue."""
+        if self.seat is None and self.session.orders.unsettled().exists():
+            return self._sit_down(self.session.price_ms)
+        return self.seat is not None
 
     def let_stop(self) -> None:
         """Stop the session if a person wants that and nothing of it is left to do at the venue."""

@@ -72,10 +72,15 @@ def stop_plan(*, plan: PortfolioPlan, flatten: bool = False, by: Any = None) -> 
     sessions = list(LiveSession.objects.driven().filter(plan=plan))
     if not sessions:
         raise Conflict(f"the plan {plan} has stopped already", field="plan")
+    count = 0
     for session in sessions:
-        stop_session(session=session, flatten=flatten, by=by)
+        try:
+            stop_session(session=session, flatten=flatten, by=by)
+        except Conflict:  # it ended by itself meanwhile
+            continue
+        count += 1
     _audit(plan, "plan.stop", by, flatten=flatten)
-    return len(sessions)
+    return count
 
 
 def _weights(weights: dict[str, Any]) -> dict[str, float]:

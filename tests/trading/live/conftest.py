@@ -5,13 +5,14 @@ from decimal import Decimal
 import pytest
 
 from market import leases
-from tests.sandbox_server import start_sandbox
+from tests.sandbox_server import START_MS, start_sandbox
 from trading import accounts, seat, services, sessions
 from trading.exchanges.registry import connect
 from trading.models import RiskProfile
 from trading.runner.loop import Runner
 
 MINUTE = 60_000
+LIMIT = {"style": "limit", "deadline_s": 50}
 
 
 class Live:
@@ -141,3 +142,52 @@ def give_back(live):
         return live.session
 
     return start
+
+
+def script(*moves):
+    """Half an hour at 50,000, then (second, bid) steps; a row every 10 s, the ask is always 10 above."""
+    bids = {-1800: 50_000, **dict(moves)}
+    seconds = sorted({*bids, *range(-1800, 900, 10)})
+    known = [(second, bids[max(at for at in bids if at <= second)]) for second in seconds]
+    return [(START_MS + second * 1000, "BTC/USD", bid, bid + 10, bid) for second, bid in known]
+
+
+@pytest.fixture
+def market(user, db, tmp_path):
+    """Return a session's driver on a market that moves as told."""
+    venues = []
+
+    def open_market(*moves, start=True, settings=None, **options):
+        venue = start_sandbox(feed=script(*moves), start_ms=START_MS, state_dir=tmp_path / f"v{len(venues)}")
+        venues.append(venue)
+        account = accounts.create_account(
+            owner=user, name=f"sandbox {len(venues)}", venue="roostoo", base_url=venue.url,
+            candles_url=venue.url, key=venue.key, secret=venue.secret, calls_per_minute=100_000, poll_s=0.05,
+        )  # fmt: skip
+        live = Live(user, venue, account)
+        if start:
+            live.start(options.pop("baseline", "buy_and_hold"), settings=settings or LIMIT, **options)
+        return live
+
+    yield open_market
+    for venue in venues:
+        venue.close()
+
+
+def after(live, seconds, turns=1):
+    live.venue.advance(seconds * 1000)
+    for _ in range(turns):
+        live.turn()
+    return live.session
+
+
+def states(live):
+    return [(one.type, one.status) for one in live.session.orders.order_by("id")]
+
+
+def check(live):
+    """Lost = doubled = invented = 0, equal to the last digit, nothing adjusted."""
+    assert live.books() == live.ledger()
+    known = {one.venue_order_id for one in live.session.orders.exclude(venue_order_id="")}
+    assert {str(one["order_id"]) for one in live.venue_orders()} == known
+    assert not live.account.ledger.filter(kind="adjustment").exists()

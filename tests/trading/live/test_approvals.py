@@ -79,6 +79,34 @@ def test_nobody_answers_and_it_is_dropped(asked):
     assert (only(asked).status, only(asked).answer) == (S.REFUSED, "nobody approved it within 900 s")
 
 
+def test_a_yes_does_not_outlive_its_time(asked):
+    services.approve_order(order=only(asked), by=asked.user)
+    asked.die()
+    Order.objects.update(expires_at=timezone.now() - timedelta(hours=5))
+    asked.venue.advance(3 * 3_600_000)
+    asked.take().turn()
+    assert asked.session.orders.get(status=S.REFUSED).answer.startswith("approved, but its time was over")
+    assert asked.venue_orders() == []
+
+
+def test_an_approved_order_of_a_paused_session_waits_until_it_is_resumed(asked):
+    services.approve_order(order=only(asked), by=asked.user)
+    services.pause_session(session=asked.session)
+    asked.turn()
+    assert (only(asked).status, asked.session.held) == (S.APPROVED, 0)
+    services.resume_session(session=asked.session)
+    asked.turn()
+    assert only(asked).status == S.FILLED
+
+
+def test_and_no_longer_than_it_has_time(asked):
+    services.approve_order(order=only(asked), by=asked.user)
+    services.pause_session(session=asked.session)
+    expire(only(asked))
+    asked.turn()
+    assert (only(asked).status, asked.venue_orders()) == (S.REFUSED, [])
+
+
 def test_the_price_collar_is_checked_again(asked):
     order = services.approve_order(order=only(asked), by=asked.user)
     Order.objects.filter(pk=order.pk).update(expected_price=order.expected_price / 2)

@@ -175,3 +175,20 @@ def test_a_pair_that_is_traded_already_leaves_no_half_a_plan(live, user, account
     with pytest.raises(Conflict, match="already"):
         start(user, account, profile)
     assert LiveSession.objects.count() == 1
+
+
+def test_a_member_that_ends_by_itself_meanwhile_does_not_keep_the_others_at_work(
+    user, account, profile, monkeypatch
+):
+    plan = start(user, account, profile)
+    stop, first = services.control.stop_session, plan.sessions.earliest("pk")
+
+    def racing(*, session, **given):
+        if session.pk == first.pk:
+            LiveSession.objects.filter(pk=session.pk).update(status=SessionStatus.FAILED)
+        return stop(session=session, **given)
+
+    monkeypatch.setattr(services.plans, "stop_session", racing)
+    assert services.stop_plan(plan=plan, by=user) == len(WEIGHTS) - 1
+    assert not plan.sessions.filter(status=SessionStatus.PENDING).exists()
+    assert AuditEvent.objects.filter(action="plan.stop").count() == 1
