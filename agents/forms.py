@@ -103,7 +103,7 @@ class TrainingForm(SettingsForm):
             chosen["algorithm"] = given["algorithm"]
         times = {"from": given["since"], "to": given["until"]}
         chosen |= {key: value for key, value in times.items() if value is not None}
-        lines = [line.strip() for line in given["overrides"].splitlines() if line.strip()]
+        lines = lines_of(given["overrides"])
         return over_preset(given["preset"], {**chosen, **self.chosen_settings()}, lines)
 
     def _portfolio(self, series: Series) -> dict[str, Any]:
@@ -166,7 +166,7 @@ class ExperimentForm(TrainingForm):
     def plan(self) -> dict[str, Any]:
         """Return seeds, grid and windows of a valid form. :raises BadInput: for what cannot be read"""
         given = self.cleaned_data
-        lines = [line.strip() for line in given["grid"].splitlines() if line.strip()]
+        lines = lines_of(given["grid"])
         return {"seeds": seed_list(given["seeds"]), "grid": grid_of(lines), "windows": given["windows"]}
 
 
@@ -234,11 +234,28 @@ class BacktestForm(forms.Form):
         label="To (UTC)",
         help_text="Empty: the last candle. Choose candles the model has not learned from.",
     )
+    settings = forms.CharField(
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "placeholder": "fee_rate=0.002\nmax_position=5000"}),
+        help_text="One key=value per line, the keys of manage.py backtest --set: costs, sizes, "
+        "exits, limits, decision. Empty: what the model has learned under.",
+    )
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["policy"].choices = policy_choices(user)  # type: ignore[attr-defined]
         self.fields["series"].queryset = visible(Series, user).exclude(rows=0)  # type: ignore[attr-defined]
+
+    def clean_settings(self) -> dict[str, Any]:
+        try:
+            return key_values(lines_of(self.cleaned_data["settings"]))
+        except BadInput as error:
+            raise forms.ValidationError(error.message) from None
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a text that say something."""
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def explained(choices: Mapping[str, str]) -> str:
@@ -279,8 +296,7 @@ class CouncilForm(forms.Form):
 
         :raises BadInput: for a weight that is no number or belongs to nobody chosen
         """
-        lines = [line.strip() for line in self.cleaned_data["weights"].splitlines() if line.strip()]
-        weights = _weights(lines)
+        weights = _weights(lines_of(self.cleaned_data["weights"]))
         seats = []
         for value in self.cleaned_data["members"]:
             policy = chosen(value)

@@ -190,7 +190,7 @@ def backtest_start(request: HttpRequest) -> HttpResponse:
 
 
 def _start_backtest(user: Any, given: dict[str, Any]) -> Backtest:
-    return services.start_backtest(owner=user, settings={}, **given.pop("policy"), **given)
+    return services.start_backtest(owner=user, **given.pop("policy"), **given)
 
 
 @require_GET

@@ -9,7 +9,7 @@ import numpy as np
 from agents.backtest.basket import BasketSimulation, held_alone
 from agents.backtest.settings import BacktestSettings
 from agents.backtest.simulate import Simulation, fill_arrays, fill_rows
-from agents.envs.settings import EnvSettings
+from agents.envs.settings import WATCHED, EnvSettings
 from agents.spaces import ActionSpec
 from market.kernel import metrics
 from market.kernel.breakers import REASONS
@@ -21,6 +21,7 @@ from market.plans import SWITCHES
 
 POINTS = 2000  # of a stored curve
 TRADES = 20_000  # rows kept; the metrics count all
+LIMITS = ("max_drawdown", *WATCHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,10 @@ def assumptions(settings: BacktestSettings) -> list[str]:
             f"Rules on sizing and exits: {', '.join(rules)}. Levels are set at a bar's beginning from closed "
             f"bars (average true range over {trading.atr_bars}) and only tighten."
         )
+    values = {name: getattr(settings.limits, name) for name in LIMITS}
+    limits = ", ".join(f"{name} {value:.12g}" for name, value in values.items() if value)
+    if limits:
+        said.append(f"Breakers, guards and caps, those of a session: {limits}.")
     if trading.market == "futures":
         said.append(
             f"A futures market with leverage up to {trading.leverage:g} on isolated margin: liquidated when "

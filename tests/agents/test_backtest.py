@@ -257,6 +257,7 @@ def test_a_cap_cuts_the_orders_of_a_backtest_and_the_report_says_how_often(caps)
     }
     notes = report(run, BacktestSettings(limits=limits), []).assumptions
     assert sum(note.startswith(said[name]) for note in notes) == 1
+    assert f"Breakers, guards and caps, those of a session: {name} {caps[name]:g}." in notes
     assert not any(
         note.startswith(tuple(said.values())) for note in report(free, BacktestSettings(), []).assumptions
     )

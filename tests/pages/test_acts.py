@@ -5,7 +5,7 @@ from django.contrib.messages import get_messages
 from django.urls import reverse
 from knox.models import AuthToken
 
-from agents.models import TrainingRun
+from agents.models import Backtest, TrainingRun
 from agents.spec import ALGORITHMS, DEVICES, KNOWN
 from market.models import AuditEvent
 from market.web.roles import Role
@@ -203,6 +203,21 @@ def test_an_empty_upload_is_refused(as_ada):
     answer = as_ada.post(reverse("markets"), {"upload": SimpleUploadedFile("empty.csv", b"")})
     assert answer.status_code == 422
     assert "empty" in answer.content.decode()
+
+
+def test_a_backtest_takes_settings_as_lines(as_ada, ada):
+    form = {"policy": "baseline:momentum", "series": stored(walk(400), ada).pk}
+    as_ada.post(reverse("backtest-start"), form | {"settings": "fee_rate=0.002\n\nmax_position=5000"})
+    settings = Backtest.objects.get().settings
+    assert (settings["trading"]["fee_rate"], settings["limits"]["max_position"]) == (0.002, 5000)
+    for lines, said_so in (
+        ("max_order_share=1.5", "less than or equal to 1"),
+        ("fee_rate", "must have the form key=value"),
+    ):
+        answer = as_ada.post(reverse("backtest-start"), form | {"settings": lines})
+        assert answer.status_code == 422
+        assert said_so in answer.content.decode()
+    assert Backtest.objects.count() == 1
 
 
 OPERATING = ["stop-all", "run-start", "backtest-start", "session-start", "markets"]
