@@ -14,7 +14,7 @@ from agents.services.queue import enqueue_training
 from agents.services.series import find_members
 from agents.services.training import bounded, cancel_training
 from agents.spec import TrainingSpec, key_values
-from agents.spec.overrides import laid_over
+from agents.spec.overrides import laid_over, suited
 from market.errors import BadInput, Conflict
 from market.models import Series
 from market.web.audit import record
@@ -164,7 +164,11 @@ def _checked(
     seen: dict[str, str] = {}
     found = []
     for cell in cells:
-        one = TrainingSpec.parse(laid_over(base | {"seed": cell["seed"]}, cell["settings"]))
+        settings = cell["settings"]
+        shared, algorithm = base | {"seed": cell["seed"]}, settings.get("algorithm", base["algorithm"])
+        if algorithm != base["algorithm"]:
+            shared = suited(shared, algorithm, settings)
+        one = TrainingSpec.parse(laid_over(shared, settings))
         first, last = windows_of(one, series, windows)[cell["window"]]
         one = one.completed(from_ms=first, to_ms=last)
         key = repr([getattr(one, name) for name in DATA_KEYS])

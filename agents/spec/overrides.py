@@ -42,25 +42,28 @@ def over_preset(name: str, chosen: Mapping[str, Any], pairs: Sequence[str] = ())
         is_portfolio = bool(given.get("pairs") or given.get("basket"))
         spec = {**spec, "pairs": (), "action": _action(spec, is_portfolio)}
     algorithm = given.get("algorithm", spec.get("algorithm", "ppo"))
-    return apply_overrides(laid_over(_suited(spec, algorithm, given), chosen), pairs)
+    return apply_overrides(laid_over(suited(spec, algorithm, given), chosen), pairs)
 
 
-def _suited(spec: Mapping[str, Any], algorithm: Any, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a preset as this algorithm can take it, for people who chose these settings."""
+def suited(spec: Mapping[str, Any], algorithm: Any, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a preset, or what several runs share, as this algorithm can take it.
+
+    :param chosen: what people chose beside it: a kind of action among that stays as it is
+    """
     if algorithm not in ALGORITHMS:
         return dict(spec)
     spec = {**spec, "algorithm": algorithm}
     known = KNOWN[algorithm]
     own, others = known.sections[0], SECTIONS - set(known.sections)
-    suited = {name: value for name, value in spec.items() if name not in others}
+    fitting = {name: value for name, value in spec.items() if name not in others}
     horizons = [spec[name]["gamma"] for name in sorted(others) if "gamma" in spec.get(name, {})]
     if horizons:
-        suited[own] = {"gamma": horizons[0], **suited.get(own, {})}
+        fitting[own] = {"gamma": horizons[0], **fitting.get(own, {})}
     action = chosen.get("action", {})
     has_kind = "action.kind" in chosen or not isinstance(action, Mapping) or "kind" in action
-    if not has_kind and suited.get("action", {}).get("kind", "hold_buy_sell") not in known.actions:
-        suited["action"] = {"kind": known.actions[0]}
-    return suited
+    if not has_kind and fitting.get("action", {}).get("kind", "hold_buy_sell") not in known.actions:
+        fitting["action"] = {"kind": known.actions[0]}
+    return fitting
 
 
 def _action(spec: Mapping[str, Any], is_portfolio: bool) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from agents.parallel import parallel_runs
 from agents.progress import MOST_SAMPLES, RunRow
 from agents.rl import job
 from agents.services.experiments import grid_of, windows_of
-from agents.spec import TrainingSpec
+from agents.spec import TrainingSpec, over_preset
 from market import leases
 from market.errors import BadInput, Conflict
 from market.models import Series
@@ -86,6 +86,30 @@ def test_every_seed_window_and_setting_is_one_queued_run(made, series):
     assert first[0] == series.first_ms
     assert second[-1] <= series.last_ms + MINUTE
     assert [task["args"] for task in queued("train")] == [(run.pk,) for run in runs]
+
+
+def test_algorithms_of_other_sections_share_an_experiment(user, series):
+    algorithms = ["ppo", "fast_ppo", "dqn", "sac", "q_table"]
+    made = services.start_experiment(
+        owner=user, name="rivals", seeds=[0], spec=over_preset("default-1m", TINY | {"series": series.pk}),
+        grid={"algorithm": algorithms},
+    )  # fmt: skip
+    specs = {run.spec["algorithm"]: run.spec for run in made.runs.all()}
+    assert sorted(specs) == sorted(algorithms)
+    gammas = {specs["ppo"]["ppo"]["gamma"], specs["dqn"]["dqn"]["gamma"], specs["sac"]["sac"]["gamma"]}
+    assert gammas == {made.spec["ppo"]["gamma"]}  # the horizon is everybody's
+    assert specs["sac"]["action"]["kind"] != specs["dqn"]["action"]["kind"] == made.spec["action"]["kind"]
+    assert {spec["window"] for spec in specs.values()} == {made.spec["window"]}
+    for spec in specs.values():
+        assert TrainingSpec.parse(spec).completed().as_dict() == spec
+
+
+def test_a_kind_of_action_in_the_grid_stays_what_was_chosen(user, series):
+    with pytest.raises(BadInput, match="sac"):
+        services.start_experiment(
+            owner=user, name="rivals", seeds=[0], spec=TINY | {"series": series.pk},
+            grid={"algorithm": ["ppo", "sac"], "action.kind": ["levels"]},
+        )  # fmt: skip
 
 
 def test_one_run_or_all_are_cancelled_and_nothing_is_left_to_cancel(made):
