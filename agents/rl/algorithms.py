@@ -282,6 +282,7 @@ def _extractor(spec: TrainingSpec, env: TradingVecEnv) -> dict[str, Any]:
         "layers": given.layers,
         "heads": given.heads,
         "taps": given.taps,
+        "is_curved": spec.algorithm == "trpo",
     }
     return {"features_extractor_class": WindowExtractor, "features_extractor_kwargs": asked}
 

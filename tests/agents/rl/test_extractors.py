@@ -67,6 +67,15 @@ def test_it_learns_with_every_extractor(extractor, tmp_path):
     assert growth(validation_run(policy, ready, spec)) > 1.3
 
 
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+def test_trpo_differentiates_twice_through_every_extractor(extractor, tmp_path):
+    own = {"n_envs": 8, "n_steps": 16, "batch_size": 128, "value_updates": 1}
+    spec = looking(extractor, "trpo", steps=256, trpo=own)
+    ear = Ear()
+    outcome = learn(spec, made_ready(walk(900), spec), tmp_path, ear)
+    assert 0 < ear.metrics[outcome.steps]["kl"] <= 1.5 * spec.trpo.target_kl
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
