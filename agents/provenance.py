@@ -3,9 +3,11 @@
 import hashlib
 import platform
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("market", "agents")  # what shapes a model or a backtest
@@ -39,6 +41,30 @@ def versions() -> dict[str, str]:
     """Return the versions of Python, the processor's kind, and the libraries that numbers depend on."""
     found = {"python": platform.python_version(), "machine": platform.machine()}
     return found | {name: metadata.version(name) for name in LIBRARIES}
+
+
+def here() -> dict[str, Any]:
+    """Return code and library versions of this process, as `differences` compares them."""
+    return {"code_version": code_version(), "versions": versions()}
+
+
+def differences(then: Mapping[str, Any]) -> list[str]:
+    """Return, as sentences, what is not as it was: of a run card, or of what `here` once returned."""
+    now, known = versions(), then.get("versions")
+    known = known if isinstance(known, Mapping) else {}
+    said = [
+        f"{name} is {now[name]} here, it was {str(known[name])[:40]}."
+        for name in now
+        if name in known and known[name] != now[name]
+    ]
+    code = then.get("code_version")
+    if code is not None and _hash(str(code)) != _hash(code_version()):
+        said.append("The code that shapes models has changed since.")
+    return said
+
+
+def _hash(version: str) -> str:
+    return version.rpartition("+")[2]
 
 
 def _commit() -> str:

@@ -29,7 +29,8 @@ class RunningMean:
         for name, value in copied(weights).items():
             new = value.double()
             mean = self.weights[name].to(new.device) if name in self.weights else new
-            self.weights[name] = torch.lerp(new, mean, keep)
+            # What stays the same is kept: an infinite bound of a table less itself would be no number.
+            self.weights[name] = torch.where(new == mean, new, torch.lerp(new, mean, keep))
 
     def state(self) -> dict[str, Any]:
         return {"seen": self.seen, "weights": copied(self.weights)}

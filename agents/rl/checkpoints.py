@@ -3,6 +3,7 @@
 The library shuffles minibatches, draws from replay memories and explores with numpy's global generator, so
 that one's state is part of it."""
 
+import json
 import os
 import pickle
 from collections import deque
@@ -17,6 +18,8 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.save_util import recursive_getattr
 
 from agents.rl.vec_env import TradingVecEnv
+from agents.spec import TrainingSpec
+from market.errors import BadInput
 
 FORMAT = 3
 ARRAY = "__array__"
@@ -107,13 +110,48 @@ def save(path: Path, state: dict[str, Any]) -> None:
         raise
 
 
+class Damaged(Exception):
+    """A file that no version of this program can have written whole."""
+
+
 def load(path: Path) -> dict[str, Any] | None:
-    """Return the checkpoint, or None where there is none that can be read: the run then begins anew."""
+    """Return the checkpoint, None where there is none; the file stays as it is in any case.
+
+    :raises BadInput: when another version of this program wrote it
+    :raises Damaged: when it cannot be read
+    :raises OSError: when the disk does not give it
+    """
     try:
         state = _rich(torch.load(path, weights_only=True, map_location="cpu"))
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError):
+    except FileNotFoundError:
         return None
-    return state if isinstance(state, dict) and state.get("format") == FORMAT else None
+    except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        raise Damaged(str(error)) from error
+    if not isinstance(state, dict) or "format" not in state:
+        raise Damaged("it holds no state of a run")
+    if state["format"] != FORMAT:
+        raise BadInput(
+            f"the checkpoint is of format {state['format']}, this version of the program reads {FORMAT}: go "
+            "on with the version that wrote it, or start a new run; the checkpoint is kept as it is",
+            "spec",
+        )
+    return state
+
+
+def set_aside(path: Path) -> Path:
+    """Move a damaged checkpoint out of the way, for whoever wants to look at it. Return where it lies."""
+    aside = path.with_suffix(".bad")
+    os.replace(path, aside)
+    return aside
+
+
+def present(identity: dict[str, Any]) -> dict[str, Any]:
+    """Return a checkpoint's identity as the present version writes it; one that cannot be read stays."""
+    try:
+        spec = TrainingSpec.parse(json.loads(identity["spec"]))
+    except (BadInput, ValueError, KeyError):
+        return identity
+    return {**identity, "spec": spec.completed().model_dump_json()}
 
 
 def copied(state: Any) -> Any:

@@ -65,3 +65,12 @@ class Curriculum:
         self.stage = stage
         self.env.finished.clear()
         self.env.batch.set_starts(self.starts[stage])
+
+
+def costs_share(spec: TrainingSpec, step: int) -> float:
+    """Return the share of the costs that is charged in the rollout that begins at a step: it grows evenly."""
+    given = spec.curriculum
+    until = given.costs_until * spec.steps
+    if step >= until:
+        return 1.0
+    return given.costs_from + (1.0 - given.costs_from) * step / until

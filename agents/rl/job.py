@@ -55,6 +55,9 @@ class RowListener:
     def checkpointed(self, step: int) -> None:
         self.row.update(attempts=0)  # it got somewhere: only deaths without progress are counted
 
+    def note(self, sentence: str) -> None:
+        self.row.note(sentence)
+
     def is_stop_wanted(self) -> bool:
         return self.stop
 
@@ -144,18 +147,16 @@ def _train(run: TrainingRun, listener: RowListener) -> None:
         prepared = with_forecast(prepared, spec)
     if run.data_fingerprint and run.data_fingerprint != prepared.fingerprint:
         raise BadInput(f"the candles of {run.series} have changed since this run began: start a new one")
-    row.beat(
-        data_fingerprint=prepared.fingerprint,
-        code_version=provenance.code_version(),
-        versions=provenance.versions(),
-    )
-    place = _placed(run, spec, row)
+    has_begun = (run_folder(run.pk) / "checkpoint.pt").exists()
+    makers = {} if has_begun and run.versions else provenance.here()  # those that it began with stay
+    row.beat(data_fingerprint=prepared.fingerprint, **makers)
+    place = _placed(run, spec, row, has_begun)
     listener.track = Tracking(run, run_folder(run.pk))
     listener.track.begin(spec.as_dict(), prepared.fingerprint)
     outcome = learn(spec, prepared, run_folder(run.pk), listener, device=place.device)
     if outcome.ended_early:
         row.note(f"Ended early at step {outcome.steps:,}: {outcome.ended_early}.")
-    row.update(weights_hash=outcome.network.hash)
+    row.update(weights_hash=outcome.network.hash, **outcome.makers[0])
     if run.expected_hash:
         row.update(
             status=JobStatus.DONE, steps_done=outcome.steps, eta_s=None, error="", finished_at=timezone.now()
@@ -167,9 +168,8 @@ def _train(run: TrainingRun, listener: RowListener) -> None:
     listener.track_end("FINISHED")
 
 
-def _placed(run: TrainingRun, spec: TrainingSpec, row: RunRow) -> Placement:
+def _placed(run: TrainingRun, spec: TrainingSpec, row: RunRow, has_begun: bool) -> Placement:
     """Return where the run learns, and say so in its row."""
-    has_begun = (run_folder(run.pk) / "checkpoint.pt").exists()
     place = placed(spec, run.device if has_begun else "")
     run.device = place.name
     row.update(device=place.name)
@@ -190,8 +190,7 @@ def _keep(run: TrainingRun, spec: TrainingSpec, prepared: Prepared, outcome: Out
         "test_from_ms": prepared.test_ms[0] if prepared.test_ms else None,
         "test_to_ms": prepared.test_ms[1] if prepared.test_ms else None,
         "data_fingerprint": prepared.fingerprint,
-        "code_version": provenance.code_version(),
-        "versions": provenance.versions(),
+        **outcome.makers[0],
         "metrics": {
             **outcome.metrics,
             "best_step": outcome.best_step,
@@ -204,6 +203,7 @@ def _keep(run: TrainingRun, spec: TrainingSpec, prepared: Prepared, outcome: Out
     card = {
         **part,
         **facts,
+        **({"resumed_by": list(outcome.makers[1:])} if outcome.makers[1:] else {}),
         "inputs": inputs_of(prepared),
         "name": name,
         "run": run.pk,

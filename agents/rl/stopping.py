@@ -4,8 +4,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+
 from agents.spec.parts import Stopping
 from market.errors import BadInput
+
+NOT_FINITE = "the weights are no longer finite: lower the learning rate or reward.scale"
 
 
 class Enough(Exception):
@@ -17,7 +22,7 @@ class Pruned(Exception):
 
 
 class Broken(BadInput):
-    """Learning has gone wrong; the checkpoint from before that is written."""
+    """Learning has gone wrong; the last checkpoint from before that is kept, if there was one."""
 
 
 @dataclass(slots=True)
@@ -68,3 +73,16 @@ def require_sound(stopping: Stopping, values: Mapping[str, float]) -> None:
             "from before it is kept",
             "stopping.min_entropy",
         )
+
+
+def is_finite(model: BaseAlgorithm) -> bool:
+    """Say whether everything that is learned is a number."""
+    policy = model.policy
+    learned = [*policy.parameters(), *(value for name, value in policy.named_buffers() if name == "table")]
+    return bool(torch.stack([value.isfinite().all() for value in learned]).all())
+
+
+def require_finite(model: BaseAlgorithm) -> None:
+    """:raises Broken: when an update has left weights that are no numbers"""
+    if not is_finite(model):
+        raise Broken(NOT_FINITE, "spec")

@@ -1,14 +1,13 @@
 """One training run: learn, judge on later data now and then, keep the best, survive being stopped."""
 
 import io
-import json
 import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,20 +16,30 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
+from agents import provenance
 from agents.artefacts import policy_of
 from agents.evaluation import insight
 from agents.evaluation.data import Prepared
 from agents.evaluation.score import SHOWN, figures_of, training_score, validation_run
-from agents.policies.team import Mind
 from agents.rl import checkpoints
 from agents.rl.algorithms import BUILDERS
 from agents.rl.averaging import RunningMean
-from agents.rl.curriculum import Curriculum
+from agents.rl.curriculum import Curriculum, costs_share
 from agents.rl.device.vec_env import DeviceVecEnv
 from agents.rl.figures import of_the_log
 from agents.rl.markets import training_market
 from agents.rl.networks import met, network_of, require_equal
-from agents.rl.stopping import Broken, Enough, Progress, Pruned, require_sound
+from agents.rl.outcome import Judged, Listener, Outcome
+from agents.rl.stopping import (
+    NOT_FINITE,
+    Broken,
+    Enough,
+    Progress,
+    Pruned,
+    is_finite,
+    require_finite,
+    require_sound,
+)
 from agents.rl.vec_env import TradingVecEnv
 from agents.spec import TrainingSpec
 from market.errors import BadInput
@@ -43,44 +52,6 @@ PROBES = 512  # observations on which torch and numpy are compared
 
 class Stopped(Exception):
     """Somebody asked the run to stop; its checkpoint is written."""
-
-
-class Listener(Protocol):
-    """Who is told how a run is doing. Any method may raise to end the run at once, without a checkpoint."""
-
-    def progress(self, *, steps: int, fps: float, eta_s: float | None, latest: dict[str, float]) -> None: ...
-    def metric(self, step: int, values: dict[str, float]) -> None: ...
-    def checkpointed(self, step: int) -> None: ...
-    def validated(self, step: int, view: dict[str, Any]) -> None: ...
-    def is_stop_wanted(self) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a finished run leaves behind."""
-
-    network: Mind  # of the best checkpoint by validation score
-    policy_zip: bytes  # the same weights in the library's own format
-    steps: int
-    best_step: int
-    metrics: dict[str, Any]  # validation figures of the kept checkpoint
-    validations: int  # how many checkpoints were compared
-    last_score: float
-    ended_early: str = ""  # why the run ended before its steps were done
-    normaliser: dict[str, float] | None = None  # statistics of the returns that rewards were divided by
-
-
-@dataclass(slots=True)
-class Judged:
-    """The comparison of checkpoints so far; part of every checkpoint."""
-
-    next_step: int
-    count: int = 0
-    best_step: int = 0
-    best: dict[str, Any] = field(default_factory=dict)  # validation figures
-    weights: dict[str, Any] = field(default_factory=dict)
-    last: dict[str, Any] = field(default_factory=dict)
-    progress: Progress = field(default_factory=Progress)
 
 
 def card_part(spec: TrainingSpec, prepared: Prepared) -> dict[str, Any]:
@@ -114,8 +85,10 @@ def learn(
     :param prune: is given step and score of every validation; what it answers yes to is ended
     :raises Stopped: when the listener asked to stop
     :raises Pruned: when `prune` said so
-    :raises Broken: when losses are no numbers, or a breaker of the spec trips; a checkpoint is written first
-    :raises BadInput: when the checkpoint belongs to another spec, other candles or another device
+    :raises Broken: when losses or weights are no numbers, or a breaker of the spec trips; the last checkpoint
+        from before, if there was one, is written
+    :raises BadInput: when the checkpoint is another version's, or belongs to another spec, other candles or
+        another device; it is left alone
     :raises torch.OutOfMemoryError: when the GPU has no more; what was learned is in the checkpoint
     """
     if spec.forecast.kind != "none" and prepared.forecasting is None:
@@ -135,6 +108,16 @@ def learn(
     except torch.OutOfMemoryError:
         run.save()  # what was learned before this rollout; a copy to the host takes no memory of the GPU
         raise
+    except Broken:
+        run.save()
+        raise
+    except Exception as error:
+        # Weights are looked at between updates; here are those that broke within one, and whatever a library
+        # says of them is no help to people.
+        if is_finite(model):
+            raise
+        run.save()
+        raise Broken(NOT_FINITE, "spec") from error
     finally:
         model.logger.close()
 
@@ -159,6 +142,7 @@ class _Run:
             self.identity["device"] = env.device.type
         # A rollout is long and done again after a stop; a step between updates from a memory is soon over.
         self.is_on_policy = isinstance(model, OnPolicyAlgorithm)
+        self.makers = [provenance.here()]
         self.rewards: list[Any] = []  # means of steps; a GPU's stay there until the rollout is done
         self.judged = Judged(next_step=_every(spec.validate_every, spec))
         staged = spec.curriculum.stages != "off"
@@ -174,11 +158,18 @@ class _Run:
         self.began_s, self.began_step, self.reported_s = self.clock(), 0, 0.0
 
     def resume(self) -> bool:
-        """Go back to the checkpoint; False when there is none."""
-        state = checkpoints.load(self.path)
+        """Go back to the checkpoint; False when there is none, or a damaged one, which is set aside."""
+        try:
+            state = checkpoints.load(self.path)
+        except checkpoints.Damaged:
+            aside = checkpoints.set_aside(self.path)
+            self.listener.note(
+                f"The checkpoint was damaged: the run began anew, the file is kept as {aside.name}."
+            )
+            return False
         if state is None:
             return False
-        if _present(state["identity"]) != self.identity:
+        if checkpoints.present(state["identity"]) != self.identity:
             raise BadInput(
                 "the checkpoint belongs to other settings, other candles or another device: start a new run",
                 "spec",
@@ -193,7 +184,17 @@ class _Run:
         self.next_checkpoint, self.next_metric = state["next_checkpoint"], state["next_metric"]
         self.averaged_step, self.latest = state["averaged_step"], state["latest"]
         self.began_step = self.model.num_timesteps
+        self._see_makers(state.get("makers", []))
         return True
+
+    def _see_makers(self, before: list[dict[str, Any]]) -> None:
+        """Take note of the code and the libraries that made the checkpoint, where they are not these."""
+        changed = provenance.differences(before[-1]) if before else []
+        if changed:
+            self.listener.note(f"Resumed at step {self.began_step:,} by other versions. {' '.join(changed)}")
+            self.makers = [*before, *self.makers]
+        elif before:
+            self.makers = before
 
     def between_updates(self) -> None:
         """Judge, report and save what is due; the state here is what a checkpoint holds."""
@@ -277,6 +278,7 @@ class _Run:
             last_score,
             self.judged.progress.enough(self.spec.stopping),
             None if self.env.normaliser is None else self.env.normaliser.facts(),
+            tuple(self.makers),
         )
 
     def _end_early(self, step: int) -> None:
@@ -332,11 +334,8 @@ class _Run:
     def _read_logger(self) -> None:
         logged = self.model.logger.name_to_value
         values = of_the_log(logged, self.spec.algorithm, self.env.batch.action.names)
-        try:
-            require_sound(self.spec.stopping, values)
-        except Broken:
-            self.save()
-            raise
+        require_sound(self.spec.stopping, values)
+        require_finite(self.model)
         self.latest |= {name: value for name, value in values.items() if np.isfinite(value)}
 
     def _captured(self) -> dict[str, Any]:
@@ -354,6 +353,7 @@ class _Run:
             "curriculum": None if self.curriculum is None else self.curriculum.state(),
             "averaged_step": self.averaged_step,
             "latest": dict(self.latest),
+            "makers": self.makers,
         }
 
     def save(self) -> None:
@@ -383,24 +383,6 @@ class _Callback(BaseCallback):
 
     def _on_rollout_end(self) -> None:
         self.run.after_rollout()
-
-
-def _present(identity: dict[str, Any]) -> dict[str, Any]:
-    """Return a checkpoint's identity as the present version writes it; one that cannot be read stays."""
-    try:
-        spec = TrainingSpec.parse(json.loads(identity["spec"]))
-    except (BadInput, ValueError, KeyError):
-        return identity
-    return {**identity, "spec": spec.completed().model_dump_json()}
-
-
-def costs_share(spec: TrainingSpec, step: int) -> float:
-    """Return the share of the costs that is charged in the rollout that begins at a step: it grows evenly."""
-    given = spec.curriculum
-    until = given.costs_until * spec.steps
-    if step >= until:
-        return 1.0
-    return given.costs_from + (1.0 - given.costs_from) * step / until
 
 
 def _every(asked: int | None, spec: TrainingSpec) -> int:

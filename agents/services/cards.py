@@ -83,7 +83,7 @@ def reproduce(
             owner=owner, name=f"Reproduce {name}", spec=spec.as_dict(), series=found, reproduces=model,
             steps_total=spec.steps, data_fingerprint=prepared.fingerprint,
             code_version=provenance.code_version(), expected_hash=known["weights_hash"][:64],
-            notes=differences(known),
+            notes=[*provenance.differences(known), *_makers(known)],
         )  # fmt: skip
         record(by or owner, "training.reproduce", run, name=name, weights=known["weights_hash"][:64])
         transaction.on_commit(partial(enqueue_training, run.pk))
@@ -100,15 +100,11 @@ def _members(owner: Any, spec: TrainingSpec, series: int | None) -> list[Series]
     return find_members(owner, spec.model_copy(update={"series": series, "source": source, "basket": ()}))
 
 
-def differences(card: Mapping[str, Any]) -> list[str]:
-    """Return, as sentences, what is not as it was when the card was written."""
-    here, then = provenance.versions(), card.get("versions")
-    then = then if isinstance(then, Mapping) else {}
-    said = [
-        f"{name} is {here[name]} here, it was {str(then[name])[:40]}."
-        for name in here
-        if name in then and then[name] != here[name]
+def _makers(card: Mapping[str, Any]) -> list[str]:
+    """Return a sentence about a model that several versions trained one after another."""
+    others = card.get("resumed_by")
+    if not others:
+        return []
+    return [
+        "The card's run was resumed by other versions than it began with: no one version trains it again."
     ]
-    if card.get("code_version") not in (None, provenance.code_version()):
-        said.append("The code that shapes models has changed since.")
-    return said

@@ -18,12 +18,12 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents import comparing, resources, services, tasks
+from agents import comparing, provenance, resources, services, tasks
 from agents.commands import run_row
 from agents.models import Experiment, JobStatus, ResourceSample, TrainedModel, TrainingRun
 from agents.parallel import parallel_runs
 from agents.progress import MOST_SAMPLES, RunRow
-from agents.rl import job
+from agents.rl import checkpoints, job
 from agents.services.experiments import grid_of, windows_of
 from agents.spec import TrainingSpec, over_preset
 from market import leases
@@ -51,10 +51,12 @@ def made(user, series, django_capture_on_commit_callbacks):
         )  # fmt: skip
 
 
-def train(run):
-    """Do what the training process does."""
+def train(run, stop=False):
+    """Do what the training process does; `stop` asks it to end before its first step."""
     held = leases.acquire(run.lease_name)
-    status = job.run(job.RowListener(RunRow(run, held.fence)))
+    listener = job.RowListener(RunRow(run, held.fence))
+    listener.stop = stop
+    status = job.run(listener)
     held.release()
     run.refresh_from_db()
     return status
@@ -204,6 +206,33 @@ def test_what_is_not_as_it_was_is_noted(model, user):
     run = services.reproduce(owner=user, card={**card, "code_version": "old+0"})
     assert [note for note in run.notes if "numpy is" in note and "it was 1.0" in note]
     assert "The code that shapes models has changed since." in run.notes
+
+
+def test_a_run_that_other_versions_resumed_says_with_what_it_began(user, series, monkeypatch):
+    here = provenance.here()
+    older = {"code_version": "old+0", "versions": {**here["versions"], "numpy": "1.0"}}
+    run = services.start_training(owner=user, name="moved", spec=TINY | {"series": series.pk})
+    monkeypatch.setattr(provenance, "here", lambda: older)
+    assert train(run, stop=True) == job.EXIT_STOPPED
+    monkeypatch.undo()
+    assert train(run) == job.EXIT_DONE
+    assert (run.code_version, run.versions) == ("old+0", older["versions"])
+    assert run.notes[0].startswith("Resumed at step 0 by other versions. numpy is")
+    card = services.card_of(run.model)
+    assert (card["code_version"], card["resumed_by"]) == ("old+0", [here])
+    again = services.reproduce(owner=user, card=card)
+    assert [note for note in again.notes if "no one version trains it again" in note]
+
+
+def test_a_checkpoint_of_another_format_fails_the_run_and_is_kept(user, series):
+    run = services.start_training(owner=user, name="kept", spec=TINY | {"series": series.pk})
+    assert train(run, stop=True) == job.EXIT_STOPPED
+    path = job.run_folder(run.pk) / "checkpoint.pt"
+    checkpoints.save(path, checkpoints.load(path) | {"format": 1})
+    before = path.read_bytes()
+    assert train(run) == job.EXIT_FAILED
+    assert run.error.startswith("the checkpoint is of format 1, this version of the program reads")
+    assert path.read_bytes() == before
 
 
 def test_other_candles_and_other_files_are_refused(model, user, other_user, tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from agents import provenance
 from agents.artefacts import policy_of
 from agents.backtest import simulate
 from agents.decide import Decider
@@ -37,7 +38,7 @@ class Ear:
     def __init__(self, stop_at=None, kill_at=None):
         self.stop_at, self.kill_at = stop_at, kill_at
         self.steps, self.etas, self.metrics, self.saved, self.calls = [], [], {}, [], 0
-        self.views = {}
+        self.views, self.notes = {}, []
 
     def progress(self, *, steps, fps, eta_s, latest):
         self.steps.append(steps)
@@ -51,6 +52,9 @@ class Ear:
 
     def validated(self, step, view):
         self.views[step] = view
+
+    def note(self, sentence):
+        self.notes.append(sentence)
 
     def is_stop_wanted(self):
         self.calls += 1  # once per step of all environments, and once per rollout
@@ -182,8 +186,55 @@ def test_a_damaged_checkpoint_starts_the_run_anew(ready, whole, tmp_path):
     with pytest.raises(Stopped):
         learn(spec(), ready, tmp_path / "damaged", Ear(stop_at=120))
     path = tmp_path / "damaged" / "checkpoint.pt"
-    path.write_bytes(path.read_bytes()[:1000])
-    assert learn(spec(), ready, tmp_path / "damaged", Ear()).network.hash == whole.network.hash
+    half = path.read_bytes()[:1000]
+    path.write_bytes(half)
+    ear = Ear()
+    assert learn(spec(), ready, tmp_path / "damaged", ear).network.hash == whole.network.hash
+    assert ear.notes == [
+        "The checkpoint was damaged: the run began anew, the file is kept as checkpoint.bad."
+    ]
+    assert path.with_suffix(".bad").read_bytes() == half
+
+
+def test_a_checkpoint_of_another_format_is_refused_and_left_alone(ready, tmp_path):
+    with pytest.raises(Stopped):
+        learn(spec(), ready, tmp_path / "older", Ear(stop_at=120))
+    path = tmp_path / "older" / "checkpoint.pt"
+    state = checkpoints.load(path)
+    checkpoints.save(path, state | {"format": checkpoints.FORMAT - 1})
+    before = path.read_bytes()
+    with pytest.raises(BadInput, match=f"is of format {checkpoints.FORMAT - 1}, this version .* is kept"):
+        learn(spec(), ready, tmp_path / "older", Ear())
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_holds_something_else_is_damaged(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    torch.save([1, 2], path)
+    with pytest.raises(checkpoints.Damaged):
+        checkpoints.load(path)
+    assert checkpoints.load(tmp_path / "none.pt") is None
+
+
+def test_a_run_remembers_every_version_that_trained_it(ready, whole, tmp_path, monkeypatch):
+    here = provenance.here()
+    assert whole.makers == (here,)
+    older = {"code_version": "abc+0", "versions": {**here["versions"], "torch": "1.0"}}
+    monkeypatch.setattr(provenance, "here", lambda: older)
+    with pytest.raises(Stopped):
+        learn(spec(), ready, tmp_path / "moved", Ear(stop_at=120))
+    monkeypatch.undo()
+    ear = Ear(stop_at=120)
+    with pytest.raises(Stopped):
+        learn(spec(), ready, tmp_path / "moved", ear)
+    torch_here = here["versions"]["torch"]
+    assert ear.notes == [
+        f"Resumed at step 768 by other versions. torch is {torch_here} here, it was 1.0. "
+        "The code that shapes models has changed since."
+    ]
+    last = Ear()
+    assert learn(spec(), ready, tmp_path / "moved", last).makers == (older, here)
+    assert last.notes == []  # these versions have been at it before
 
 
 def test_a_checkpoint_of_other_settings_is_refused(ready, tmp_path):

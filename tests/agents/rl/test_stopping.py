@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,9 +11,10 @@ from agents.evaluation.data import prepare
 from agents.rl import checkpoints, training
 from agents.rl.stopping import Broken, Progress, Pruned, require_sound
 from agents.rl.training import learn
-from agents.spec import TrainingSpec
+from agents.spec import ALGORITHMS, TrainingSpec
 from agents.spec.parts import Stopping
 from tests.agents.markets import stored, walk
+from tests.agents.rl.test_algorithms import made_ready, small
 from tests.agents.rl.test_learning import SMALL, Ear
 
 # No score of this market can be better by so much: the run ends after the third validation.
@@ -134,3 +136,71 @@ def test_every_validation_is_told_with_baselines_probes_and_actions(ready, tmp_p
     assert metrics["excess_return"] == metrics["total_return"] - metrics["benchmark_return"]
     assert {"benchmark_sharpe", "benchmark_max_drawdown"} <= set(metrics)
     assert "valid_benchmark_return" in ear.metrics[2048]
+
+
+def exploding(builder, at=600):
+    """Return a builder of the learner whose gradients are no numbers from a step on."""
+
+    def build(spec, env):
+        model = builder(spec, env)
+        parts = (model.policy, getattr(model, "actor", None), getattr(model, "critic", None))
+        for optimizer in {
+            id(o): o for o in (getattr(part, "optimizer", None) for part in parts) if o
+        }.values():
+            explode(model, optimizer, at)
+        if spec.algorithm in ("fast_ppo", "q_table"):  # these descend by themselves
+            model.train, model._learned = (
+                spoilt(model, getattr(model, name, None), at) for name in ("train", "_learned")
+            )
+        return model
+
+    return build
+
+
+def explode(model, optimizer, at):
+    step = optimizer.step
+
+    def stepped(*given, **named):
+        if model.num_timesteps >= at:
+            for parameter in (one for group in optimizer.param_groups for one in group["params"]):
+                parameter.grad = torch.full_like(parameter, math.nan)
+        return step(*given, **named)
+
+    optimizer.step = stepped
+
+
+def spoilt(model, update, at):
+    def updated(*given):
+        found = update(*given)
+        if model.num_timesteps >= at:
+            learned = getattr(model.policy, "table", None)
+            (next(model.policy.parameters()).data if learned is None else learned)[0] = math.nan
+        return found
+
+    return updated
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_weights_that_are_no_numbers_break_the_run_and_never_reach_its_checkpoint(
+    algorithm, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(training.BUILDERS, algorithm, exploding(training.BUILDERS[algorithm]))
+    chosen = small(algorithm, checkpoint_every=256, validate_every=256, keep="last", averaging=0.5)
+    with pytest.raises(Broken, match="no longer finite: lower the learning rate"):
+        learn(chosen, made_ready(walk(1200), chosen), tmp_path, Ear())
+    kept = checkpoints.load(tmp_path / "checkpoint.pt")
+    assert 256 <= kept["steps"] <= 900
+    learned = [*kept["modules"]["policy"].values(), *kept["judged"]["weights"].values()]
+    assert not any(value.isnan().any() for value in [*learned, *kept["mean"]["weights"].values()])
+
+
+def test_a_failure_of_sound_weights_is_not_called_broken(ready, tmp_path, monkeypatch):
+    def failing(spec, env):
+        model = builder(spec, env)
+        model.train = lambda: 1 / 0
+        return model
+
+    builder = training.BUILDERS["ppo"]
+    monkeypatch.setitem(training.BUILDERS, "ppo", failing)
+    with pytest.raises(ZeroDivisionError):
+        learn(spec(), ready, tmp_path / "failed", Ear())
