@@ -1,10 +1,14 @@
 """Algorithms learn the easy planted market within their budgets; the slow ones are only benchmarked."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from agents.evaluation import planted
 from agents.spec import ALGORITHMS
-from benchmarks import budgets
+from benchmarks import bench_learn, budgets
 from benchmarks.bench_learn import run, within_budget
+from benchmarks.pool import Took
 from market.errors import BadInput
 
 # Decisions; seconds each. The others take up to minutes (fast PPO: tests/agents/rl/test_planted_learning.py).
@@ -31,7 +35,36 @@ def test_it_beats_cash_and_chance_on_the_easy_market(algorithm, monkeypatch):
     assert row["share_of_optimum"] > 0.3
 
 
-@pytest.mark.parametrize("wrong", [{"algorithm": "sarsa"}, {"algorithm": "all", "markets": "hours"}])
-def test_what_cannot_be_measured_is_refused(wrong):
-    with pytest.raises(BadInput, match=r"no algorithm 'sarsa'|leave markets"):
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"algorithm": "sarsa"}, "no algorithm 'sarsa'"),
+        ({"algorithm": "all", "markets": "hours"}, "leave markets"),
+        ({"algorithm": "all", "first_seed": "100"}, "leave markets, vary, first_seed"),
+        ({"first_seed": "-1"}, "first_seed must be a whole number of at least 0, not '-1'"),
+        ({"path": "here"}, "path must be a whole number of at least 0, not 'here'"),
+        ({"first_seed": "100", "seeds": "2", "path": "102"}, "path 102 is one that a run learns from"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(wrong, why):
+    with pytest.raises(BadInput, match=why):
         run(**wrong)
+
+
+def test_a_search_has_seeds_and_a_path_of_its_own(monkeypatch):
+    asked = []
+
+    def heard(policy, planted_market, settings, *, bars, seed):
+        asked.append((planted_market.name, bars, seed))
+        return planted.Score(0.5, 1.0, 2.0, 0.1)
+
+    monkeypatch.setattr(bench_learn, "each", lambda function, jobs, processes: map(function, jobs))
+    monkeypatch.setattr(
+        bench_learn, "trained", lambda *_: (None, SimpleNamespace(steps=1, best_step=1), Took(1.0, 1.0))
+    )
+    monkeypatch.setattr(planted, "score", heard)
+    small = {"markets": "hours", "bars": 30 * DAYS, "test_bars": DAYS}
+    searched = run(**small, seeds=2, first_seed="100", path="777000")
+    recorded = run(**small, seeds=1)
+    assert [row["seed"] for row in searched["rows"] + recorded["rows"]] == [100, 101, 0]
+    assert asked == [("hours", DAYS, 777_000)] * 2 + [("hours", DAYS, planted.TEST_SEED)]
