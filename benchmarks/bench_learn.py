@@ -132,10 +132,14 @@ def learned(job: tuple[str, int, int, int, int, str, int]) -> dict[str, Any]:
 
     name, seed, steps, bars, test_bars, variant, fresh = job
     changed = {"algorithm": "fast_ppo", "steps": steps, "seed": seed, "test_share": 0.0}  # fresh paths test
-    pairs = re.split(r",(?![^\[]*\])", variant) if variant else []  # a list in brackets is one value
-    spec = TrainingSpec.parse(apply_overrides({**PRESETS[PRESET], **changed}, pairs))
+    spec = TrainingSpec.parse(apply_overrides({**PRESETS[PRESET], **changed}, settings_of(variant)))
     row, _ = _scored(spec, name, bars, test_bars, fresh)
     return {**row, "algorithm": f"fast_ppo {PRESET}", "variant": variant}
+
+
+def settings_of(variant: str) -> list[str]:
+    """Return a variant's `key=value` pairs; a list in brackets or an object in braces is one value."""
+    return re.split(r",(?![^\[]*\])(?![^{]*\})", variant) if variant else []
 
 
 def within_budget(job: tuple[str, int, int, int]) -> dict[str, Any]:

@@ -51,6 +51,12 @@ def test_what_cannot_be_measured_is_refused(wrong, why):
         run(**wrong)
 
 
+def test_commas_inside_a_value_do_not_part_it():
+    terms, layers = 'reward.terms={"log_return":0.5,"benchmark":0.5}', "network.net_arch=[32,32]"
+    assert bench_learn.settings_of(f"{terms},ppo.gamma=0.98,{layers}") == [terms, "ppo.gamma=0.98", layers]
+    assert bench_learn.settings_of("") == []
+
+
 def test_a_search_has_seeds_and_a_path_of_its_own(monkeypatch):
     asked = []
 

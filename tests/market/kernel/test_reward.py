@@ -113,3 +113,14 @@ def test_who_holds_nothing_is_paid_nothing_and_holding_the_asset_is_no_merit():
     flat, held = (100.0, 100.0, 50.0, 40.0, 0.0), (100.0, 80.0, 50.0, 40.0, 0.0)
     assert worth(flat, Terms(1, 1, 1, 1, 1, 1))[0] == 0.0
     assert worth(held, Terms(benchmark=1))[0] == pytest.approx(0.0, abs=1e-15)
+
+
+@given(bars, worths)
+def test_half_the_benchmark_judges_accounts_by_the_same_difference(bar, other):
+    halved, plain = Terms(log_return=0.5, benchmark=0.5), Terms(log_return=1)
+    rival = (bar[0], other, *bar[2:])
+    apart = worth(bar, plain)[0] - worth(rival, plain)[0]
+    assert worth(bar, halved)[0] - worth(rival, halved)[0] == pytest.approx(apart, rel=1e-9, abs=1e-12)
+    assert worth(bar, halved)[0] == pytest.approx(
+        worth(bar, plain)[0] - 0.5 * log_return(bar[2], bar[3]), rel=1e-9, abs=1e-12
+    )
