@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from trading.models import LiveSession
+from trading.selectors.history import parents_of, risk_changes
 
 
 def plain(amount: Decimal | None) -> str | None:
@@ -46,6 +47,11 @@ def export(session: LiveSession) -> dict[str, Any]:
             }
             for fill in fills
         ],
+        "parents": _parents(session),
+        "risk_changes": [
+            {"at": event.at.isoformat(), "by": str(event.actor) if event.actor else None, **event.detail}
+            for event in risk_changes(session).order_by("id")
+        ],
         "decisions": _decisions(session),
         "equity": [
             {name: plain(value) if isinstance(value, Decimal) else value for name, value in row.items()}
@@ -63,6 +69,7 @@ def _orders(session: LiveSession, fills: list[Any]) -> list[dict[str, Any]]:
     return [
         {
             "client_ref": order.client_ref,
+            "parent": order.parent_id,
             "venue_order_id": order.venue_order_id,
             "pair": order.pair,
             "side": order.side,
@@ -78,6 +85,12 @@ def _orders(session: LiveSession, fills: list[Any]) -> list[dict[str, Any]]:
         }
         for order in session.orders.order_by("id")
     ]
+
+
+def _parents(session: LiveSession) -> list[dict[str, Any]]:
+    names = ("id", "style", "side", "quantity", "traded", "reason", "status", "note", "until_ms")
+    rows = parents_of(session).order_by("id").values(*names)
+    return [{**row, "quantity": plain(row["quantity"]), "traded": plain(row["traded"])} for row in rows]
 
 
 def _decisions(session: LiveSession) -> list[dict[str, Any]]:

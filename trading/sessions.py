@@ -281,7 +281,8 @@ def _move_risk_state(seat: Seat, equity: Decimal, is_flat: bool, now_ms: int) ->
     if after.state == session.risk_state:
         return
     note = "" if after.state == RiskState.ACTIVE else after.reason or session.note
-    if not change_risk_state(session, after.state, note):
+    why = note or f"the cool-down of {session.risk.safe_cooldown_s:g} s is over ({session.note})"
+    if not change_risk_state(session, after.state, note, reason=why):
         return
     if after.state == RiskState.ACTIVE:
         close_alerts(session, "risk")

@@ -6,10 +6,12 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
 from market.kernel import portfolio
 from market.prepared import Insert, Update, Upsert
+from market.web import audit
 from trading import alerts
 from trading.models import AlertKind, Decision, EquityPoint, LiveSession, SessionStatus
 from trading.models.session import DRIVEN as DRIVEN
@@ -24,6 +26,8 @@ MARKS = [
 ]  # fmt: skip
 PRICES = {"price", "bid", "ask", "price_ms"}  # for people; caps value other sessions by them, a second old
 SHOWN = timedelta(seconds=1)
+RISK_CHANGE = "session.risk"  # in the audit trail: a limit moved the risk state
+RESUME_FROM_HALT = "session.resume_from_halt"  # a person did
 _store_marks = Update(LiveSession, [*MARKS, "turn_at"], where=["id", "risk_state"])
 _store_planned_marks = Update(LiveSession, [*MARKS, "turn_at"], where=["id", "risk_state", "capital"])
 store_decision = Insert(Decision)
@@ -64,12 +68,20 @@ def change_status(session: LiveSession, before: str, after: str, **changes: obje
     return True
 
 
-def change_risk_state(session: LiveSession, state: str, note: str, **changes: object) -> bool:
-    """Change the risk state unless a person changed it meanwhile."""
+@transaction.atomic
+def change_risk_state(
+    session: LiveSession, state: str, note: str, *, reason: str = "", **changes: object
+) -> bool:
+    """Change the risk state unless a person changed it meanwhile; what changed and why stays on record.
+
+    :param note: what the session shows while the state lasts
+    :param reason: what led to it, for the record; empty: the note
+    """
     changes |= {"risk_state": state, "note": note}
     mine = LiveSession.objects.filter(pk=session.pk, risk_state=session.risk_state)
     if not mine.update(**changes):
         return False
+    audit.record(None, RISK_CHANGE, session, before=session.risk_state, after=state, reason=reason or note)
     for name, value in changes.items():
         setattr(session, name, value)
     return True

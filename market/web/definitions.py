@@ -103,6 +103,7 @@ DEFINITIONS = {
     "execution_style": "Market trades at once; limit rests at the touch, then goes to market; split trades "
     "in several orders over a time. Stops always leave at the market.",
     "parent_order": "What of the latest wish has not traded yet.",
+    "given_up": "Wishes of a limit or split style that ended before all of them was traded, and why.",
     "parent_until": "A limit order is cancelled then, its rest goes to market; a split has sent all by then.",
     "deadline_s": "How long a limit order may rest, on the venue's clock, before the rest goes to market.",
     "children": "How many market orders one wish is split into, and over which time.",

@@ -12,7 +12,7 @@ KINDS = ["sessions", "experiments", "training-runs", "models", "backtests", "cou
          "alert-deliveries", "exposure-caps", "approvals",
          "plans"]  # fmt: skip
 PARTS = {
-    "sessions": ["decisions", "orders", "fills", "days", "equity", "stream"],
+    "sessions": ["decisions", "orders", "parents", "risk-changes", "fills", "days", "equity", "stream"],
     "training-runs": ["metrics", "spec", "validations", "resources"],
     "models": ["openings"],
 }

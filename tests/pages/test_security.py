@@ -66,7 +66,7 @@ def test_the_api_refuses_a_browser_session_without_the_token(ada):
     assert client.post(reverse("api:sessions-list"), {}).status_code == 403
 
 
-@pytest.mark.parametrize(("name", "budget"), [("home", 12), ("session", 14)])
+@pytest.mark.parametrize(("name", "budget"), [("home", 12), ("session", 16)])
 def test_pages_stay_within_their_query_budget(as_ada, world, django_assert_max_num_queries, name, budget):
     from tests import factories
 

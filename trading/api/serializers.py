@@ -7,10 +7,11 @@ from rest_framework import serializers
 from agents.api import only_one_policy
 from agents.policies import BASELINES
 from market.candles import MS, interval_name
+from market.models import AuditEvent
 from market.web.amounts import AmountField
 from market.web.numbers import plain
 from trading import selectors
-from trading.models import DailySummary, Decision, Fill, LiveSession, Order
+from trading.models import DailySummary, Decision, Fill, LiveSession, Order, ParentOrder
 
 BIGGEST = 2**53
 
@@ -180,12 +181,39 @@ class OrderSerializer(serializers.ModelSerializer):
     collateral = AmountField(allow_null=True, help_text="Of SHORT_OPEN: what is sent, quote currency")
     price = AmountField(allow_null=True)
     expected_price = AmountField()
+    parent_note = serializers.CharField(
+        source="parent.note", default="", read_only=True, help_text="Why the wish behind it was given up"
+    )
 
     class Meta:
         model = Order
-        fields = ("id", "client_ref", "decision", "pair", "side", "type", "quantity", "collateral", "price",
-                  "expected_price", "reason", "status", "venue_order_id", "answer", "planned_ms", "sent_ms",
-                  "settled_ms")  # fmt: skip
+        fields = ("id", "client_ref", "decision", "parent", "parent_note", "pair", "side", "type", "quantity",
+                  "collateral", "price", "expected_price", "reason", "status", "venue_order_id",
+                  "answer", "planned_ms", "sent_ms", "settled_ms")  # fmt: skip
+
+
+class ParentSerializer(serializers.ModelSerializer):
+    quantity = AmountField()
+    traded = AmountField(help_text="What its orders have filled")
+    note = serializers.CharField(help_text="Why it was given up before all was traded; else empty")
+
+    class Meta:
+        model = ParentOrder
+        fields = ("id", "decision", "style", "side", "quantity", "traded", "target", "reason", "status",
+                  "note", "planned_ms", "until_ms")  # fmt: skip
+
+
+class RiskChangeSerializer(serializers.ModelSerializer):
+    before = serializers.CharField(source="detail.before", default="", read_only=True)
+    after = serializers.CharField(source="detail.after", default="", read_only=True)
+    reason = serializers.CharField(source="detail.reason", default="", read_only=True)
+    actor = serializers.CharField(
+        source="actor.username", default=None, read_only=True, allow_null=True, help_text="null: a limit"
+    )
+
+    class Meta:
+        model = AuditEvent
+        fields = ("at", "before", "after", "reason", "actor")
 
 
 class FillSerializer(serializers.ModelSerializer):

@@ -26,6 +26,8 @@ from trading.api.serializers import (
     EquitySerializer,
     FillSerializer,
     OrderSerializer,
+    ParentSerializer,
+    RiskChangeSerializer,
     SessionDetailSerializer,
     SessionRequest,
     SessionSerializer,
@@ -141,7 +143,19 @@ class SessionViewSet(ReadOnly):
     @action(detail=True)
     def orders(self, request: Request, pk: str) -> Response:
         """Return its order intents and what became of them, newest first."""
-        return self._part(self.get_object().orders.all(), OrderSerializer)
+        return self._part(self.get_object().orders.select_related("parent"), OrderSerializer)
+
+    @part(ParentSerializer)
+    @action(detail=True)
+    def parents(self, request: Request, pk: str) -> Response:
+        """Return its wishes that take several orders and why one was given up, newest first."""
+        return self._part(selectors.parents_of(self.get_object()), ParentSerializer)
+
+    @part(RiskChangeSerializer)
+    @action(detail=True, url_path="risk-changes")
+    def risk_changes(self, request: Request, pk: str) -> Response:
+        """Return every change of its risk state with its reason, newest first."""
+        return self._part(selectors.risk_changes(self.get_object()), RiskChangeSerializer)
 
     @part(FillSerializer)
     @action(detail=True)

@@ -2,6 +2,7 @@
 
 from trading.selectors.charts import chart, equity_series
 from trading.selectors.figures import Figures, figures_of
+from trading.selectors.history import parents_of, risk_changes
 from trading.selectors.home import home, open_alerts
 from trading.selectors.plans import plan_facts, plans_of
 from trading.selectors.risk import cap_facts, risk_overview, waiting_orders
@@ -31,8 +32,8 @@ __all__ = [
     "home",
     "levels",
     "live_state",
-    "open_alerts",
-    "plan_facts", "plans_of", "risk_overview",
+    "open_alerts", "parents_of",
+    "plan_facts", "plans_of", "risk_changes", "risk_overview",
     "session_facts",
     "session_figures",
     "sessions_of",

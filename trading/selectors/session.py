@@ -16,9 +16,10 @@ from trading import short_books
 from trading.execution import Execution
 from trading.models import Decision, EquityPoint, LiveSession
 from trading.selectors.figures import Figures, figures_of
+from trading.selectors.history import given_up, risk_changes
 from trading.working import working
 
-SHOWN = 12
+SHOWN, GIVEN_UP = 12, 5
 CONTEST = ("contest_score", "contest_sortino", "contest_sharpe", "contest_calmar")
 
 
@@ -62,7 +63,9 @@ def live_state(session: LiveSession) -> dict[str, Any]:
         "levels": levels(figures.session),
         "decisions": decisions,
         "names": action_names(figures.session),
-        "orders": session.orders.select_related("decision")[:SHOWN],
+        "orders": session.orders.select_related("decision", "parent")[:SHOWN],
+        "given_up": given_up(session)[:GIVEN_UP],
+        "risk_changes": risk_changes(session)[:SHOWN],
         "fills": session.fills.select_related("order").order_by("-id")[:SHOWN],
         "days": session.days.all()[:14],
         "alerts": session.alerts.filter(closed_at=None)[:5],

@@ -11,6 +11,7 @@ from trading import alerts
 from trading.models import Account, LiveSession, RiskState, SessionStatus
 from trading.risk import last_exit_price
 from trading.services.start import check_not_driven
+from trading.states import RESUME_FROM_HALT
 
 S = SessionStatus
 
@@ -83,6 +84,7 @@ def resume_from_halt(*, session: LiveSession, reason: str, by: Any = None) -> Li
     if session.risk_state not in (RiskState.HALTED, RiskState.SAFE):
         raise Conflict(f"{session} is not halted, it is {session.risk_state}")
     equity = portfolio.equity(session.cash, session.held, last_exit_price(session))
+    before = session.risk_state
     session.risk_state, session.note = RiskState.ACTIVE, ""
     session.peak_equity = session.day_equity = session.week_equity = session.caution_peak = equity
     session.safe_until_ms, session.loss_streak, session.health = 0, 0, {}
@@ -90,7 +92,10 @@ def resume_from_halt(*, session: LiveSession, reason: str, by: Any = None) -> Li
         update_fields=["risk_state", "note", "peak_equity", "day_equity", "week_equity", "caution_peak",
                        "safe_until_ms", "loss_streak", "health"]
     )  # fmt: skip
-    _audit(session, "session.resume_from_halt", by, reason=reason.strip(), equity=str(equity))
+    _audit(
+        session, RESUME_FROM_HALT, by, reason=reason.strip(), equity=str(equity),
+        before=before, after=session.risk_state,
+    )  # fmt: skip
     alerts.close_alert(session.owner, f"risk:{session.pk}")
     return session
 
