@@ -58,6 +58,13 @@ class SessionForm(forms.Form):
         label="Limit: deadline (s)",
         help_text="After this the rest goes to market. Empty: 60.",
     )
+    requote_s = forms.FloatField(
+        min_value=5,
+        max_value=3600,
+        required=False,
+        label="Limit: re-quote after (s)",
+        help_text="Least time between two prices, times the sessions at work on the account. Empty: 30.",
+    )
     children = forms.IntegerField(
         min_value=2, max_value=50, required=False, label="Split: orders", help_text="Empty: 4."
     )
@@ -70,6 +77,13 @@ class SessionForm(forms.Form):
         required=False,
         label="Activity floor (s)",
         help_text="So long before an idle UTC day ends one small trade is made. Empty: off.",
+    )
+    activity_share = forms.FloatField(
+        min_value=0.001,
+        max_value=0.2,
+        required=False,
+        label="Activity floor: size",
+        help_text="Of that trade, as a share of equity. Empty: 0.02.",
     )
     turnover_budget = forms.FloatField(
         min_value=0,
@@ -311,7 +325,7 @@ class RiskForm(forms.ModelForm):
             "exit_cooldown_s": "No entry for so long after any exit; 0 is off.",
             "loss_cooldown_s": "No entry for so long after an exit with a loss; 0 is off.",
             "max_position": "Largest value of the position, in quote currency; 0 is off.",
-            "max_leverage": "Largest value of the position over equity; 1 is no leverage.",
+            "max_leverage": "Largest value of the position over equity; sessions trade without leverage.",
             "price_collar": "No entry when the price is further from the last close, 0.05 = 5 %; 0 is off. "
             "An approved order is held against the price it was planned at.",
             "weekly_loss": "Share of the week's first equity (from Monday, UTC); then as the daily loss.",

@@ -11,6 +11,8 @@ from market.models import AuditEvent
 from market.web.roles import Role
 from tests import factories
 from tests.agents.markets import stored, walk
+from trading.execution import BOUNDS, KEYS
+from trading.forms import SessionForm
 from trading.models import Account, Alert, RiskProfile, SessionStatus
 
 
@@ -63,6 +65,19 @@ def test_a_halt_is_lifted_only_with_a_reason(as_ada, world):
     as_ada.post(address, {"reason": "looked at it"})
     session.refresh_from_db()
     assert session.risk_state == "active"
+
+
+def test_the_form_offers_every_setting_of_execution_within_its_bounds(ada, world):
+    fields = SessionForm.base_fields
+    assert set(KEYS) <= set(fields)
+    for name, (low, high) in BOUNDS.items():
+        assert (fields[name].min_value, fields[name].max_value) == (low, high), name
+    given = {"style": "limit", "requote_s": "45", "activity_s": "600", "activity_share": "0.05"}
+    form = {"policy": "baseline:cash", "account": world["account"].pk, "pair": "ETH/USD", "interval": "1m"}
+    form = SessionForm(form | given, user=ada)
+    assert form.is_valid(), form.errors
+    settings = {"style": "limit", "requote_s": 45.0, "activity_s": 600.0, "activity_share": 0.05}
+    assert form.cleaned_data["settings"] == settings
 
 
 def test_a_session_on_an_unreachable_venue_is_refused_beside_the_field(as_ada, world):

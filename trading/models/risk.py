@@ -32,7 +32,7 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {  # field: (is allowed, 
     "exit_cooldown_s": (lambda x: 0 <= x <= 2_592_000, "from 0 (off) to 30 days (2,592,000 seconds)"),
     "loss_cooldown_s": (lambda x: 0 <= x <= 2_592_000, "from 0 (off) to 30 days (2,592,000 seconds)"),
     "max_position": (lambda x: 0 <= x <= 1e12, "from 0 (no limit) to 10^12 of the quote currency"),
-    "max_leverage": (lambda x: 0 < x <= 10, "above 0 and at most 10 (1 is no leverage)"),
+    "max_leverage": (lambda x: 0 < x <= 1, "above 0 and at most 1 (sessions trade without leverage)"),
     "price_collar": (lambda x: 0 <= x <= 1, "between 0 and 1 (0.05 is 5 %)"),
     "weekly_loss": (lambda x: 0 <= x <= 1, SHARE),
     "safe_drawdown": (lambda x: 0 <= x <= 1, SHARE),
@@ -86,7 +86,7 @@ class RiskProfile(PositionFields):
     exit_cooldown_s = models.FloatField(default=0.0)  # venue clock, after any exit
     loss_cooldown_s = models.FloatField(default=0.0)  # venue clock, after an exit with a loss
     max_position = models.FloatField(default=0.0)  # quote currency
-    max_leverage = models.FloatField(default=1.0)  # position over equity
+    max_leverage = models.FloatField(default=1.0)  # position over equity; live there is no leverage
     price_collar = models.FloatField(
         default=0.05
     )  # of the last close; approved orders: of the expected price
