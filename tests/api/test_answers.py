@@ -22,7 +22,7 @@ from tests.api.conftest import client_of
 from trading import accounts
 from trading.exchanges.registry import VENUES
 from trading.forms import AccountForm
-from trading.models import Account, ParentOrder, RiskProfile
+from trading.models import Account, ExposureCap, ParentOrder, RiskProfile
 from trading.models.risk import RANGES, out_of_range
 
 SESSIONS = "/api/v1/sessions/"
@@ -212,6 +212,53 @@ def test_a_risk_profile_is_made_changed_and_recorded(api, ada):
     assert wrong.json()["errors"] == {"stop_loss": ["This must be between 0 and 1 (0.02 is 2 %); it is 5.0."]}
     assert RiskProfile.objects.get().stop_loss == 0.03
     assert AuditEvent.objects.filter(action="risk.change").count() == 2
+
+
+def test_leverage_that_would_allow_nothing_is_not_accepted(api):
+    body = {"name": "bold", "max_leverage": 2}
+    assert api.post("/api/v1/risk-profiles/", body, format="json").json()["errors"] == {
+        "max_leverage": ["This must be above 0 and at most 1 (sessions trade without leverage); it is 2.0."]
+    }
+
+
+CAPS = "/api/v1/exposure-caps/"
+
+
+def test_a_cap_is_changed_in_place_and_what_is_left_out_stays(api, ada):
+    account = factories.AccountFactory(owner=ada)
+    asked = {"account": account.pk, "max_total": "100", "max_open": 3}
+    made = api.post(CAPS, asked, format="json").json()
+    changed = api.patch(f"{CAPS}{made['id']}/", {"max_total": "250"}, format="json")
+    assert changed.status_code == 200
+    body = changed.json()
+    assert (body["account"], body["max_total"], body["max_open"]) == (account.pk, "250", 3)
+    recorded = AuditEvent.objects.filter(action="cap.set", actor=ada).first().detail
+    assert Decimal(recorded["max_total"]) == 250
+    assert ExposureCap.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "field"),
+    [({"max_total": -1}, 400, "max_total"), ({"max_total": 0}, 400, "max_total"),
+     ({"currency": "EUR"}, 409, "account"), ({"account": 10**9}, 400, "account")],
+)  # fmt: skip
+def test_a_change_of_a_cap_that_makes_no_sense_changes_nothing(api, ada, change, status, field):
+    cap = factories.CapFactory(owner=ada, currency="USD", max_total=100, max_per_pair=0, max_open=0)
+    factories.CapFactory(owner=ada, currency="EUR")
+    refused = api.patch(f"{CAPS}{cap.pk}/", change, format="json")
+    assert (refused.status_code, list(refused.json()["errors"])) == (status, [field])
+    cap.refresh_from_db()
+    assert (cap.max_total, cap.currency, cap.account) == (100, "USD", None)
+
+
+def test_nobody_changes_the_cap_of_somebody_else_nor_moves_it_to_their_account(foreign, ada):
+    theirs = factories.CapFactory(owner=ada, max_total=100)
+    assert foreign.patch(f"{CAPS}{theirs.pk}/", {"max_total": 1}, format="json").status_code == 404
+    boss = client_of(factories.UserFactory(is_superuser=True))
+    moved = boss.patch(f"{CAPS}{theirs.pk}/", {"account": factories.AccountFactory().pk}, format="json")
+    assert (moved.status_code, list(moved.json()["errors"])) == (400, ["account"])
+    theirs.refresh_from_db()
+    assert (theirs.max_total, theirs.account) == (100, None)
 
 
 @pytest.mark.parametrize("name", RANGES)

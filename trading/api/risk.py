@@ -47,6 +47,9 @@ class CapSerializer(serializers.ModelSerializer):
         return self.facts["count"]
 
 
+CAP_FIELDS = ("account", "currency", "max_total", "max_per_pair", "max_open")
+
+
 class CapRequest(serializers.Serializer):
     account = serializers.PrimaryKeyRelatedField(
         queryset=Account.objects.none(), required=False, allow_null=True
@@ -78,6 +81,16 @@ class CapViewSet(mixins.DestroyModelMixin, ReadOnly):
         owner = account.owner if account else person(request)
         cap = services.set_cap(owner=owner, by=person(request), **body.validated_data)
         return Response(CapSerializer(cap).data, status=201)
+
+    @extend_schema(request=CapRequest, responses={200: CapSerializer})
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change one; what is left out stays. Running sessions follow it from their next order on."""
+        cap = self.get_object()
+        body = CapRequest(data=request.data, context={"request": request}, partial=True)
+        body.is_valid(raise_exception=True)
+        given = {name: getattr(cap, name) for name in CAP_FIELDS} | body.validated_data
+        cap = services.set_cap(owner=cap.owner, by=person(request), cap=cap, **given)
+        return Response(CapSerializer(cap).data)
 
     def perform_destroy(self, instance: ExposureCap) -> None:
         services.lift_cap(cap=instance, by=person(self.request))

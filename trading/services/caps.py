@@ -37,6 +37,8 @@ def set_cap(
         raise BadInput("give at least one limit above 0", field="max_total")
     if not currency.strip():
         raise BadInput("name the quote currency, like USD", field="currency")
+    if account is not None and account.owner_id != owner.pk:
+        raise BadInput(f"{account} belongs to somebody else: choose an account of the cap's owner", "account")
     row = cap or ExposureCap(owner=owner)
     row.account, row.currency = account, currency.strip().upper()
     row.max_total, row.max_per_pair, row.max_open = max_total, max_per_pair, max_open
