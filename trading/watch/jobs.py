@@ -1,22 +1,43 @@
-"""Failed jobs as alerts: `agents` knows nothing of alerts, so the rows of its jobs are read."""
+"""Failed jobs as alerts: `agents` and `market` know nothing of alerts, so the rows of their jobs are read."""
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db.models import Max
+from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
 from agents.models import Backtest, CouncilReview, JobStatus, TrainingRun
+from market.models import ImportReport, ImportStatus
 from trading.alerts import close_alert, raise_alert
 from trading.models import Alert, AlertKind
 
-RECENT = timedelta(hours=24)
-JOBS: list[tuple[str, type[Any], str]] = [
-    ("training", TrainingRun, "/training/{}/"),
-    ("backtest", Backtest, "/backtests/{}/"),
-    ("review", CouncilReview, "/councils/reviews/{}/"),
-]
+
+class Kind(NamedTuple):
+    """A kind of job: where its rows are, when one has failed, and since when a failure is told."""
+
+    name: str
+    model: type[Any]
+    path: str
+    failed: Q
+    at: str = "finished_at"
+    recent: timedelta = timedelta(hours=24)
+
+
+FINISHED = Q(status=JobStatus.FAILED)
+JOBS = [
+    Kind("training", TrainingRun, "/training/{}/", FINISHED),
+    Kind("backtest", Backtest, "/backtests/{}/", FINISHED),
+    Kind("review", CouncilReview, "/councils/reviews/{}/", FINISHED),
+    # Who imports by a command reads the answer there. A report fails once and says only when it was made; it
+    # may have waited for a worker meanwhile.
+    Kind(
+        "import", ImportReport, "/imports/{}/",
+        Q(status=ImportStatus.FAILED, owner__isnull=False, options__has_key="upload"),
+        at="created_at", recent=timedelta(days=7),
+    ),
+]  # fmt: skip
+KINDS = {kind.name: kind for kind in JOBS}
 
 
 def tell_failed_jobs() -> int:
@@ -25,30 +46,33 @@ def tell_failed_jobs() -> int:
     A job that is resumed and no longer failed takes its alert back.
     """
     told = 0
-    for name, job in _failed():
-        key = f"job:{name}:{job.pk}"
+    for kind, job in _failed():
+        key = f"job:{kind.name}:{job.pk}"
         last = Alert.objects.filter(owner=job.owner_id, key=key).aggregate(at=Max("first_at"))["at"]
-        if last is not None and last >= job.finished_at:
+        if last is not None and last >= getattr(job, kind.at):
             continue
         why = job.error.strip().partition("\n")[0][:300] or "it says no reason"
-        kind, url = AlertKind.JOB_FAILED, next(path for n, _, path in JOBS if n == name)
-        text = f"The {name} {getattr(job, 'name', job)} failed: {why}"
-        raise_alert(job.owner, kind.level, key, text, kind=kind, url=url.format(job.pk))
+        text = f"The {kind.name} {_name(job)} failed: {why}"
+        level, url = AlertKind.JOB_FAILED.level, kind.path.format(job.pk)
+        raise_alert(job.owner, level, key, text, kind=AlertKind.JOB_FAILED, url=url)
         told += 1
     _take_back()
     return told
 
 
-def _failed() -> Iterator[tuple[str, Any]]:
-    since = timezone.now() - RECENT
-    for name, model, _ in JOBS:
-        rows = model.objects.filter(status=JobStatus.FAILED, finished_at__gte=since)
-        yield from ((name, job) for job in rows.select_related("owner"))
+def _name(job: Any) -> Any:
+    return getattr(job, "file_name", "") or getattr(job, "name", job)
+
+
+def _failed() -> Iterator[tuple[Kind, Any]]:
+    for kind in JOBS:
+        since = timezone.now() - kind.recent
+        rows: QuerySet = kind.model.objects.filter(kind.failed, **{f"{kind.at}__gte": since})
+        yield from ((kind, job) for job in rows.select_related("owner"))
 
 
 def _take_back() -> None:
     for alert in Alert.objects.filter(kind=AlertKind.JOB_FAILED, closed_at=None, key__startswith="job:"):
         _, name, pk = alert.key.split(":")
-        model = next(model for n, model, _ in JOBS if n == name)
-        if not model.objects.filter(pk=pk, status=JobStatus.FAILED).exists():
+        if not KINDS[name].model.objects.filter(KINDS[name].failed, pk=pk).exists():
             close_alert(alert.owner, alert.key)

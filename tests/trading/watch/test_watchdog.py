@@ -124,6 +124,20 @@ def test_a_failed_job_that_a_person_has_closed_stays_closed(owner):
     assert jobs.tell_failed_jobs() == 0
 
 
+def test_an_upload_that_failed_is_told_to_its_owner_once(owner):
+    upload = {"status": "failed", "error": "line 3: no time\nmore", "options": {"upload": "x.csv"}}
+    report = factories.ImportFactory(owner=owner, **upload)
+    factories.ImportFactory(owner=owner, status="failed", error="told at the terminal")
+    factories.ImportFactory(owner=None, **upload)
+    type(report).objects.update(created_at=timezone.now() - timedelta(days=2))  # the workers were away
+    assert (jobs.tell_failed_jobs(), jobs.tell_failed_jobs()) == (1, 0)
+    alert = Alert.objects.get(kind=AlertKind.JOB_FAILED)
+    assert alert.text == "The import candles.csv failed: line 3: no time"
+    assert (alert.owner, alert.url) == (owner, f"/imports/{report.pk}/")
+    Alert.objects.update(closed_at=timezone.now())
+    assert jobs.tell_failed_jobs() == 0
+
+
 def test_a_message_that_does_not_arrive_is_told_through_the_other_channels(owner):
     broken = factories.ChannelFactory(owner=owner, name="broken")
     late = timezone.now() - timedelta(seconds=31)
