@@ -16,19 +16,17 @@ PATHS, STEPS = 100_000, 40
 NO_MORE, ABOVE_A_CAP, LEFT_HALT, ABOVE_SAFE = 1, 2, 3, 4
 
 
-@pytest.fixture(scope="module")
-def walk():  # noqa: C901 - one loop: numba compiles it whole
+def walk_under(limited_order):  # noqa: C901 - one loop: numba compiles it whole
+    """Return the compiled walk of random portfolios whose orders `limited_order` limits."""
     for function in (
         instrument.step_count, instrument.floor_to_step, instrument.is_tradable, rebalance.closing_quantity,
         rebalance.order_quantity, risk.reduce_only, risk.drawdown_breach, risk.daily_loss_breach,
         risk.cap_exposure, breakers.halting, breakers.cautious, breakers.next_state, breakers._closing_part,
-        breakers._opened, breakers.limited_order,
+        breakers._opened, limited_order,
     ):  # fmt: skip
         register_jitable(function)
     halting, cautious, next_state = breakers.halting, breakers.cautious, breakers.next_state
-    limited_order, order_quantity, cap_exposure = (
-        breakers.limited_order, rebalance.order_quantity, risk.cap_exposure
-    )  # fmt: skip
+    order_quantity, cap_exposure = rebalance.order_quantity, risk.cap_exposure
 
     @njit(error_model="numpy")
     def walk(paths, steps, seed):  # noqa: C901 - as above
@@ -107,19 +105,29 @@ def walk():  # noqa: C901 - one loop: numba compiles it whole
     return walk
 
 
-def test_on_a_hundred_thousand_paths_no_promise_is_broken(walk):
-    broken, spent = walk(PATHS, STEPS, 1)
+def test_on_a_hundred_thousand_paths_no_promise_is_broken():
+    broken, spent = walk_under(breakers.limited_order)(PATHS, STEPS, 1)
     assert broken.tolist() == [0] * 6
     assert (spent > PATHS // 10).all(), "every state must have been visited often"
 
 
-def test_the_walk_would_notice_a_broken_promise(walk):
-    """The same arithmetic without the state machine breaks what it counts: the test can fail."""
-    state, held = REDUCING, 1.0
-    caps = OrderCaps(1.0, 0.0, 1.0, 0.05)
-    allowed, _ = breakers.limited_order(5.0, held, 100.0, 1000.0, caps, ACTIVE, True, 1e-5, 1e-9)
-    refused, code = breakers.limited_order(5.0, held, 100.0, 1000.0, caps, state, True, 1e-5, 1e-9)
-    assert (allowed, refused, code) == (5.0, 0.0, risk.REDUCE_ONLY)
+def without_any_limit(quantity, held, price, equity, caps, state, is_entry_allowed, step, guard):
+    return quantity, risk.OK
+
+
+def without_the_state(quantity, held, price, equity, caps, state, is_entry_allowed, step, guard):
+    """Keep the caps; whatever the state, an order passes as in ACTIVE."""
+    return breakers.limited_order(quantity, held, price, equity, caps, ACTIVE, True, step, guard)
+
+
+@pytest.mark.parametrize(
+    ("rule", "noticed"),
+    [(without_any_limit, {NO_MORE, ABOVE_A_CAP, ABOVE_SAFE}), (without_the_state, {NO_MORE, ABOVE_SAFE})],
+)
+def test_the_walk_would_notice_a_broken_promise(rule, noticed):
+    register_jitable(breakers.limited_order)
+    broken, _ = walk_under(rule)(PATHS // 100, STEPS, 1)
+    assert set(np.flatnonzero(broken).tolist()) == noticed
 
 
 numbers = st.integers(0, 10_000_000).map(lambda n: D(n) / 1000)

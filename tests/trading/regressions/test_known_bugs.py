@@ -25,6 +25,11 @@ def compare_books(live):
     return live.turn()
 
 
+def filled_sides(live):
+    done = live.session.orders.filter(status=OrderStatus.FILLED)
+    return list(done.order_by("id").values_list("side", flat=True))
+
+
 def buys(live):
     return live.session.orders.filter(side="BUY", status=OrderStatus.FILLED).count()
 
@@ -132,7 +137,28 @@ def test_position_present_at_start_is_neither_sold_nor_counted(live):
 
 
 def test_failed_close_then_direction_switch_closes_before_anything_is_opened(live):
-    """A close that failed is tried again; nothing is opened on top of a position that is believed gone."""
+    """A close that failed: nothing is opened on top of what is still held; the next switch closes first."""
+    live.start("random_long_short", settings={"turnover": 1.0, "share": 0.8, "seed": 1}).turn()
+    held = live.session.held
+    assert held > 0
+    live.venue.faults(no_permission=True)
+    live.bar()  # it decides to go short, and its close is refused
+    assert live.session.decisions.first().target < 0
+    live.venue.faults(clear=True)
+    live.turn()
+    assert live.session.held == held
+    assert filled_sides(live) == ["BUY"]
+    live.bar()  # the same wish again: now the close is filled, and only then the short opened
+    assert filled_sides(live) == ["BUY", "SELL", "SHORT_OPEN"]
+    closed, opened = live.session.orders.filter(status=OrderStatus.FILLED).order_by("id")[1:]
+    assert (closed.quantity, closed.decision) == (held, opened.decision)
+    assert int(closed.venue_order_id) < int(opened.venue_order_id)
+    assert live.session.held == -live.session.shorted < 0
+    short = {f"{one['pair']} short": Decimal(one["quantity"]) for one in live.venue.account()["shorts"]}
+    assert live.books() == live.ledger() | short
+
+
+def test_a_failed_close_is_tried_again_and_sold_once(live):
     live.start("buy_and_hold").bar()
     held = live.session.held
     services.flatten_session(session=live.session, by=live.user)
@@ -144,10 +170,7 @@ def test_failed_close_then_direction_switch_closes_before_anything_is_opened(liv
     live.venue.advance(15_000)
     live.turn()
     assert live.turn().status == SessionStatus.STOPPED
-    sides = (
-        live.session.orders.filter(status=OrderStatus.FILLED).order_by("id").values_list("side", "quantity")
-    )
-    assert list(sides) == [("BUY", held), ("SELL", held)]
+    assert filled_sides(live) == ["BUY", "SELL"]
     assert live.books() == live.ledger()
 
 
