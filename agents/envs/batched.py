@@ -9,9 +9,10 @@ from agents.envs.rows import average_ranges, checked_features, funding_rates
 from agents.envs.settings import EnvSettings
 from agents.observation import observation_size
 from market.candles import Candles
-from market.kernel import batch
+from market.kernel import batch, batch_lanes
 from market.kernel.plan import Track
 from market.kernel.reward import Terms
+from market.kernel.step import Book
 from market.kernel.watch import Watch, open_watch
 
 __all__ = [
@@ -61,8 +62,10 @@ class BatchedMarket(Accounts):
         self.market = market
         is_plain = settings.reward._replace(log_return=0.0, decay=0.0) == Terms(decay=0.0)
         is_full = settings.is_futures or settings.has_plan or settings.is_watched or not is_plain
-        self._books = np.zeros((accounts, 6))  # cash, held, entry, peak, water, stop
-        self._counts = np.zeros((accounts, 3), np.int32)  # row, closes in position, last row of the episode
+        # One row per number, so that the compiled loops take the same one of many accounts at once.
+        self._columns = np.zeros((len(Book._fields) - 1, accounts))  # cash, held, entry, peak, water, stop
+        self._whole = np.zeros((3, accounts), np.int32)  # row, closes in position, last row of the episode
+        self._books, self._counts = self._columns.T, self._whole.T
         self._moments = np.zeros((accounts if is_full else 1, 3))  # `market.kernel.reward.Moments`
         self._task = task_of(market.features, settings)
         self._plan, self._ranges = np.array(settings.plan()), average_ranges(market.candles, settings)
@@ -73,7 +76,7 @@ class BatchedMarket(Accounts):
             np.ascontiguousarray(market.candles.open_ms),
         )
         self._watches = np.zeros((accounts if settings.is_watched else 1, len(Watch._fields)))
-        self._advance = batch.advance_full if is_full else batch.advance
+        self._advance = batch.advance_full if is_full else None  # None: `batch_lanes.advance`
         if settings.is_watched:
             self._advance = batch.advance_watched
         if settings.is_futures:
@@ -88,8 +91,8 @@ class BatchedMarket(Accounts):
         batch.start(
             self._starts,
             *self.market[:2],
-            self._books,
-            self._counts,
+            self._columns,
+            self._whole,
             self._moments,
             self._task,
             draw,
@@ -108,12 +111,19 @@ class BatchedMarket(Accounts):
         places, table = self._asked(actions)
         observations = self._empty()
         rewards, ends = np.empty(self.size, np.float32), np.empty(self.size, np.uint8)
-        ended = self._advance(
-            places, table, self._starts, *self.market[:2], self._ranges, self._funding, self._opens,
-            self._books, self._counts, self._tracks, self._moments, self._watches, self._rules, self._plan,
-            self._margin, self._watching, self._terms, self._task, self._draw(self.turn + 1), observations,
-            rewards, ends, self.last_observations,
-        )  # fmt: skip
+        made = observations, rewards, ends, self.last_observations
+        if self._advance is None:
+            ended = batch_lanes.advance(
+                places, table, self._starts, *self.market[:2], self._columns, self._whole, self._moments,
+                self._rules, self._task, self._draw(self.turn + 1), *made,
+            )  # fmt: skip
+        else:
+            ended = self._advance(
+                places, table, self._starts, *self.market[:2], self._ranges, self._funding, self._opens,
+                self._columns, self._whole, self._tracks, self._moments, self._watches, self._rules,
+                self._plan, self._margin, self._watching, self._terms, self._task, self._draw(self.turn + 1),
+                *made,
+            )  # fmt: skip
         if ended < 0:
             raise ValueError(f"actions must lie in 0..{len(table) - 1}")
         self.turn += 1
@@ -121,13 +131,11 @@ class BatchedMarket(Accounts):
 
     def observations(self) -> np.ndarray:
         observations = self._empty()
-        batch.observe(*self.market[:2], self._books, self._counts, self._task, observations)
+        batch.observe(*self.market[:2], self._columns, self._whole, self._task, observations)
         return observations
 
     def _empty(self) -> np.ndarray:
-        """Return room for observations, with a little more behind the last one for whole blocks."""
-        length = self.size * self.observation_size
-        return np.empty(length + batch.BLOCK, np.float32)[:length].reshape(self.size, self.observation_size)
+        return np.empty((self.size, self.observation_size), np.float32)
 
     def _arrays(self) -> dict[str, np.ndarray]:
         names = ("books", "counts", "tracks", "moments", *(["watches"] if self.settings.is_watched else []))

@@ -27,6 +27,7 @@ from market.kernel import (
     plan,
     portfolio,
     rebalance,
+    reward,
     risk,
     sizing,
     step,
@@ -75,9 +76,9 @@ COMPILED: tuple[Callable[..., Any], ...] = (
     triggers.levels, triggers.bar_leave,
     risk.drawdown_breach, risk.daily_loss_breach, risk.reduce_only, is_over,
     breakers._closing_part, breakers._opened, breakers.limited_order,
-    log_return, deepening, differential_sharpe, differential_sortino, bar_reward,
-    open_book, notional, step.with_stop, step.with_levels, step.fill_price, step.asked, step.capped,
-    step._ordered, step._exited,
+    reward.is_short, reward.log_series, log_return, deepening, differential_sharpe, differential_sortino,
+    bar_reward, open_book, notional, step.with_stop, step.with_levels, step.fill_price, step.asked,
+    step.capped, step._ordered, step._exited,
     step.left, step.filled, step.marked, step_bar,
     futures.liquidation_price, futures.bankruptcy_price, futures.is_liquidated, futures.margined_quantity,
     futures._asked, futures._ordered, futures._bounded, futures._forced, futures._with_cash,
@@ -93,6 +94,7 @@ for function in COMPILED:
 SOURCE_DIGEST = zlib.crc32(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))
 LINE = 64  # bytes of a cache line
 BLOCK = 8  # floats that are copied at once
+PORTFOLIO = 5  # numbers of an observation behind its features
 PRICES = 8  # float32 places at the head of a packed row that hold open, high, low, close as float64
 
 
@@ -157,7 +159,7 @@ def _prefetch(context: Any, rows: Any, row: Any) -> Any:
 def _copy(context: Any, out: Any, line: Any, place: Any, rows: Any, row: Any, column: Any) -> Any:
     """Copy BLOCK floats from rows[row, column:] to out[line, place:] in one move, even past a row's end.
 
-    What is written too much, later writes cover; both arrays have room behind their last row.
+    The rows have room behind their last one.
     """
 
     def generate(ctx: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -280,34 +282,41 @@ def _terms(v):
 
 
 @compiled
-def _only_return(weight):
-    """Redraw a reward of one term: constants, with which the compiler drops the others."""
-    return Terms(weight, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-
-
-@compiled
 def _loaded(i, books, counts):
-    held_for = np.int64(counts[i, 1])
-    return Book(books[i, 0], books[i, 1], books[i, 2], held_for, books[i, 3], books[i, 4], books[i, 5])
+    held_for = np.int64(counts[1, i])
+    return Book(books[0, i], books[1, i], books[2, i], held_for, books[3, i], books[4, i], books[5, i])
 
 
 @compiled
 def _store(i, row, book, books, counts):
-    books[i, 0], books[i, 1], books[i, 2], books[i, 3] = book.cash, book.held, book.entry, book.peak
-    books[i, 4], books[i, 5], counts[i, 0], counts[i, 1] = book.water, book.stop, row, book.bars_held
+    books[0, i], books[1, i], books[2, i], books[3, i] = book.cash, book.held, book.entry, book.peak
+    books[4, i], books[5, i], counts[0, i], counts[1, i] = book.water, book.stop, row, book.bars_held
+
+
+@compiled
+def _copied(i, out, rows, row, task):
+    """Copy the window's feature rows into an observation; return the place behind them.
+
+    What a block writes too much lies within the observation, and later writes cover it. Accounts are not
+    stepped in their order, so the next account's numbers may be there already.
+    """
+    line, place, wide = np.uint64(i), np.uint64(0), np.uint64(task.features)
+    for past in range(np.uint64(row + 1 - task.window), np.uint64(row + 1)):
+        feature = np.uint64(0)
+        while feature + np.uint64(BLOCK) <= wide + np.uint64(PORTFOLIO):
+            _copy(out, line, place + feature, rows, past, feature + np.uint64(PRICES))
+            feature += np.uint64(BLOCK)
+        while feature < wide:
+            out[line, place + feature] = rows[past, feature + np.uint64(PRICES)]
+            feature += np.uint64(1)
+        place += wide
+    return place
 
 
 @compiled
 def _observe(i, out, rows, row, book, close, task):
     """Write one observation: the window's feature rows, then the portfolio (`agents.observation.observe`)."""
-    place = np.uint64(0)
-    line, wide = np.uint64(i), np.uint64(task.features)
-    for past in range(np.uint64(row + 1 - task.window), np.uint64(row + 1)):
-        feature = np.uint64(0)
-        while feature < wide:
-            _copy(out, line, place + feature, rows, past, feature + np.uint64(PRICES))
-            feature += np.uint64(BLOCK)
-        place += wide
+    line, place = np.uint64(i), _copied(i, out, rows, row, task)
     first, second, third, fourth, fifth = portfolio_row(
         book.cash, book.held, book.entry, book.bars_held, book.peak, close, task.bars_scale
     )
@@ -332,7 +341,7 @@ def _grouped(actions, table, books):
     places, sizes = np.empty((GROUPS, count), np.int32), np.zeros(GROUPS, np.int64)
     for i in range(count):
         target = table[actions[i]]
-        group = 3 * np.int64(books[i, 1] != 0) + np.int64(target == 0) + 2 * np.int64(abs(target) > 0)
+        group = 3 * np.int64(books[1, i] != 0) + np.int64(target == 0) + 2 * np.int64(abs(target) > 0)
         places[group, sizes[group]] = i
         sizes[group] += 1
     alike, total = np.empty(count, np.int32), 0
@@ -348,7 +357,7 @@ def _begin(i, draw, starts, rows, prices, books, counts, moments, task, out):
     """Put account i at the start of a fresh episode and write its first observation."""
     row = np.int64(starts[_mixed(draw, i) % np.uint64(len(starts))])
     book = open_book(task.initial_cash)
-    counts[i, 2] = row + task.episode_bars if task.episode_bars else len(rows) - 1
+    counts[2, i] = row + task.episode_bars if task.episode_bars else len(rows) - 1
     if i < len(moments):  # a market whose reward has no moments holds one row of them
         moments[i, 0] = moments[i, 1] = moments[i, 2] = 0.0
     _store(i, row, book, books, counts)
@@ -363,7 +372,7 @@ def _compile_beginnings(digest: int) -> tuple[Callable[..., Any], ...]:
         """Begin an episode at one of `starts` in every account, its first observation in `out`."""
         if digest < 0:
             return
-        for i in range(len(counts)):
+        for i in range(len(out)):
             _begin(i, draw, starts, rows, prices, books, counts, moments, _task(task), out)
 
     @compiled_loop
@@ -371,22 +380,22 @@ def _compile_beginnings(digest: int) -> tuple[Callable[..., Any], ...]:
         """Write what every account sees now to `out`."""
         if digest < 0:
             return
-        for i in range(len(counts)):
-            row = np.int64(counts[i, 0])
+        for i in range(len(out)):
+            row = np.int64(counts[0, i])
             _observe(i, out, rows, row, _loaded(i, books, counts), prices[row, 3], _task(task))
 
     return start, observe
 
 
 def _compile_advance(  # noqa: C901 - see `advance`
-    digest: int, is_full: bool, is_futures: bool = False, is_watched: bool = False
+    digest: int, is_futures: bool = False, is_watched: bool = False
 ) -> Callable[..., Any]:
     """Compile `advance`, with `digest` in its cache key, as one flat loop over scalar helpers.
 
-    :param is_full: False compiles the loop for accounts without rules on sizing and exits, rewarded by log
-        returns alone: `ranges`, `tracks`, `moments`, `plan` and `terms` are not read then and cost nothing
-    :param is_futures: True compiles the full loop for a futures market; no other reads `funding` and `margin`
-    :param is_watched: True compiles the full loop with breakers and entry guards; no other reads `opens`,
+    Accounts without rules on sizing and exits, rewarded by log returns alone, have `batch_lanes.advance`.
+
+    :param is_futures: True compiles the loop for a futures market; no other reads `funding` and `margin`
+    :param is_watched: True compiles the loop with breakers and entry guards; no other reads `opens`,
         `watches` and `watching`
     """
 
@@ -412,38 +421,35 @@ def _compile_advance(  # noqa: C901 - see `advance`
             if action < 0 or action >= len(table) or digest < 0:
                 return -1
         rules_, task_ = _capped_rules(rules) if is_watched else _rules(rules), _task(task)
-        plan_ = _plan(plan) if is_full else _no_plan()
+        plan_ = _plan(plan)
         margin_ = Margin(margin[0], margin[1])
-        terms_ = _terms(terms) if is_full else _only_return(task_.log_weight)
+        terms_ = _terms(terms)
         watching_, interval_ms = _watch_rules(watching), np.int64(watching[18])
         alike = _grouped(actions, table, books)
-        for k in range(len(counts)):
+        for k in range(len(out)):
             i = np.int64(alike[k])
-            row, last = np.int64(counts[i, 0]), np.int64(counts[i, 2])
+            row, last = np.int64(counts[0, i]), np.int64(counts[2, i])
             book, target, close, earned = _loaded(i, books, counts), table[actions[i]], prices[row, 3], 0.0
-            track, atr, noted, halt = _no_track(), 0.0, Moments(0.0, 0.0, 0.0), np.int64(OK)
+            halt = np.int64(OK)
             seen = _watch(i if is_watched else 0, watches)
             after = equity(book.cash, book.held, close)
             exposure = exposure_of(book.cash, book.held, close)
             is_order = (target == target) & (not is_kept(target, exposure, task_.band))
             is_order &= (target != 0) | (book.held != 0)  # flat accounts need no order to be flat
-            if is_full:
-                track, noted = _track(i, tracks), Moments(moments[i, 0], moments[i, 1], moments[i, 2])
-                if is_order and plan_.is_on > 0:
-                    conviction = 1.0 if target > 0 else 0.0
-                    is_order, target, _code = sized_order(
-                        target, exposure, task_.band, book, track, close, ranges[row], conviction, rules_,
-                        plan_,
-                    )  # fmt: skip
-                if is_watched and is_order:
-                    allowed = watched_target(seen, watching_, target, exposure, opens[row] + interval_ms)
-                    is_order, target = (allowed == target) | (allowed != exposure), allowed
+            track, noted = _track(i, tracks), Moments(moments[i, 0], moments[i, 1], moments[i, 2])
+            if is_order and plan_.is_on > 0:
+                conviction = 1.0 if target > 0 else 0.0
+                is_order, target, _code = sized_order(
+                    target, exposure, task_.band, book, track, close, ranges[row], conviction, rules_, plan_
+                )
+            if is_watched and is_order:
+                allowed = watched_target(seen, watching_, target, exposure, opens[row] + interval_ms)
+                is_order, target = (allowed == target) | (allowed != exposure), allowed
             for _ in range(task_.decision_every):
                 is_lost = is_over(after, task_.ruin, book.peak, task_.max_drawdown) | (halt != OK)
                 if row == last or is_lost:
                     break
-                if is_full:
-                    atr = ranges[row]
+                atr = ranges[row]
                 row += 1
                 before, peak, past, close = after, book.peak, close, prices[row, 3]
                 held, entry = book.held, book.entry
@@ -471,9 +477,8 @@ def _compile_advance(  # noqa: C901 - see `advance`
             rewards[i] = earned * task_.reward_scale
             _observe(i, out, rows, row, book, close, task_)
             _store(i, row, book, books, counts)
-            if is_full:
-                _keep_track(i, tracks, track)
-                moments[i, 0], moments[i, 1], moments[i, 2] = noted.mean, noted.square, noted.below
+            _keep_track(i, tracks, track)
+            moments[i, 0], moments[i, 1], moments[i, 2] = noted.mean, noted.square, noted.below
             if is_watched:
                 _keep_watch(i, watches, seen)
             is_lost = is_over(after, task_.ruin, book.peak, task_.max_drawdown) | (halt != OK)
@@ -483,9 +488,8 @@ def _compile_advance(  # noqa: C901 - see `advance`
                 ended += 1
                 last_out[i] = out[i]
                 _begin(i, draw, starts, rows, prices, books, counts, moments, task_, out)
-                if is_full:
-                    _keep_track(i, tracks, _no_track())
-                row = np.int64(counts[i, 0])
+                _keep_track(i, tracks, _no_track())
+                row = np.int64(counts[0, i])
                 if is_watched:
                     _keep_watch(i, watches, open_watch(task_.initial_cash, opens[row] + interval_ms))
             _prefetch(rows, min(row + 1, len(rows) - 1))
@@ -497,8 +501,7 @@ def _compile_advance(  # noqa: C901 - see `advance`
 
 
 start, observe = _compile_beginnings(SOURCE_DIGEST)
-advance = _compile_advance(SOURCE_DIGEST, is_full=False)
-advance_full = _compile_advance(SOURCE_DIGEST, is_full=True)
-advance_futures = _compile_advance(SOURCE_DIGEST, is_full=True, is_futures=True)
-advance_watched = _compile_advance(SOURCE_DIGEST, is_full=True, is_watched=True)
-advance_watched_futures = _compile_advance(SOURCE_DIGEST, is_full=True, is_futures=True, is_watched=True)
+advance_full = _compile_advance(SOURCE_DIGEST)
+advance_futures = _compile_advance(SOURCE_DIGEST, is_futures=True)
+advance_watched = _compile_advance(SOURCE_DIGEST, is_watched=True)
+advance_watched_futures = _compile_advance(SOURCE_DIGEST, is_futures=True, is_watched=True)

@@ -86,8 +86,8 @@ def _compile(digest: int, is_watched: bool) -> Callable[..., Any]:  # noqa: C901
         task_, plan_, terms_ = _task(task), _plan(plan), _terms(terms)
         quoting_ = Quoting(quoting[0], quoting[1], quoting[2])
         watching_, interval_ms = _watch_rules(watching), np.int64(watching[18])
-        for i in range(len(counts)):
-            row, last = np.int64(counts[i, 0]), np.int64(counts[i, 2])
+        for i in range(len(asked)):
+            row, last = np.int64(counts[0, i]), np.int64(counts[2, i])
             book, close, earned = _loaded(i, books, counts), prices[row, 3], 0.0
             track, noted = _track(i, tracks), Moments(moments[i, 0], moments[i, 1], moments[i, 2])
             seen, halt = _watch(i if is_watched else 0, watches), np.int64(OK)
@@ -162,7 +162,7 @@ def _compile(digest: int, is_watched: bool) -> Callable[..., Any]:  # noqa: C901
                 _keep_track(i, tracks, _no_track())
                 own_moments[i], slices[i] = 0.0, 0.0
                 if is_watched:
-                    closed_ms = opens[counts[i, 0]] + interval_ms
+                    closed_ms = opens[counts[0, i]] + interval_ms
                     _keep_watch(i, watches, open_watch(task_.initial_cash, closed_ms))
         return ended
 

@@ -58,16 +58,23 @@ def bar_reward(before, after, peak_before, peak_after, price_before, price, trad
 def log_return(before, after):
     """Return log(after / before); equity that fell to a thousandth or less counts as one thousandth.
 
-    Returns of one bar are small. Within 1 % five terms of log(a / b) = 2 artanh((a - b) / (a + b)) are exact
-    to the last bit; a logarithm would cost as much as the rest of the bar.
+    Returns of one bar are small, and `log_series` serves them: a logarithm would cost as much as the bar.
     """
     if after * 1000 <= before:
         return math.log(1 / 1000)
     ratio = (after - before) / (after + before)
-    if -1 / 200 < ratio < 1 / 200:
-        square = ratio * ratio
-        return ratio * (2 + square * (2 / 3 + square * (2 / 5 + square * (2 / 7 + square * (2 / 9)))))
-    return math.log(after / before)
+    return log_series(ratio) if is_short(ratio) else math.log(after / before)
+
+
+def is_short(ratio):
+    """Say whether `log_series` is exact to the last bit: changes within 1 %."""
+    return -1 / 200 < ratio < 1 / 200
+
+
+def log_series(ratio):
+    """Return log(a / b) = 2 artanh(ratio) in five terms, of ratio = (a - b) / (a + b)."""
+    square = ratio * ratio
+    return ratio * (2 + square * (2 / 3 + square * (2 / 5 + square * (2 / 7 + square * (2 / 9)))))
 
 
 def deepening(before, after, peak_before, peak_after):

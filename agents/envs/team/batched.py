@@ -54,7 +54,7 @@ class TeamMarket(BatchedMarket):
         advance = batch_team.advance_watched if self.settings.is_watched else batch_team.advance
         ended = advance(
             self._table[places], self.weights, self._starts, *self.market[:2], self._ranges, self._opens,
-            self._books, self._counts, self._tracks, self._moments, self._watches, self._own_moments,
+            self._columns, self._whole, self._tracks, self._moments, self._watches, self._own_moments,
             self._slices, self._rules, self._plan, self._watching, self._terms, self._own_terms, self._desks,
             self._quoting, self._bounds, self._task, self._draw(self.turn + 1), observations, rewards,
             self.own_rewards, self.growths, ends, self.last_observations,

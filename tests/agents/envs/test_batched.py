@@ -24,16 +24,16 @@ def drawn(spec, rng, n):
     )
 
 
-def walk_beside_single_environments(chosen, seed):
-    candles, features = random_market(seed=seed % 50)
-    batch = BatchedMarket(packed(candles, features), chosen, accounts=3, seed=seed)
+def walk_beside_single_environments(chosen, seed, accounts=3, features=4):
+    candles, features = random_market(seed=seed % 50, features=features)
+    batch = BatchedMarket(packed(candles, features), chosen, accounts, seed=seed)
     seen = batch.reset()
-    envs = [TradingEnv(candles, features, chosen) for _ in range(3)]
+    envs = [TradingEnv(candles, features, chosen) for _ in range(accounts)]
     singles = [env.reset(options={"start": int(row)})[0] for env, row in zip(envs, batch.rows, strict=True)]
     assert np.abs(seen - singles).max() <= 1e-9
     rng = np.random.default_rng(seed)
     for _ in range(60):
-        actions = drawn(chosen.action, rng, 3)
+        actions = drawn(chosen.action, rng, accounts)
         stepped = batch.step(actions)
         for i, env in enumerate(envs):
             observation, reward, terminated, truncated, _ = env.step(actions[i])
@@ -64,6 +64,24 @@ def test_every_futures_account_walks_the_single_environments_path(chosen, seed):
 @given(watched_setting, st.integers(0, 10_000))
 def test_every_watched_account_walks_the_single_environments_path(chosen, seed):
     walk_beside_single_environments(chosen, seed)
+
+
+RULES = {"size_fraction": 0.5}, {"max_trades_per_day": 9}, {"market": "futures"}  # a loop of its own each
+
+
+@pytest.mark.parametrize("width", [1, 2, 8, 33])
+@pytest.mark.parametrize("rule", [{}, *RULES])
+def test_no_account_writes_into_the_next_ones_observation(width, rule):
+    walk_beside_single_environments(EnvSettings(episode_bars=20, **rule), seed=4, accounts=9, features=width)
+
+
+@pytest.mark.parametrize("accounts", [63, 64, 65, 130])
+def test_accounts_that_fill_no_whole_vector_walk_the_same_path(accounts):
+    chosen = EnvSettings(
+        episode_bars=25, stop_loss=0.01, take_profit=0.01, trailing=0.01, tick=0.01, step=0.001,
+        action=ActionSpec("levels", (-1, -0.5, 0, 0.5, 1)),
+    )  # fmt: skip
+    walk_beside_single_environments(chosen, seed=5, accounts=accounts)
 
 
 @pytest.fixture

@@ -3,9 +3,13 @@
 import re
 from pathlib import Path
 
-from agents.envs.settings import TERMS
+import pytest
+
+from agents.envs.batched import BatchedMarket, packed
+from agents.envs.settings import TERMS, EnvSettings
 from agents.observation import PORTFOLIO
 from agents.spec import PRESETS, TrainingSpec
+from tests.agents.envs.markets import random_market
 
 TEXT = (Path(__file__).parents[3] / "docs" / "environments.md").read_text()
 
@@ -21,3 +25,22 @@ def test_the_documented_observation_is_the_one_the_preset_makes():
 
 def test_every_reward_term_is_explained():
     assert set(TERMS) <= set(re.findall(r"^\| `(\w+)` \|", TEXT, re.M))
+
+
+@pytest.mark.parametrize(
+    ("loop", "rules"),
+    [
+        ("plain", {"stop_loss": 0.01, "trailing": 0.01}),
+        ("full", {"size_fraction": 0.5}),
+        ("futures", {"market": "futures"}),
+        ("watched", {"max_trades_per_day": 3}),
+        ("watched", {"max_trades_per_day": 3, "market": "futures"}),
+    ],
+)
+def test_the_documented_bytes_are_those_of_an_account(loop, rules):
+    accounts = 7
+    batch = BatchedMarket(packed(*random_market()), EnvSettings(episode_bars=30, **rules), accounts)
+    arrays = [array for array in batch.state().values() if getattr(array, "shape", (0,))[0] == accounts]
+    documented = int(re.search(rf"^\| `{loop}` \| (\d+) \|", TEXT, re.M)[1])
+    assert sum(array.nbytes for array in arrays) == documented * accounts
+    assert loop != "plain" or documented <= 64
