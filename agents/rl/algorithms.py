@@ -11,6 +11,7 @@ from stable_baselines3 import A2C, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.utils import LinearSchedule
 from torch import nn
 
 from agents.observation import PORTFOLIO
@@ -72,13 +73,24 @@ def _ppo(
         batch_size=given.batch_size,
         n_epochs=given.epochs,
         gae_lambda=given.gae_lambda,
-        clip_range=given.clip,
+        clip_range=_towards(given.clip, given.clip_end),
+        clip_range_vf=given.clip_vf,
+        normalize_advantage=given.advantages == "normalised",
         ent_coef=given.ent_coef,
         vf_coef=given.vf_coef,
         max_grad_norm=given.max_grad_norm,
         target_kl=given.target_kl,
-        **{**_common(spec, env, **kwargs), "policy": policy},
+        **{
+            **_common(spec, env, **kwargs),
+            "policy": policy,
+            "learning_rate": _towards(given.lr, given.lr_end),
+        },
     )
+
+
+def _towards(start: float, end: float | None) -> float | LinearSchedule:
+    """Return a value that stays, or one that goes in a straight line to its end over the whole run."""
+    return start if end is None else LinearSchedule(start, end, 1.0)
 
 
 def team_ppo(spec: TrainingSpec, env: TradingVecEnv) -> BaseAlgorithm:

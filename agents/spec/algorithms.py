@@ -79,6 +79,10 @@ class Ppo(Rollouts):
     vf_coef: float = Field(default=0.5, ge=0, le=10)
     max_grad_norm: float = Field(default=0.5, gt=0, le=1000)
     target_kl: float | None = Field(default=None, gt=0)
+    lr_end: float | None = Field(default=None, ge=0, le=1)  # reached in a straight line at the end of the run
+    clip_end: Positive | None = None  # likewise
+    clip_vf: float | None = Field(default=None, gt=0, le=1000)  # of the values' change; none: not clipped
+    advantages: Literal["normalised", "raw"] = "normalised"  # of each minibatch
 
     @model_validator(mode="after")
     def batches_fit(self) -> "Ppo":

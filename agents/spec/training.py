@@ -196,6 +196,18 @@ class TrainingSpec(Part):
         return self
 
     @model_validator(mode="after")
+    def team_standardises(self) -> "TrainingSpec":
+        if self.algorithm == "team_ppo":
+            for name, usual in (("clip_vf", None), ("advantages", "normalised")):
+                if getattr(self.ppo, name) != usual:
+                    raise Misfit(
+                        "a team normalises each specialist's advantages and clips no values: "
+                        f"leave ppo.{name} out",
+                        f"ppo.{name}",
+                    )
+        return self
+
+    @model_validator(mode="after")
     def extractor_fits(self) -> "TrainingSpec":
         extractor = self.network.extractor
         if extractor == "mlp":
