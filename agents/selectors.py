@@ -14,6 +14,11 @@ def models(user: Any) -> QuerySet[TrainedModel]:
     return rows.select_related("series", "run")
 
 
+def portfolio_models(user: Any) -> QuerySet[TrainedModel]:
+    """Return those of them that share one account out between several pairs."""
+    return models(user).filter(spec__has_key="pairs").exclude(spec__pairs=[])
+
+
 def running(user: Any) -> dict[str, Any]:
     """Return unfinished work of a user: training runs with share and ETA, and backtests. Two queries."""
     runs = TrainingRun.objects.unfinished().visible_to(user).select_related("series")

@@ -38,7 +38,6 @@ from trading.models import (
     Order,
     PaperState,
     ParentOrder,
-    PortfolioPlan,
     Reconciliation,
     RiskProfile,
 )
@@ -243,24 +242,6 @@ class DecisionAdmin(OfSession):
     list_filter = ("session", "action")
 
 
-@admin.register(PortfolioPlan)
-class PlanAdmin(OwnedAdmin):
-    list_display = ("name", "account", "weights", "band", "every", "capital", "owner", "created_at")
-    list_select_related = ("account", "owner")
-    search_fields = ("name",)
-    actions = ("stop", "flatten")
-
-    @confirmed("Stop", "All sessions of these plans stop; what they hold stays.", done="stopping")
-    def stop(self, request: HttpRequest, plan: PortfolioPlan) -> None:
-        services.stop_plan(plan=plan, by=request.user)
-
-    @confirmed(
-        "Flatten and stop", "All sessions of these plans sell what they hold, then stop.", done="selling"
-    )
-    def flatten(self, request: HttpRequest, plan: PortfolioPlan) -> None:
-        services.stop_plan(plan=plan, flatten=True, by=request.user)
-
-
 class CapForm(ServiceForm):
     """Sets an exposure cap."""
 
@@ -361,4 +342,4 @@ class PaperAdmin(OfAccount):
     list_display = ("account", "version")
 
 
-from trading import alert_admin  # noqa: E402, F401  registers alerts, channels, rules, deliveries
+from trading import alert_admin, plan_admin  # noqa: E402, F401  they register what they are about

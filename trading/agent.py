@@ -29,8 +29,16 @@ def policy_of(
             raise BadInput("a council draws nothing by chance: leave sample out", "sample")
         return councils.load(council)
     if model is not None:
-        return policies.load_model(model)
+        return rhythm_of(model) if model.is_portfolio else policies.load_model(model)
     return policies.baseline(baseline, **own)
+
+
+def rhythm_of(model: TrainedModel) -> Policy:
+    """Return what stands for a portfolio's model in each session of its plan.
+
+    It is asked nothing: the plan's first session decides for all, see `trading.weighing`.
+    """
+    return policies.baseline("target_weight", share=1.0)
 
 
 def decision_settings(profile: RiskProfile, settings: dict[str, Any]) -> DecisionSettings:

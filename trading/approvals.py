@@ -8,6 +8,7 @@ from trading.acting import carry_out
 from trading.exchanges.port import Quote
 from trading.models import Order, OrderStatus, RiskState, SessionStatus, Side
 from trading.seat import Seat
+from trading.weighing.books import equity_around
 
 
 def follow(seat: Seat, quote: Quote, now_ms: int, trades_today: int) -> None:
@@ -55,7 +56,7 @@ def refusal(seat: Seat, order: Order, quote: Quote, now_ms: int, trades_today: i
     left = purse.free_cash(session)
     if paying > left:
         return f"it would cost {paying:.2f}, {left:.2f} are left"
-    equity = session.cash + session.held * quote.mid
+    equity = equity_around(session, quote.mid)
     _, code = breakers.limited_order(
         quantity, session.held, price, equity, risk.caps_of(profile), risk.state_of(session), True,
         seat.instrument.step, Decimal(0),

@@ -25,6 +25,7 @@ def state_of(session: LiveSession) -> int:
 
 
 def limits_of(profile: RiskProfile) -> breakers.Limits:
+    """Return the profile's limits as the kernel reads them."""
     return breakers.Limits(
         daily_loss=exact(profile.daily_loss),
         weekly_loss=exact(profile.weekly_loss),
@@ -60,6 +61,9 @@ def look(
     """Return the state after marking equity. A tripped caution is used up and begins its cool-down anew."""
     session.caution_peak = max(session.caution_peak, equity)
     facts, limits = facts_of(session, equity, error_share), limits_of(session.risk)
+    if session.is_weighed:  # limits on equity act on that of the whole plan: trading.weighing.watch
+        zero = Decimal(0)
+        limits = limits._replace(daily_loss=zero, weekly_loss=zero, max_drawdown=zero, safe_drawdown=zero)
     halt, caution = breakers.halting(facts, limits), breakers.cautious(facts, limits)
     state = state_of(session)
     after = breakers.next_state(state, halt, caution, is_flat, now_ms >= session.safe_until_ms)

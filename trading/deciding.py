@@ -42,7 +42,8 @@ def follow_bars(seat: Seat, quote: Quote, now_ms: int) -> bool:
     if positions.needs_atr(session.risk):
         session.atr = Decimal(repr(feed.average_range(session.risk.atr_bars)))
     is_newest = fresh[-1] == feed.newest_closed_ms(now_ms)
-    if is_newest and feed.shown.is_warm and wants_decision(seat, fresh[-1]):
+    is_ready = is_newest and feed.shown.is_warm and not session.is_weighed
+    if is_ready and wants_decision(seat, fresh[-1]):
         _level(seat)
         decide(seat, quote, fresh[-1], now_ms)
     else:

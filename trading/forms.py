@@ -188,48 +188,6 @@ class TokenForm(forms.Form):
     )
 
 
-class PlanForm(forms.Form):
-    name = forms.CharField(max_length=80)
-    account = forms.ModelChoiceField(queryset=Account.objects.none())
-    weights = forms.CharField(
-        widget=forms.Textarea(attrs={"rows": 4}),
-        max_length=2000,
-        help_text="One pair per line with its share, like BTC/USD 0.5. What is left to 1 stays in cash.",
-    )
-    capital = forms.DecimalField(
-        min_value=0, max_digits=20, decimal_places=8, help_text="Quote currency, for all pairs together."
-    )
-    interval = interval_field(initial="1h", help_text="Of the bars at whose close it looks.")
-    every = forms.IntegerField(min_value=1, max_value=10_000, initial=1, label="Bars between two looks")
-    band = forms.FloatField(
-        min_value=0, max_value=0.5, initial=0.05, help_text="How far a share may stray; 0.05 is five points."
-    )
-    risk = forms.ModelChoiceField(
-        queryset=RiskProfile.objects.none(),
-        required=False,
-        label="Risk profile",
-        help_text="Of each of its sessions. Empty: the default limits.",
-    )
-
-    def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        accounts = visible(Account, user).filter(is_active=True)
-        self.fields["account"].queryset = accounts  # type: ignore[attr-defined]
-        self.fields["risk"].queryset = visible(RiskProfile, user)  # type: ignore[attr-defined]
-
-    def clean_weights(self) -> dict[str, float]:
-        weights: dict[str, float] = {}
-        for line in filter(None, map(str.strip, self.cleaned_data["weights"].splitlines())):
-            pair, _, share = line.partition(" ")
-            try:
-                weights[pair] = float(share)
-            except ValueError:
-                raise forms.ValidationError(
-                    f"Write a pair and its share, like BTC/USD 0.5, not {line!r}."
-                ) from None
-        return weights
-
-
 class CapForm(forms.Form):
     account = forms.ModelChoiceField(
         queryset=Account.objects.none(), required=False, empty_label="all my accounts", help_text="Its scope."

@@ -14,6 +14,7 @@ from market.plans import average_true_range
 from trading.agent import decider_of
 from trading.bars import stored_bars
 from trading.models import Decision, LiveSession
+from trading.weighing import replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,14 @@ class Parity:
 def verify(session: LiveSession) -> Parity:
     """Replay every decision of a session and compare observation, action and model, bit for bit.
 
+    Of a session whose plan's model decides for all of them, the plan's decisions are replayed.
+
     :raises BadInput: when the session's model cannot be loaded any more.
     """
+    if session.plan is not None and session.is_weighed:
+        made = replay.made_of(session.plan)
+        wrong = [Mismatch(bar_ms, what) for bar_ms, what in replay.differences(session.plan, made)]
+        return Parity(len(made), sorted(wrong, key=lambda mismatch: mismatch.bar_ms))
     decider = decider_of(session)
     decisions = list(session.decisions.order_by("warm_from_ms", "bar_ms"))
     found: list[Mismatch] = []

@@ -37,9 +37,7 @@ def level(session: LiveSession) -> Decimal | None:
     moves = moves_between(money, {row.pk: exact(plan.weights[row.pair]) for row in members}, busy)
     for row in members:
         if amount := moves[row.pk]:
-            for name in MARKS:
-                setattr(row, name, getattr(row, name) + amount)
-            row.save(update_fields=MARKS)
+            give(row, amount)
     if moved := {str(pk): str(amount) for pk, amount in moves.items() if amount}:
         AuditEvent.objects.create(
             actor=None,
@@ -50,6 +48,13 @@ def level(session: LiveSession) -> Decimal | None:
             detail={"moved": moved},
         )
     return sum((equity for _, equity in money.values()), Decimal(0))
+
+
+def give(row: LiveSession, amount: Decimal) -> None:
+    """Move money into a session's books (out of them, below 0). Call with the row locked."""
+    for name in MARKS:
+        setattr(row, name, getattr(row, name) + amount)
+    row.save(update_fields=MARKS)
 
 
 def wish(session: LiveSession, total: Decimal) -> float | None:

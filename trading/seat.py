@@ -17,6 +17,7 @@ from trading.feeds import Feeds, Follower
 from trading.guard import Leased
 from trading.health import Health
 from trading.models import LiveSession
+from trading.weighing.mind import Mind
 
 LOOKED_AT = 20  # turns that the rate of venue errors is taken over
 
@@ -39,6 +40,8 @@ class Seat:
     health: Health | None = None  # made at the first decision
     foreseen_ms: int = 0  # newest bar whose question was told to those who think with this session
     plan_equity: Decimal | None = None  # of the session's portfolio plan, at its last look
+    mind: Mind | None = None  # of a model's plan, in the hands of the session that decides for it
+    acted_ms: int = 0  # bar of the newest decision of a model's plan that it has taken its part in
     may_wait: bool = True  # orders that wait for a person may exist
     may_turn: bool = True  # a decision whose second order is still to come may exist
     failures: deque[bool] = field(default_factory=lambda: deque(maxlen=LOOKED_AT))  # of the latest turns

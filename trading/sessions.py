@@ -49,6 +49,8 @@ from trading.states import (
     save_marks,
     unknown,
 )
+from trading.weighing.act import take_part
+from trading.weighing.decide import decide_for_all, watch_over_all
 
 logger = logging.getLogger(__name__)
 
@@ -199,6 +201,8 @@ def _guard(seat: Seat, quote: Quote, now_ms: int) -> bool:
         positions.rest(session, price)
     elif not is_flat:
         reason = positions.follow_price(session, price, seat.instrument)
+    if session.is_weighed:
+        watch_over_all(seat, now_ms)
     _move_risk_state(seat, portfolio.equity(session.cash, session.held, price), is_out, now_ms)
     reason = _must_leave(session) or reason
     if reason or session.status != SessionStatus.RUNNING or session.risk_state != RiskState.ACTIVE:
@@ -226,11 +230,16 @@ def _guard(seat: Seat, quote: Quote, now_ms: int) -> bool:
 
 def _follow(seat: Seat, quote: Quote, now_ms: int) -> bool:
     """Go on with what waits for a person, then with the bars; False: unknown."""
+    session = seat.session
     if seat.may_wait:
-        session = seat.session
         trades = working.trades_today(session, now_ms) if session.risk.max_trades_per_day else 0
         approvals.follow(seat, quote, now_ms, trades)
-    return follow_bars(seat, quote, now_ms)
+    is_known = follow_bars(seat, quote, now_ms)
+    if session.is_weighed:
+        decide_for_all(seat, now_ms)
+        if is_known:
+            take_part(seat, quote, now_ms)
+    return is_known
 
 
 def _mark(seat: Seat, quote: Quote, now_ms: int) -> None:

@@ -45,6 +45,7 @@ DEFINITIONS = {
     "trade_record": "Closed positions after all fees, over the trades that Kelly looks back on.",
     "day_loss_distance": "How much more the day may lose, as a share of its start, before entries stop.",
     "plan_weight": "Share of the plan's equity that this pair should have.",
+    "plan_wanted": "Shares of the plan's equity that the model wants, decided at the close of a bar.",
     "plan_share": "Share of the plan's equity that this pair has, at the last good price.",
     "week_loss_distance": "How much more the week (from Monday, UTC) may lose before the position is left.",
     "safe_drawdown": "Fall from the highest equity since safe mode was last entered.",

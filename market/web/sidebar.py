@@ -28,6 +28,8 @@ GROUPS = {
         "Reconciliations": "trading_reconciliation",
         "Risk profiles": "trading_riskprofile",
         "Portfolio plans": "trading_portfolioplan",
+        "Plan decisions": "trading_plandecision",
+        "Plan equity": "trading_planpoint",
         "Exposure caps": "trading_exposurecap",
         "Paper books": "trading_paperstate",
         "Call budgets": "trading_callbudget",

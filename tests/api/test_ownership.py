@@ -15,6 +15,7 @@ PARTS = {
     "sessions": ["decisions", "orders", "parents", "risk-changes", "fills", "days", "equity", "stream"],
     "training-runs": ["metrics", "spec", "validations", "resources"],
     "models": ["openings"],
+    "plans": ["decisions", "equity"],
 }
 ACTS = {
     "sessions": ["pause", "resume", "stop", "flatten", "unhalt"],
@@ -26,7 +27,7 @@ ACTS = {
     "alerts": ["acknowledge", "close"],
     "alert-channels": ["test"],
     "approvals": ["approve", "reject"],
-    "plans": ["stop"],
+    "plans": ["pause", "resume", "stop"],
 }
 LISTS = [*KINDS, "ticks", "pairs", "audit"]
 READS = [(kind, part) for kind in KINDS for part in ["", *PARTS.get(kind, [])]]

@@ -48,6 +48,7 @@ def world(ada):
         "account": session.account,
         "risk": session.risk,
         "channel": rule.channel,
+        "plan": factories.PlanFactory(owner=ada),
         "rule": rule,
     }
 

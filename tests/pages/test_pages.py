@@ -22,7 +22,7 @@ DETAILS = {
     "model-open-test": "model", "backtest": "backtest", "backtest-curve": "backtest",
     "council": "council", "council-review": "council-review", "council-review-curve": "council-review",
     "series": "series", "import": "import", "account": "account", "risk-edit": "risk",
-    "channel": "channel", "rule-edit": "rule",
+    "channel": "channel", "rule-edit": "rule", "plan": "plan", "plan-chart": "plan",
 }  # fmt: skip
 
 

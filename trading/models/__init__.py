@@ -7,7 +7,7 @@ from trading.models.caps import ExposureCap
 from trading.models.channel import AlertChannel, AlertRule, ChannelKind, Delivery, DeliveryStatus
 from trading.models.order import Fill, Order, OrderStatus, OrderType, ParentOrder, ParentStatus, Side
 from trading.models.paper import PaperState
-from trading.models.plan import PortfolioPlan
+from trading.models.plan import PlanDecision, PlanPoint, PortfolioPlan
 from trading.models.risk import RiskProfile
 from trading.models.session import DailySummary, Decision, EquityPoint, LiveSession, RiskState, SessionStatus
 
@@ -15,5 +15,5 @@ __all__ = ["Account", "Alert", "AlertChannel", "AlertKind", "AlertLevel", "Alert
            "ChannelKind", "DailySummary", "Decision", "Delivery", "DeliveryStatus", "EquityPoint",
            "ExposureCap", "Fill", "ForeignOrders", "Holding", "LedgerEntry", "LedgerKind", "LiveSession",
            "Order", "OrderStatus", "OrderType", "PaperState", "ParentOrder", "ParentStatus",
-           "PortfolioPlan", "Reconciliation", "RiskProfile", "RiskState", "SessionStatus",
-           "Side"]  # fmt: skip
+           "PlanDecision", "PlanPoint", "PortfolioPlan", "Reconciliation", "RiskProfile", "RiskState",
+           "SessionStatus", "Side"]  # fmt: skip

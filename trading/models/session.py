@@ -129,6 +129,11 @@ class LiveSession(models.Model):
         return str(self.model or self.council or self.baseline)
 
     @property
+    def is_weighed(self) -> bool:
+        """Say whether a plan's model decides for it: then it acts together with the plan's other sessions."""
+        return self.plan_id is not None and self.model_id is not None
+
+    @property
     def is_driven(self) -> bool:
         """Say whether some runner must be driving it."""
         return self.status in DRIVEN

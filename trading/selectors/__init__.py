@@ -4,7 +4,14 @@ from trading.selectors.charts import chart, equity_series
 from trading.selectors.figures import Figures, figures_of
 from trading.selectors.history import parents_of, risk_changes
 from trading.selectors.home import home, open_alerts
-from trading.selectors.plans import plan_facts, plans_of
+from trading.selectors.plans import (
+    equity_of_plan,
+    plan_chart,
+    plan_detail,
+    plan_facts,
+    plan_figures,
+    plans_of,
+)
 from trading.selectors.risk import cap_facts, risk_overview, waiting_orders
 from trading.selectors.session import (
     collateral_of,
@@ -26,6 +33,7 @@ __all__ = [
     "collateral_of",
     "decision_facts",
     "distances",
+    "equity_of_plan",
     "equity_series",
     "execution_facts",
     "figures_of",
@@ -33,7 +41,7 @@ __all__ = [
     "levels",
     "live_state",
     "open_alerts", "parents_of",
-    "plan_facts", "plans_of", "risk_changes", "risk_overview",
+    "plan_chart", "plan_detail", "plan_facts", "plan_figures", "plans_of", "risk_changes", "risk_overview",
     "session_facts",
     "session_figures",
     "sessions_of",

@@ -14,9 +14,10 @@ from market.web.numbers import plain
 from market.web.ownership import visible
 from trading import short_books
 from trading.execution import Execution
-from trading.models import Decision, EquityPoint, LiveSession
+from trading.models import Decision, EquityPoint, LiveSession, PortfolioPlan
 from trading.selectors.figures import Figures, figures_of
 from trading.selectors.history import given_up, risk_changes
+from trading.weighing.books import equity_of, have_begun, members_of
 from trading.working import working
 
 SHOWN, GIVEN_UP = 12, 5
@@ -107,13 +108,23 @@ def distances(figures: Figures) -> list[dict[str, Any]]:
         _exit("Stop-loss", "stop_distance", session, session.stop_price, risk.stop_loss),
         _exit("Take-profit", "take_distance", session, session.take_price, risk.take_profit),
     ]
-    lost_today = None
-    if figures.pnl_today is not None:
-        lost_today = max(Decimal(0), -figures.pnl_today / session.day_equity)
-    rows.append(_limit("Daily loss", "day_loss_distance", lost_today, risk.daily_loss))
-    rows.append(_limit("Weekly loss", "week_loss_distance", _lost_this_week(figures), risk.weekly_loss))
-    rows.append(_limit("Drawdown", "drawdown_distance", figures.drawdown, risk.max_drawdown))
+    equity, marks = watched(figures)
+    rows.append(_limit("Daily loss", "day_loss_distance", _lost(equity, marks.day_equity), risk.daily_loss))
+    rows.append(
+        _limit("Weekly loss", "week_loss_distance", _lost(equity, marks.week_equity), risk.weekly_loss)
+    )
+    fallen = None if equity is None or not marks.peak_equity else 1 - equity / marks.peak_equity
+    rows.append(_limit("Drawdown", "drawdown_distance", fallen, risk.max_drawdown))
     return rows
+
+
+def watched(figures: Figures) -> tuple[Decimal | None, LiveSession | PortfolioPlan]:
+    """Return the equity that loss limits act on, and what marks it: of a model's plan all its sessions'."""
+    session = figures.session
+    if not session.is_weighed or session.plan is None:
+        return figures.equity, session
+    members = members_of(session.plan)
+    return equity_of(members) if have_begun(members) else None, session.plan
 
 
 def breaker_rows(figures: Figures) -> list[dict[str, Any]]:
@@ -122,9 +133,7 @@ def breaker_rows(figures: Figures) -> list[dict[str, Any]]:
     losses = [
         row for row in distances(figures) if row["name"].endswith(("loss_distance", "drawdown_distance"))
     ]
-    fall = None
-    if figures.equity is not None and session.caution_peak:
-        fall = max(Decimal(0), 1 - figures.equity / session.caution_peak)
+    fall = _lost(*_cautious(figures))
     rows = [_limit("Safe mode drawdown", "safe_drawdown", fall, risk.safe_drawdown)]
     streak = Decimal(session.loss_streak)
     rows.append(_limit("Losses in a row", "loss_streak", streak, risk.max_loss_streak))
@@ -138,9 +147,13 @@ def breaker_rows(figures: Figures) -> list[dict[str, Any]]:
     return [*losses, *rows]
 
 
-def _lost_this_week(figures: Figures) -> Decimal | None:
-    start = figures.session.week_equity
-    return max(Decimal(0), 1 - figures.equity / start) if figures.equity is not None and start else None
+def _cautious(figures: Figures) -> tuple[Decimal | None, Decimal]:
+    equity, marks = watched(figures)
+    return equity, marks.caution_peak
+
+
+def _lost(equity: Decimal | None, start: Decimal) -> Decimal | None:
+    return max(Decimal(0), 1 - equity / start) if equity is not None and start else None
 
 
 def _exit(label: str, name: str, session: LiveSession, level: Decimal, limit: float) -> dict[str, Any]:
@@ -202,6 +215,8 @@ def decision_facts(decision: Decision) -> dict[str, Any]:
 
 def action_names(session: LiveSession) -> tuple[str, ...]:
     """Return the names of the actions that probabilities belong to."""
+    if session.is_weighed:
+        return ()  # weights have no probabilities; the plan's page shows them
     stated = session.model.spec.get("action") if session.model else None
     if not isinstance(stated, dict):
         return ActionSpec().names

@@ -12,6 +12,7 @@ from trading.models import Account, LiveSession, RiskState, SessionStatus
 from trading.risk import last_exit_price
 from trading.services.start import check_not_driven
 from trading.states import RESUME_FROM_HALT
+from trading.weighing import watch
 
 S = SessionStatus
 
@@ -21,7 +22,7 @@ def pause_session(*, session: LiveSession, by: Any = None) -> LiveSession:
 
     :raises Conflict: when it is not trading.
     """
-    return _change(session, [S.PENDING, S.RUNNING], "session.pause", by, status=S.PAUSED)
+    return _together(session, [S.PENDING, S.RUNNING], "session.pause", by, status=S.PAUSED)
 
 
 def resume_session(*, session: LiveSession, by: Any = None) -> LiveSession:
@@ -30,7 +31,7 @@ def resume_session(*, session: LiveSession, by: Any = None) -> LiveSession:
     :raises Conflict: when it is neither, or another session trades its pair by now.
     """
     again = S.RUNNING if session.started_ms else S.PENDING
-    return _revived(session, "session.resume", by, status=again) or _change(
+    return _revived(session, "session.resume", by, status=again) or _together(
         session, [S.PAUSED], "session.resume", by, status=S.RUNNING, note=""
     )
 
@@ -48,7 +49,7 @@ def stop_session(*, session: LiveSession, flatten: bool = False, by: Any = None)
         if session.held != 0 and (revived := _revived(session, "session.stop", by, **wanted)):
             return revived
     driven = [S.PENDING, S.RUNNING, S.PAUSED, S.STOPPING]
-    return _change(session, driven, "session.stop", by, detail={"flatten": flatten}, **wanted)
+    return _together(session, driven, "session.stop", by, detail={"flatten": flatten}, **wanted)
 
 
 def flatten_session(*, session: LiveSession, by: Any = None) -> LiveSession:
@@ -63,8 +64,11 @@ def stop_all(*, owner: Any, flatten: bool = False, by: Any = None) -> int:
     """Stop every session of `owner`; return how many were asked to stop."""
     count = 0
     for session in LiveSession.objects.driven().filter(owner=owner):
+        session.refresh_from_db()
+        is_done = session.status == S.STOPPING and flatten <= session.flatten_wanted and session.is_weighed
         try:
-            stop_session(session=session, flatten=flatten, by=by)
+            if not is_done:  # else it was stopped together with another session of its plan
+                stop_session(session=session, flatten=flatten, by=by)
         except Conflict:  # it ended by itself meanwhile
             continue
         count += 1
@@ -83,6 +87,10 @@ def resume_from_halt(*, session: LiveSession, reason: str, by: Any = None) -> Li
     session = LiveSession.objects.select_for_update().get(pk=session.pk)
     if session.risk_state not in (RiskState.HALTED, RiskState.SAFE):
         raise Conflict(f"{session} is not halted, it is {session.risk_state}")
+    if session.plan is not None and session.is_weighed:
+        watch.resume(session.plan, reason.strip(), by)
+        session.refresh_from_db()
+        return session
     equity = portfolio.equity(session.cash, session.held, last_exit_price(session))
     before = session.risk_state
     session.risk_state, session.note = RiskState.ACTIVE, ""
@@ -116,6 +124,19 @@ def _revived(session: LiveSession, action: str, by: Any, **changes: Any) -> Live
 
 
 @transaction.atomic
+def _together(session: LiveSession, allowed: list[SessionStatus], *given: Any, **changes: Any) -> LiveSession:
+    """Change a session; of a plan whose model decides for all of them, all that can be changed so.
+
+    :raises Conflict: when the session itself is in none of the states `allowed`.
+    """
+    changed = _change(session, allowed, *given, **changes)
+    if session.is_weighed:
+        fellows = LiveSession.objects.filter(plan=session.plan_id, status__in=allowed).order_by("pk")
+        for fellow in fellows.exclude(pk=session.pk):
+            _change(fellow, allowed, *given, **changes)
+    return changed
+
+
 def _change(
     session: LiveSession,
     allowed: list[SessionStatus],

@@ -43,8 +43,12 @@ def prepared_session(
     settings: dict[str, Any] | None = None,
     duration_s: int | None = None,
     capital: Decimal | None = None,
+    in_plan: bool = False,
 ) -> LiveSession:
-    """Return a session that can be started, not yet written; see `start_session`."""
+    """Return a session that can be started, not yet written; see `start_session`.
+
+    :param in_plan: it is part of a plan, whose model may weigh several pairs
+    """
     settings, pair, name = dict(settings or {}), pair.strip().upper(), " ".join(name.split())
     if len(name) > LONGEST_NAME:
         raise BadInput(f"the name must have at most {LONGEST_NAME} characters", field="name")
@@ -54,7 +58,8 @@ def prepared_session(
         raise BadInput("choose either a model or a baseline or a council", field="model")
     interval_ms = _interval_ms(interval, model or council)
     profile = risk or default_profile(owner)
-    _check_one_pair(model)
+    if not in_plan:
+        _check_one_pair(model)
     _check_spot(model, council)
     policy = policy_of(model, baseline, settings, council)
     if council is not None:
@@ -184,7 +189,7 @@ def _check_one_pair(model: TrainedModel | None) -> None:
     if model is not None and model.is_portfolio:
         raise BadInput(
             f"{model} shares one account out between {', '.join(model.pairs)}, and a session trades one "
-            "pair: such a model can be backtested, and not traded with yet",
+            "pair: start a portfolio plan with it",
             field="model",
         )
 

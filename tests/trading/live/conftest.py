@@ -191,3 +191,17 @@ def check(live):
     known = {one.venue_order_id for one in live.session.orders.exclude(venue_order_id="")}
     assert {str(one["order_id"]) for one in live.venue_orders()} == known
     assert not live.account.ledger.filter(kind="adjustment").exists()
+
+
+@pytest.fixture
+def profile(user):
+    off = dict.fromkeys(("stop_loss", "daily_loss", "weekly_loss", "max_drawdown"), 0.0)
+    return RiskProfile.objects.create(owner=user, name="plan", price_collar=0.0, **off)
+
+
+@pytest.fixture
+def core(user, account, profile, venue):
+    """A plan of a model with random weights over BTC/USD and ETH/USD, driven by hand."""
+    from tests.trading.live.weights import Driven, portfolio_model, start  # it needs this file
+
+    return Driven(start(user, account, profile, portfolio_model(user)), user, venue, account)

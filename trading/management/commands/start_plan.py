@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from agents.selectors import model_named
 from market.commands import ProductCommand, user_named
 from market.errors import BadInput
 from trading import services
@@ -13,20 +14,21 @@ from trading.management.commands.start_session import amount_of
 
 
 class Command(ProductCommand):
-    help = "Start a portfolio plan: one session per pair, traded back to its weight outside the band."
+    help = (
+        "Start a portfolio plan: one session per pair, traded back to its weight outside the band. The "
+        "weights are given, or a model's."
+    )
 
     def arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="of the plan")
         parser.add_argument("--account", required=True, help="id or name")
-        parser.add_argument(
-            "--weight", action="append", required=True, metavar="PAIR=SHARE", help="repeatable; BTC/USD=0.5"
-        )
+        parser.add_argument("--weight", action="append", metavar="PAIR=SHARE", help="repeatable; BTC/USD=0.5")
+        parser.add_argument("--model", help="id or name of a model trained on a portfolio; gives the weights")
+        parser.add_argument("--pairs", help="of the model, as the venue spells them: BTC/USD,ETH/USD")
         parser.add_argument("--capital", required=True, help="quote currency, for all pairs together")
-        parser.add_argument("--interval", default="1h", help="of the bars; default: 1h")
-        parser.add_argument("--every", type=int, default=1, help="bars between two looks; default: 1")
-        parser.add_argument(
-            "--band", type=float, default=0.05, help="how far a share may stray; default: 0.05"
-        )
+        parser.add_argument("--interval", help="of the bars; default: 1h, or the model's")
+        parser.add_argument("--every", type=int, help="bars between two looks; default: 1")
+        parser.add_argument("--band", type=float, help="how far a share may stray; default: 0.05")
         parser.add_argument("--risk", help="id or name of a risk profile")
         parser.add_argument("--user", help="owner; default: the account's")
 
@@ -40,7 +42,9 @@ class Command(ProductCommand):
             owner=owner,
             name=options["name"],
             account=account,
-            weights=weights_of(options["weight"]),
+            weights=weights_of(options["weight"]) if options["weight"] else None,
+            model=model_named(owner, options["model"]) if options["model"] else None,
+            pairs=options["pairs"].split(",") if options["pairs"] else None,
             capital=capital,
             interval=options["interval"],
             every=options["every"],

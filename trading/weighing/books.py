@@ -1,0 +1,105 @@
+"""The account of a model's plan: what all its sessions own together."""
+
+from collections.abc import Collection, Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from market.kernel import portfolio
+from market.kernel.basket import account_row
+from market.models import AuditEvent
+from trading import plans, risk
+from trading.models import LiveSession, Order, PortfolioPlan
+from trading.models.order import HELD_BACK, UNSETTLED
+from trading.purse import CENT
+
+ZERO = Decimal(0)
+
+
+def members_of(plan: PortfolioPlan, *, is_locked: bool = False) -> list[LiveSession]:
+    """Return a plan's sessions in the order of its pairs.
+
+    :param is_locked: until the transaction ends; nobody books or levels meanwhile
+    """
+    rows = LiveSession.objects.filter(plan=plan).order_by("pk")
+    return list(rows.select_for_update() if is_locked else rows)
+
+
+def leader_of(members: Sequence[LiveSession]) -> LiveSession | None:
+    """Return the session that decides for all: the first one at work."""
+    return next((row for row in members if row.is_driven), None)
+
+
+def have_begun(members: Sequence[LiveSession]) -> bool:
+    return bool(members) and all(row.started_ms and row.price for row in members)
+
+
+def equity_of(members: Sequence[LiveSession]) -> Decimal:
+    """Return what the sessions are worth at the last prices at which they could have left."""
+    return sum((portfolio.equity(row.cash, row.held, risk.last_exit_price(row)) for row in members), ZERO)
+
+
+def equity_around(session: LiveSession, price: Decimal) -> Decimal:
+    """Return the equity that limits on orders are shares of: a session's own, of a model's plan all of it.
+
+    :param price: of the session's pair
+    """
+    own = portfolio.equity(session.cash, session.held, price)
+    if not session.is_weighed:
+        return own
+    assert session.plan is not None  # noqa: S101  for the type checker: it is weighed
+    return own + equity_of([row for row in members_of(session.plan) if row.pk != session.pk])
+
+
+def seen(
+    members: Sequence[LiveSession], peak: Decimal, closes: Sequence[float]
+) -> tuple[float, list[float], list[float]]:
+    """Return cash, holdings, and the account's part of the observation, all as floats.
+
+    :param closes: of each pair, in the order of `members`
+    """
+    cash = float(sum((row.cash for row in members), ZERO))
+    held, entry = [float(row.held) for row in members], [float(row.entry_price) for row in members]
+    found = [0.0] * (2 * len(held) + 2)
+    account_row(cash, held, entry, float(peak), closes, found, 0)
+    return cash, held, found
+
+
+def busy_of(members: Collection[LiveSession]) -> set[int]:
+    """Return the sessions that have an order under way, or one that waits for a person."""
+    under_way = Order.objects.filter(session__in=members, status__in=[*UNSETTLED, *HELD_BACK])
+    return set(under_way.values_list("session_id", flat=True))
+
+
+def spare_of(members: Sequence[LiveSession], buyer: LiveSession) -> dict[int, Decimal]:
+    """Return the cash, in whole cents, that each session but the buyer can give."""
+    busy = busy_of(members)
+    return {
+        row.pk: max(row.cash, ZERO).quantize(CENT, ROUND_FLOOR)
+        for row in members
+        if row.pk != buyer.pk and row.pk not in busy
+    }
+
+
+def fund(members: Sequence[LiveSession], buyer: LiveSession, need: Decimal) -> None:
+    """Move what the buyer lacks of `need` to it from the others. Call with all members locked."""
+    lack = (need - buyer.cash).quantize(CENT, ROUND_CEILING)
+    moves: dict[int, Decimal] = {}
+    for pk, spare in sorted(spare_of(members, buyer).items(), key=lambda item: (-item[1], item[0])):
+        part = min(spare, max(lack, ZERO))
+        if part > 0:
+            moves[pk], lack = -part, lack - part
+    if not moves:
+        return
+    moves[buyer.pk] = -sum(moves.values(), ZERO)
+    for row in members:
+        if amount := moves.get(row.pk):
+            plans.give(row, amount)
+    plan = buyer.plan
+    assert plan is not None  # noqa: S101  for the type checker: members belong to a plan
+    AuditEvent.objects.create(
+        actor=None,
+        owner=plan.owner,
+        action="plan.level",
+        object_type="portfolioplan",
+        object_id=str(plan.pk),
+        detail={"moved": {str(pk): str(amount) for pk, amount in moves.items()}},
+    )
