@@ -42,7 +42,7 @@ def test_only_agents_rl_imports_the_learning_libraries():
 
 def test_two_files_import_numba():
     found = [path for app in (*LAYERS, "tradebot") for path in importers(app, {"numba", "llvmlite"})]
-    assert found == ["market/kernel/batch.py", "agents/rl/fast/kernels.py"]
+    assert found == ["market/kernel/packing.py", "agents/rl/fast/kernels.py"]
 
 
 def test_nothing_imports_the_sandbox():

@@ -9,7 +9,7 @@ from agents.envs.rows import average_ranges, checked_features, funding_rates
 from agents.envs.settings import EnvSettings
 from agents.observation import observation_size
 from market.candles import Candles
-from market.kernel import batch, batch_lanes
+from market.kernel import batch, batch_lanes, packing
 from market.kernel.plan import Track
 from market.kernel.reward import Terms
 from market.kernel.step import Book
@@ -38,7 +38,7 @@ class PackedMarket(NamedTuple):
     @property
     def scaled(self) -> np.ndarray:
         """Return the scaled features, float32 (n, F), a view of `rows`."""
-        return self.rows[:, batch.PRICES : batch.PRICES + self.features]
+        return self.rows[:, packing.PRICES : packing.PRICES + self.features]
 
 
 def packed(candles: Candles, features: np.ndarray) -> PackedMarket:
@@ -48,7 +48,7 @@ def packed(candles: Candles, features: np.ndarray) -> PackedMarket:
     """
     features = checked_features(candles, features)
     prices = np.stack([candles.open, candles.high, candles.low, candles.close], axis=1)  # (n, 4)
-    rows = batch.pack(prices, features)
+    rows = packing.pack(prices, features)
     rows.flags.writeable = False
     return PackedMarket(rows, rows.view(np.float64), features.shape[1], candles)
 
@@ -159,11 +159,11 @@ def _watching(market: PackedMarket, settings: EnvSettings) -> np.ndarray:
 
 
 def task_of(features: int, settings: EnvSettings) -> np.ndarray:
-    """Return the compiled loops' view of the settings, a vector of `batch.Task`.
+    """Return the compiled loops' view of the settings, a vector of `packing.Task`.
 
     :param features: columns of a feature row
     """
-    task = batch.Task(
+    task = packing.Task(
         initial_cash=settings.initial_cash,
         ruin=settings.ruin * settings.initial_cash,
         band=settings.action.band,

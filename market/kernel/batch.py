@@ -1,4 +1,4 @@
-"""The kernel for many accounts at once: the scalar functions compiled. No other kernel file imports numba.
+"""The kernel for many accounts at once: the scalar functions compiled, over what `packing.py` lays out.
 
 `batch_basket.py` does the same for accounts over several pairs, by what is made here.
 
@@ -9,13 +9,9 @@ itself would only notice changes of this file.
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic, register_jitable
 
 from market.kernel import (
     breakers,
@@ -34,15 +30,32 @@ from market.kernel import (
     triggers,
     watch,
 )
-from market.kernel.breakers import Limits
 from market.kernel.futures import Margin, step_futures
-from market.kernel.guards import Guards
-from market.kernel.plan import Plan, Track
+from market.kernel.packing import (
+    BLOCK,
+    PORTFOLIO,
+    PRICES,
+    _capped_rules,
+    _copy,
+    _keep_track,
+    _keep_watch,
+    _no_track,
+    _plan,
+    _prefetch,
+    _rules,
+    _task,
+    _terms,
+    _track,
+    _watch,
+    _watch_rules,
+    compiled,
+    compiled_apart,
+    compiled_loop,
+)
 from market.kernel.portfolio import equity, exposure_of, portfolio_row
 from market.kernel.rebalance import is_kept
 from market.kernel.reward import (
     Moments,
-    Terms,
     bar_reward,
     deepening,
     differential_sharpe,
@@ -51,10 +64,8 @@ from market.kernel.reward import (
 )
 from market.kernel.risk import OK, is_over
 from market.kernel.sizing import sized_order
-from market.kernel.step import Book, Rules, notional, open_book, step_bar
+from market.kernel.step import Book, notional, open_book, step_bar
 from market.kernel.watch import (
-    Watch,
-    WatchRules,
     close_seen,
     fills_seen,
     open_watch,
@@ -86,98 +97,10 @@ COMPILED: tuple[Callable[..., Any], ...] = (
     guards.entry_refusal, breakers.halting, breakers.cautious, breakers.next_state, breakers.limited_target,
     open_watch, watch._seen, fills_seen, close_seen, watched_target,
 )  # fmt: skip
-compiled = register_jitable(forceinline=True)  # calls within the loop would cost as much as the arithmetic
-compiled_loop = njit(nogil=True, cache=True, error_model="numpy")
 for function in COMPILED:
     compiled(function)
 
 SOURCE_DIGEST = zlib.crc32(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))
-LINE = 64  # bytes of a cache line
-BLOCK = 8  # floats that are copied at once
-PORTFOLIO = 5  # numbers of an observation behind its features
-PRICES = 8  # float32 places at the head of a packed row that hold open, high, low, close as float64
-
-
-class Task(NamedTuple):
-    """What an episode is worth and where it may go; plain numbers, so that numba keeps them in registers."""
-
-    initial_cash: float
-    ruin: float  # quote currency
-    band: float
-    bars_scale: float
-    reward_scale: float
-    log_weight: float  # of the log return, where it is the only term
-    decision_every: int
-    window: int
-    features: int
-    episode_bars: int  # 0: to the last row
-    max_drawdown: float  # of the peak of equity; 0: off
-
-
-def pack(prices: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """Redraw one row per bar that holds its four prices and its features side by side, float32 (n, S).
-
-    Rows start at cache lines, so that one bar costs one or two memory accesses, which can be asked for early.
-
-    :param prices: float64 (n, 4): open, high, low, close
-    :param features: float32 (n, F)
-    """
-    width = -(-(PRICES + features.shape[1]) * 4 // LINE) * LINE // 4
-    raw = np.zeros(len(features) * width + LINE // 4 + BLOCK, dtype=np.float32)
-    shift = -raw.ctypes.data % LINE // 4
-    rows = raw[shift : shift + len(features) * width].reshape(-1, width)  # (n, S)
-    rows[:, PRICES : PRICES + features.shape[1]] = features
-    rows.view(np.float64)[:, :4] = prices
-    return rows
-
-
-@intrinsic
-def _prefetch(context: Any, rows: Any, row: Any) -> Any:
-    """Ask the processor for the cache lines of rows[row] before they are needed.
-
-    Every account walks its own rows; so many streams are beyond what hardware prefetchers follow.
-    """
-
-    def generate(ctx: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array = ctx.make_array(signature.args[0])(ctx, builder, args[0])
-        whole, small, pointer = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
-        stride = cgutils.unpack_tuple(builder, array.strides)[0]
-        first = builder.add(builder.ptrtoint(array.data, whole), builder.mul(args[1], stride))
-        kind = ir.FunctionType(ir.VoidType(), [pointer, small, small, small])
-        ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        with cgutils.for_range_slice(
-            builder, ir.Constant(whole, 0), stride, ir.Constant(whole, LINE), whole
-        ) as (offset, _):
-            address = builder.inttoptr(builder.add(first, offset), pointer)
-            builder.call(ask, [address, ir.Constant(small, 0), ir.Constant(small, 3), ir.Constant(small, 1)])
-        return ctx.get_dummy_value()
-
-    return types.void(rows, types.int64), generate
-
-
-@intrinsic
-def _copy(context: Any, out: Any, line: Any, place: Any, rows: Any, row: Any, column: Any) -> Any:
-    """Copy BLOCK floats from rows[row, column:] to out[line, place:] in one move, even past a row's end.
-
-    The rows have room behind their last one.
-    """
-
-    def generate(ctx: Any, builder: Any, signature: Any, args: Any) -> Any:
-        def address(array: Any, kind: Any, first: Any, second: Any) -> Any:
-            struct = ctx.make_array(kind)(ctx, builder, array)
-            stride = cgutils.unpack_tuple(builder, struct.strides)[0]
-            offset = builder.add(
-                builder.mul(first, stride), builder.mul(second, ir.Constant(ir.IntType(64), 4))
-            )
-            start = builder.add(builder.ptrtoint(struct.data, ir.IntType(64)), offset)
-            return builder.inttoptr(start, ir.VectorType(ir.FloatType(), BLOCK).as_pointer())
-
-        kinds = signature.args
-        value = builder.load(address(args[3], kinds[3], args[4], args[5]), align=4)
-        builder.store(value, address(args[0], kinds[0], args[1], args[2]), align=4)
-        return ctx.get_dummy_value()
-
-    return types.void(out, types.uint64, types.uint64, rows, types.uint64, types.uint64), generate
 
 
 @compiled
@@ -189,96 +112,6 @@ def _mixed(draw, account):
         bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         bits = bits ^ (bits >> np.uint64(31))
     return bits
-
-
-@compiled
-def _capped_rules(v):
-    return Rules(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12])
-
-
-@compiled
-def _rules(v):
-    """Redraw rules without caps on orders: constants, with which the compiler drops what serves only caps."""
-    return Rules(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], 0.0, 0.0, v[12])
-
-
-@compiled
-def _plan(v):
-    return Plan(
-        v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11],
-        v[12], v[13], v[14], v[15], v[16], v[17], v[18], v[19], v[20], v[21], v[22], v[23],
-    )  # fmt: skip
-
-
-@compiled
-def _no_plan():
-    """Redraw a plan without any rule: constants, with which the compiler drops whatever serves only rules."""
-    return Plan(
-        0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
-        0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
-    )  # fmt: skip
-
-
-@compiled
-def _no_track():
-    return Track(0, 0.0, 0.0, 0, 0.0, 0, 0.0, 0.0, 0.0, 0)
-
-
-@compiled
-def _track(i, t):
-    return Track(
-        np.int64(t[i, 0]), t[i, 1], t[i, 2], np.int64(t[i, 3]), t[i, 4],
-        np.int64(t[i, 5]), t[i, 6], t[i, 7], t[i, 8], np.int64(t[i, 9]),
-    )  # fmt: skip
-
-
-@compiled
-def _keep_track(i, t, track):
-    t[i, 0], t[i, 1], t[i, 2], t[i, 3], t[i, 4] = track.kind, track.take, track.base, track.lots, track.last
-    t[i, 5], t[i, 6], t[i, 7], t[i, 8], t[i, 9] = (
-        track.trades,
-        track.won,
-        track.gain,
-        track.loss,
-        track.streak,
-    )
-
-
-@compiled
-def _watch_rules(v):
-    return WatchRules(
-        Limits(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9]),
-        Guards(v[10], v[11], v[12], v[13], v[14], v[15]), v[16], np.int64(v[17]),
-    )  # fmt: skip
-
-
-@compiled
-def _watch(i, w):
-    return Watch(
-        np.int64(w[i, 0]), w[i, 1], w[i, 2], w[i, 3], np.int64(w[i, 4]), np.int64(w[i, 5]),
-        np.int64(w[i, 6]), np.int64(w[i, 7]), np.int64(w[i, 8]), np.int64(w[i, 9]), np.int64(w[i, 10]),
-    )  # fmt: skip
-
-
-@compiled
-def _keep_watch(i, w, seen):
-    w[i, 0], w[i, 1], w[i, 2], w[i, 3] = seen.state, seen.day_equity, seen.week_equity, seen.caution_peak
-    w[i, 4], w[i, 5], w[i, 6] = seen.losses, seen.trades_today, seen.safe_modes
-    w[i, 7], w[i, 8], w[i, 9], w[i, 10] = seen.safe_until_ms, seen.exit_ms, seen.loss_ms, seen.seen_ms
-
-
-@compiled
-def _task(v):
-    """Redraw the task from a vector: unpacking one array costs a call less than as many attributes do."""
-    return Task(
-        v[0], v[1], v[2], v[3], v[4], v[5], np.int64(v[6]), np.int64(v[7]), np.int64(v[8]), np.int64(v[9]),
-        v[10],
-    )  # fmt: skip
-
-
-@compiled
-def _terms(v):
-    return Terms(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7])
 
 
 @compiled
@@ -330,7 +163,7 @@ def _observe(i, out, rows, row, book, close, task):
 GROUPS = 6  # holding or not, times asked to keep, to leave, to hold something
 
 
-@register_jitable
+@compiled_apart
 def _grouped(actions, table, books):
     """Return the accounts ordered by what they will go through, int32 (N,).
 

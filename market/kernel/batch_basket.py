@@ -15,7 +15,8 @@ from market.kernel.basket import (
     traded,
     wanted_orders,
 )
-from market.kernel.batch import SOURCE_DIGEST, _mixed, _rules, _task, _terms, compiled, compiled_loop
+from market.kernel.batch import SOURCE_DIGEST, _mixed
+from market.kernel.packing import _rules, _task, _terms, compiled, compiled_loop
 from market.kernel.reward import Moments, bar_reward
 from market.kernel.risk import is_over
 

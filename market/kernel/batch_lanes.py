@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 
 from market.kernel import step
-from market.kernel.batch import (
+from market.kernel.batch import SOURCE_DIGEST, _begin, _copied
+from market.kernel.packing import (
     PORTFOLIO,
-    SOURCE_DIGEST,
-    _begin,
-    _copied,
     _no_plan,
     _no_track,
     _prefetch,

@@ -10,18 +10,14 @@ from typing import Any
 import numpy as np
 
 from market.kernel import quotes, team
-from market.kernel.batch import (
-    SOURCE_DIGEST,
-    _begin,
+from market.kernel.batch import SOURCE_DIGEST, _begin, _loaded, _observe, _store
+from market.kernel.packing import (
     _capped_rules,
     _keep_track,
     _keep_watch,
-    _loaded,
     _no_track,
-    _observe,
     _plan,
     _rules,
-    _store,
     _task,
     _terms,
     _track,

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="no-untyped-def"
-"""The compiled loops of fast PPO. The only file besides `market.kernel.batch` that imports numba.
+"""The compiled loops of fast PPO. The only file besides `market.kernel.packing` that imports numba.
 
 Weights live in one flat vector (see `agents.rl.fast.packed`): a layer's matrix is (inputs, outputs) with rows
 filled up to a multiple of 8 and columns to one of 16, so that no loop has a remainder; what is filled up is

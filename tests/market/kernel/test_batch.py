@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from numba import njit
 
-from market.kernel import batch
+from market.kernel import batch, packing
 from market.kernel.portfolio import exposure_of, portfolio_row
 from market.kernel.sizing import sized_order
 from market.kernel.step import Book, Fill, Rules, open_book, step_bar
@@ -66,11 +66,11 @@ def test_named_tuples_keep_their_order():
 
 def test_packed_rows_hold_prices_and_features_on_cache_lines():
     prices, features = np.arange(12.0).reshape(3, 4), np.arange(63, dtype=np.float32).reshape(3, 21)
-    rows = batch.pack(prices, features)
-    assert rows.ctypes.data % batch.LINE == 0
-    assert rows.strides[0] % batch.LINE == 0
+    rows = packing.pack(prices, features)
+    assert rows.ctypes.data % packing.LINE == 0
+    assert rows.strides[0] % packing.LINE == 0
     assert (rows.view(np.float64)[:, :4] == prices).all()
-    assert (rows[:, batch.PRICES : batch.PRICES + 21] == features).all()
+    assert (rows[:, packing.PRICES : packing.PRICES + 21] == features).all()
 
 
 def test_the_compiled_portfolio_row_is_the_plain_one():
