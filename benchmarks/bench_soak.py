@@ -3,8 +3,12 @@
 The sandbox's clock runs `speed` times as fast, bars are an hour long: at 3600 every session decides once a
 second, and 30 market days pass in twelve minutes. Sessions share one 64x64 model, three pairs to an account.
 `manage.py workers` starts its processes with MALLOC_ARENA_MAX=2; so should who measures memory here.
-`growth_mb_per_h` is the slope of this process's memory over the last two thirds, per hour of real time.
-`missed_bars` counts bars between a session's first and last decision on which it did not decide.
+
+`decisions_per_s` counts from the first moment on, `steady_*` from when every session has decided: bars on
+which a session did not decide since, and processor time for each decision made. `rss_by_day_mb` is this
+process's memory at the end of each market day. Growth is the slope of memory over the part of the run behind
+`growth_from_day`, when what a session keeps of its latest decisions is full (see `trading.health`), or behind
+the first third of a shorter run: per hour of real time, and per hour of the market's.
 """
 
 import tempfile
@@ -12,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -27,6 +32,7 @@ from django.db.models import Count, Max, Min
 from benchmarks.bench_decide import market, policy, scratch_database
 from benchmarks.bench_sandbox import started
 from market.synthetic import regime_market
+from trading.health import LOOKED_AT
 
 HOUR, DAY = 3_600_000, 86_400_000
 PAIRS = ("BTC/USD", "ETH/USD", "SIM/USD")
@@ -42,54 +48,118 @@ def run(sessions: int = 500, days: float = 30.0, speed: float = 3600.0) -> dict[
         accounts = -(-int(sessions) // len(PAIRS))
         with sandbox(folder, accounts, float(days), float(speed)) as url:
             make_sessions(int(sessions), url)
-            return soaked(float(days) * DAY / 1000 / float(speed))
+            return soaked(float(days) * DAY / 1000 / float(speed), int(sessions), float(speed))
 
 
-def soaked(seconds: float) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a run was when all its sessions had decided."""
+
+    past_s: float
+    cpu_s: float
+    decisions: int
+    bar_ms: int
+
+
+def soaked(seconds: float, sessions: int, speed: float) -> dict[str, Any]:
     """Let a runner drive everything there is for so long and return what came of it."""
-    from trading.models import Decision, Order
+    from trading.models import Order
     from trading.runner.loop import Runner
 
-    end, memory = threading.Event(), []
+    end, memory, mark = threading.Event(), [], None
     process = psutil.Process()
     runner = Runner(must_end=end.is_set)
     thread = threading.Thread(target=runner.run, args=(seconds + 3600,))
     thread.start()
-    began_s, began_cpu = time.monotonic(), sum(process.cpu_times()[:2])
+    began_s, began_cpu_s = time.monotonic(), _cpu_s(process)
     while (past_s := time.monotonic() - began_s) < seconds and thread.is_alive():
         memory.append((past_s, process.memory_info().rss / 1e6))
+        mark = mark or _mark(past_s, _cpu_s(process), sessions)
         time.sleep(min(1.0, seconds / 50))
-    cpu = sum(process.cpu_times()[:2]) - began_cpu
+    cpu_s, last = _cpu_s(process), _mark(past_s, _cpu_s(process), 0)
     end.set()
     thread.join()
-    rows = Decision.objects.values("session").annotate(n=Count("id"), a=Min("bar_ms"), b=Max("bar_ms"))
-    spans = [(row["n"], (row["b"] - row["a"]) // HOUR + 1) for row in rows]
-    latencies = np.array(list(Decision.objects.values_list("latency_us", flat=True))[-100_000:])
-    instants = Decision.objects.values_list("bar_ms", "decided_ms")[:100_000]
-    late = np.array([decided_ms - bar_ms - HOUR for bar_ms, decided_ms in instants])
-    times, rss = np.array(memory).T
-    steady = times > times[-1] / 3
-    slope = np.polyfit(times[steady] / 3600, rss[steady], 1)[0] if steady.sum() > 2 else 0.0
-    decided = sum(n for n, _ in spans)
     return {
         "seconds": round(past_s, 1),
-        "market_days": round(float(max(span for _, span in spans) * HOUR / DAY), 2),
-        "sessions_deciding": len(spans),
-        "decisions_per_s": decided / past_s,
-        "missed_bars": int(sum(span - n for n, span in spans)),
-        "bars": int(sum(span for _, span in spans)),
-        "late_market_s_p50": float(np.median(late)) / 1000,
-        "decide_us_p50": float(np.median(latencies)),
+        **decided(past_s),
+        **(steady(mark, last, sessions) if mark and last else {}),
         "orders": Order.objects.count(),
         "uncertain": Order.objects.unsettled().count(),
         "turns_per_s": runner.turns / past_s,
-        "cpu_share": cpu / past_s,
-        "rss_start_mb": float(rss[0]),
-        "rss_steady_mb": float(rss[steady][0]),
-        "rss_end_mb": float(rss[-1]),
-        "growth_mb_per_h": float(slope),
+        "cpu_share": (cpu_s - began_cpu_s) / past_s,
+        **growth(np.array(memory), speed),
         "threads": threading.active_count(),
         "database_mb": Path(connections["default"].settings_dict["NAME"]).stat().st_size / 1e6,
+    }
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    return sum(process.cpu_times()[:2])
+
+
+def _mark(past_s: float, cpu_s: float, sessions: int) -> Mark | None:
+    """Return where the run is; None as long as not so many sessions have taken in a bar."""
+    from trading.models import Decision, LiveSession
+
+    if LiveSession.objects.filter(last_bar_ms__gt=0).count() < sessions:
+        return None
+    newest = Decision.objects.aggregate(Max("bar_ms"))["bar_ms__max"]
+    return None if newest is None else Mark(past_s, cpu_s, Decision.objects.count(), newest)
+
+
+def decided(past_s: float) -> dict[str, Any]:
+    """Return the figures of all decisions, the start of the sessions included."""
+    from trading.models import Decision
+
+    rows = Decision.objects.values("session").annotate(n=Count("id"), a=Min("bar_ms"), b=Max("bar_ms"))
+    spans = [(row["n"], (row["b"] - row["a"]) // HOUR + 1) for row in rows]
+    latest = Decision.objects.order_by("-id").values_list("latency_us", "bar_ms", "decided_ms")[:100_000]
+    latency_us, bar_ms, decided_ms = np.array(latest, dtype=np.int64).T
+    return {
+        "market_days": round(float(max(span for _, span in spans) * HOUR / DAY), 2),
+        "sessions_deciding": len(spans),
+        "decisions": sum(n for n, _ in spans),
+        "decisions_per_s": sum(n for n, _ in spans) / past_s,
+        "missed_bars": int(sum(span - n for n, span in spans)),
+        "bars": int(sum(span for _, span in spans)),
+        "late_market_s_p50": float(np.median(decided_ms - bar_ms - HOUR)) / 1000,
+        "decide_us_p50": float(np.median(latency_us)),
+    }
+
+
+def steady(mark: Mark, last: Mark, sessions: int) -> dict[str, Any]:
+    """Return the figures from when every session had decided; the bar that just closes is left out."""
+    from trading.models import Decision
+
+    until_ms, count = last.bar_ms - HOUR, last.decisions - mark.decisions
+    bars = sessions * (until_ms - mark.bar_ms) // HOUR
+    made = Decision.objects.filter(bar_ms__gt=mark.bar_ms, bar_ms__lte=until_ms).count()
+    return {
+        "steady_from_s": round(mark.past_s, 1),
+        "steady_decisions_per_s": count / max(last.past_s - mark.past_s, 1e-9),
+        "steady_bars": bars,
+        "steady_missed_bars": bars - made,
+        "steady_cpu_ms_per_decision": 1000 * (last.cpu_s - mark.cpu_s) / max(count, 1),
+    }
+
+
+def growth(memory: np.ndarray, speed: float) -> dict[str, Any]:
+    """Return what memory did; rows are (seconds, MB)."""
+    times_s, rss = memory.T
+    days = times_s * speed * 1000 / DAY
+    full_day = 2.0 + LOOKED_AT * HOUR / DAY  # two for the start
+    from_day = full_day if days[-1] > 2 * full_day else days[-1] / 3
+    settled = days >= from_day
+    slope = np.polyfit(times_s[settled] / 3600, rss[settled], 1)[0] if settled.sum() > 2 else 0.0
+    ends = np.searchsorted(days, np.arange(1, int(days[-1]) + 1))
+    return {
+        "rss_start_mb": float(rss[0]),
+        "rss_by_day_mb": [round(float(rss[at]), 1) for at in ends],
+        "rss_end_mb": float(rss[-1]),
+        "growth_from_day": round(float(from_day), 1),
+        "growth_mb": float(rss[-1] - rss[settled][0]),
+        "growth_mb_per_h": float(slope),
+        "growth_mb_per_market_h": float(slope) / speed,
     }
 
 

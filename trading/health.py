@@ -4,7 +4,6 @@ Measured every few decisions over the latest ones and kept on the row, where a b
 cannot be measured is None: too few decisions, a fixed rule, a model from before its inputs were kept.
 """
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,8 +27,12 @@ class Health:
         self.edges = self.shares = None
         if inputs is not None:
             self.edges, self.shares = np.array(inputs["edges"]), np.array(inputs["shares"])
-        self.seen: deque[tuple[float, np.ndarray]] = deque(maxlen=LOOKED_AT)  # entropy share, inputs (F,)
-        self.count = 0
+        # One block that is as large from the first decision on: hundreds of sessions must not grow for days.
+        self._rows = np.empty((LOOKED_AT, 0))  # inputs (n, F)
+        self._entropy = np.full(
+            LOOKED_AT, -1.0
+        )  # share of the largest possible; -1: no probabilities
+        self.count = self.kept = 0
 
     @classmethod
     def of(cls, session: LiveSession) -> "Health":
@@ -51,21 +54,23 @@ class Health:
             session.health = {**self.measured(), "turnover": turnover_of(session)}
 
     def _take(self, probabilities: Sequence[float], row: Sequence[float]) -> None:
-        # Arrays: a list of floats takes four times the memory, for every one of a process's sessions.
-        self.seen.append((health.entropy_share([probabilities]), np.array(row, dtype=np.float64)))
+        if len(row) != self._rows.shape[1]:
+            self._rows, self.kept = np.full((LOOKED_AT, len(row)), np.nan), 0
+        place = self.kept % LOOKED_AT
+        self._rows[place], self._entropy[place] = row, health.entropy_share([probabilities])
+        self.kept += 1
 
     def measured(self) -> dict[str, float | None]:
         """Return entropy of the actions, PSI and KS of the inputs (medians over the features)."""
         nothing: dict[str, float | None] = {"entropy": None, "psi": None, "ks": None}
-        if len(self.seen) < LEAST:
+        if self.kept < LEAST:
             return nothing
-        shares = [share for share, _ in self.seen if share >= 0]
-        found = nothing | {"entropy": round(sum(shares) / len(shares), 4) if shares else None}
-        if self.edges is None or self.shares is None:
+        rows, entropy = self._rows[: self.kept], self._entropy[: self.kept]
+        known = entropy[entropy >= 0]
+        found = nothing | {"entropy": round(float(known.mean()), 4) if len(known) else None}
+        if self.edges is None or self.shares is None or rows.shape[1:] != self.edges.shape[1:]:
             return found
-        if any(row.shape != self.edges.shape[1:] for _, row in self.seen):
-            return found
-        now = health.shares_of(np.array([row for _, row in self.seen]), self.edges)
+        now = health.shares_of(rows, self.edges)
         psi, ks = health.psi(self.shares, now), health.ks(self.shares, now)
         return found | {"psi": round(float(np.median(psi)), 4), "ks": round(float(np.median(ks)), 4)}
 

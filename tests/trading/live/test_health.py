@@ -86,5 +86,16 @@ def test_a_fresh_driver_reads_the_latest_decisions_back(session):
     for row in draws(2)[:70]:
         factories.DecisionFactory(session=session, features=row.tolist(), probabilities=[0.5, 0.5])
     watched = health.Health.of(session)
-    assert len(watched.seen) == 70
+    assert watched.kept == 70
     assert watched.measured()["entropy"] == 1.0
+
+
+def test_only_the_latest_decisions_count_in_a_block_that_does_not_grow(session):
+    watched = fed(session, draws(1, 9.0), [0.999, 0.001], None)
+    size = watched._rows.nbytes
+    for row in draws(2):
+        watched.see(session, [0.5, 0.5], row.tolist())
+    latest = fed(session, draws(2), [0.5, 0.5], None)
+    assert watched.measured() == latest.measured()
+    assert watched._rows.nbytes == size
+    assert np.array_equal(np.sort(watched._rows, axis=0), np.sort(latest._rows, axis=0))
