@@ -7,10 +7,11 @@ signals are sent, no related rows are touched.
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
-from django.db import connection
-from django.db.models import Field, Model
+from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db.models import CharField, Field, FloatField, IntegerField, Model
 
 LEAST = "__gte"
+PLAIN: dict[type[Field], type] = {CharField: str, FloatField: float, IntegerField: int}
 
 
 class Prepared:
@@ -18,18 +19,21 @@ class Prepared:
 
     def __init__(self, model: type[Model], names: Sequence[str]) -> None:
         self.model, self.names = model, names
-        self._known: dict[str, tuple[str, list[Field]]] = {}
+        self._known: dict[str, tuple[str, list[tuple[Field, type | None]]]] = {}
 
     def run(self, values: Sequence[Any]) -> int:
         """Execute with one value per name; return the statement's answer."""
-        found = self._known.get(connection.vendor)
+        database = connections[DEFAULT_DB_ALIAS]
+        found = self._known.get(database.vendor)
         if found is None:
-            found = self._known[connection.vendor] = self.text(), [self._field(name) for name in self.names]
-        text, fields = found
-        prepared = [
-            field.get_db_prep_save(value, connection) for field, value in zip(fields, values, strict=True)
+            fields = [self._field(name) for name in self.names]
+            found = self._known[database.vendor] = self.text(), [(one, plain_type(one)) for one in fields]
+        text, columns = found
+        prepared: list[Any] = [
+            value if type(value) is plain else field.get_db_prep_save(value, database)
+            for (field, plain), value in zip(columns, values, strict=True)
         ]
-        with connection.cursor() as cursor:
+        with database.cursor() as cursor:
             cursor.execute(text, prepared)
             return self.answer(cursor)
 
@@ -48,6 +52,14 @@ class Prepared:
 
     def _field(self, name: str) -> Field:
         return cast(Field, self.model._meta.get_field(name.removesuffix(LEAST)))
+
+
+def plain_type(field: Field) -> type | None:
+    """Return the type of which a field stores values as they are; None where every value is converted."""
+    for kind, plain in PLAIN.items():
+        if isinstance(field, kind) and type(field).get_prep_value is kind.get_prep_value:
+            return plain
+    return None
 
 
 class Update(Prepared):

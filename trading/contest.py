@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from django.db import transaction
-from django.db.models import F, Max
+from django.db.models import F, Max, Min
 
 from market.kernel import metrics, portfolio
 from market.kernel import risk as rules
@@ -153,12 +153,10 @@ def score(session: LiveSession, until_ms: int | None = None) -> dict[str, float 
     points = EquityPoint.objects.filter(session=session)
     if until_ms is not None:
         points = points.filter(at_ms__lte=until_ms)
-    first = points.order_by("at_ms").values_list("at_ms", flat=True).first()
     # 00:00 belongs to the day it ends, as in `metrics.daily_equity`.
-    ends = (
-        points.annotate(utc_day=(F("at_ms") - 1) / risk.DAY_MS).values("utc_day").annotate(end=Max("at_ms"))
-    )
-    instants = {row["end"] for row in ends} | ({first} if first is not None else set())
+    days = points.annotate(utc_day=(F("at_ms") - 1) / risk.DAY_MS).values("utc_day")
+    ends = list(days.annotate(start=Min("at_ms"), end=Max("at_ms")).values_list("start", "end"))
+    instants = {end for _, end in ends} | ({min(start for start, _ in ends)} if ends else set())
     rows = list(points.filter(at_ms__in=instants).order_by("at_ms").values_list("at_ms", "equity"))
     times = np.array([at_ms for at_ms, _ in rows], dtype=np.int64)
     return metrics.contest(np.array([float(equity) for _, equity in rows]), times)

@@ -29,9 +29,7 @@ class Health:
             self.edges, self.shares = np.array(inputs["edges"]), np.array(inputs["shares"])
         # One block that is as large from the first decision on: hundreds of sessions must not grow for days.
         self._rows = np.empty((LOOKED_AT, 0))  # inputs (n, F)
-        self._entropy = np.full(
-            LOOKED_AT, -1.0
-        )  # share of the largest possible; -1: no probabilities
+        self._entropy = np.full(LOOKED_AT, -1.0)  # share of the largest possible; -1: no probabilities
         self.count = self.kept = 0
 
     @classmethod

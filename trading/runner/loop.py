@@ -32,11 +32,11 @@ logger = logging.getLogger(__name__)
 SCAN_S = 0.5
 LONGEST_NAP_S = 0.25  # how late a stop request may be noticed
 RECONCILE_S = 60.0
-AT_ONCE = 8  # turns that may want to compute; the more, the longer one waits for the baton
+AT_ONCE = 3  # turns that may want to compute; the more, the longer one waits for the baton
 OF_ACCOUNT = (
     8  # turns of one account under way: it can wait in vain for its venue without taking all the rest
 )
-STRETCH_S = 0.02  # for which a thread goes on with the next turns
+STRETCH_S = 0.05  # for which a thread goes on with the next turns
 MOST = 128  # turns under way, those that wait for a venue included
 
 

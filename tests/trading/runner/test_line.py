@@ -58,7 +58,7 @@ def line(clock, monkeypatch):
     hands = Hands()
     runner = loop.Runner(monotonic_s=lambda: clock.now_s, must_end=lambda: False, hands=hands)
     desk = desks.Desk("sandbox", Baton(), runner._monotonic_s)
-    desk.driven = [Waiting(clock, account) for account in range(40)]
+    desk.driven = [Waiting(clock, account) for account in range(39)]
     glance = Look(desk.driven, clock)
     for one in desk.driven:
         one.glance = glance
@@ -76,13 +76,13 @@ def test_a_thread_goes_on_with_those_next_in_line_for_a_short_while(line):
     begin(line)
     assert len(line.hands.works) == loop.AT_ONCE
     line.hands.works[0]()
-    # The first of eight, then five of the 32 behind them: 20 ms are over after the fifth of its turns.
-    assert line.runner.turns == 5
-    assert [len(one.turned) for one in line.driven[: loop.AT_ONCE]] == [1] + [0] * 7
-    assert [len(one.turned) for one in line.driven[loop.AT_ONCE :]] == [1] * 4 + [0] * 28
+    # The first of three, then twelve of the 36 behind them: 50 ms are over after the last of these.
+    assert line.runner.turns == 13
+    assert [len(one.turned) for one in line.driven[: loop.AT_ONCE]] == [1] + [0] * 2
+    assert [len(one.turned) for one in line.driven[loop.AT_ONCE :]] == [1] * 12 + [0] * 24
     for work in line.hands.works[1:]:
         work()
-    assert line.runner.turns == 40
+    assert line.runner.turns == 39
     assert all(len(one.turned) == 1 and not one.is_busy for one in line.driven)
     assert not line.runner._under_way.total()
 
@@ -99,7 +99,7 @@ def test_those_in_line_are_read_again_when_the_glance_is_too_old(line, clock):
     fresh = {id(one.turned[0]) for one in line.driven[loop.AT_ONCE :]}
     assert len(fresh) == 1
     assert id(old) not in fresh
-    assert line.driven[-1].turned[0].of == 32
+    assert line.driven[-1].turned[0].of == 36
 
 
 @pytest.mark.parametrize("answers", [True, False])
