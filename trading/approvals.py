@@ -2,13 +2,13 @@
 
 from decimal import Decimal
 
-from market.kernel import breakers
-from trading import entry, purse, risk, waiting
+from django.db import transaction
+
+from trading import admission, caps, purse, waiting
 from trading.acting import carry_out
 from trading.exchanges.port import Quote
 from trading.models import Order, OrderStatus, RiskState, SessionStatus, Side
 from trading.seat import Seat
-from trading.weighing.books import equity_around
 
 
 def follow(seat: Seat, quote: Quote, now_ms: int, trades_today: int) -> None:
@@ -43,22 +43,18 @@ def _over(order: Order, seat: Seat) -> str:
 
 def refusal(seat: Seat, order: Order, quote: Quote, now_ms: int, trades_today: int) -> str:
     """Return why an approved order may not be sent now: the market has moved on while it waited."""
-    session, profile = seat.session, seat.session.risk
+    session = seat.session
     quantity = order.quantity * Side(order.side).sign
     price = quote.ask if quantity > 0 else quote.bid
-    seen = entry.entry_of(
-        session, quote, now_ms=now_ms, trades_today=trades_today, reference=order.expected_price,
-        rate=seat.clock_rate,
-    )  # fmt: skip
-    if why := entry.refusal(seen, profile, "the price it was approved at"):
-        return why
     paying = (order.collateral or quantity * price) * (1 + Decimal(seat.instrument.taker_fee))
     left = purse.free_cash(session)
     if paying > left:
         return f"it would cost {paying:.2f}, {left:.2f} are left"
-    equity = equity_around(session, quote.mid)
-    _, code = breakers.limited_order(
-        quantity, session.held, price, equity, risk.caps_of(profile), risk.state_of(session), True,
-        seat.instrument.step, Decimal(0),
+    _, why = admission.admitted(
+        seat, quantity, price, quote, now_ms=now_ms, trades_today=trades_today,
+        reference=order.expected_price, words="the price it was approved at",
     )  # fmt: skip
-    return breakers.REASONS[code]
+    if why:
+        return why
+    with transaction.atomic():  # a cap may have been set or lowered while it waited
+        return caps.fitted(session, quantity, price, seat.instrument)[1]

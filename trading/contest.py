@@ -3,7 +3,6 @@
 A contest counts days with a trade and screens by 0.4 Sortino + 0.3 Sharpe + 0.3 Calmar. Days are UTC.
 """
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,8 +11,7 @@ from django.db import transaction
 from django.db.models import F, Max, Min
 
 from market.kernel import metrics, portfolio
-from market.kernel import risk as rules
-from trading import alerts, caps, risk, working
+from trading import alerts, caps, entry, risk, working
 from trading.acting import RETRY_MS, carry_out, intend
 from trading.exchanges.port import Quote
 from trading.models import (
@@ -35,13 +33,7 @@ LEAN = 0.001  # of exposure: a policy that leans less wants nothing
 def within_budget(seat: Seat, sized: risk.Sized, now_ms: int) -> risk.Sized:
     """Cut an order to what leaves the position once the day's turnover budget is spent."""
     why = spent(seat.session, now_ms) if sized.quantity else ""
-    if not why:
-        return sized
-    step = Decimal(seat.instrument.step)
-    allowed, _ = rules.reduce_only(sized.quantity, seat.session.held, step, Decimal(0))
-    if allowed == sized.quantity:
-        return sized
-    return replace(sized, quantity=allowed, reason="; ".join(filter(None, (sized.reason, why))))
+    return risk.exits_only(sized, seat.session, seat.instrument, why) if why else sized
 
 
 def spent(session: LiveSession, now_ms: int) -> str:
@@ -73,7 +65,7 @@ def keep_active(seat: Seat, quote: Quote, now_ms: int) -> None:
         return
     share, sized = lean(session, seat.decider.policy.action_spec.asked), None
     if share is not None:
-        sized = _small(seat, share, quote)
+        sized = _small(seat, share, quote, now_ms)
     if sized is None or sized.quantity == 0:
         _tell_idle(session, sized.reason if sized else "the policy leans to neither side")
         return
@@ -125,7 +117,7 @@ def lean(session: LiveSession, asked: Any) -> float | None:
     return wanted - held if abs(wanted - held) > LEAN else None
 
 
-def _small(seat: Seat, leaning: float, quote: Quote) -> risk.Sized:
+def _small(seat: Seat, leaning: float, quote: Quote, now_ms: int) -> risk.Sized:
     """Size the trade through every rule an ordinary one passes."""
     session = seat.session
     share = working.execution_of(session).activity_share
@@ -135,7 +127,8 @@ def _small(seat: Seat, leaning: float, quote: Quote) -> risk.Sized:
         target = 0.0  # a small trade closes a small position, it does not turn it
     target = min(max(target, -1.0 if seat.may_short else 0.0), 1.0)
     trades = working.trades_today(session, quote.at_ms)
-    return risk.size(session, target, quote, seat.instrument, trades_today=trades, is_sized=True)
+    seen = entry.of_seat(seat, quote, now_ms=now_ms, trades_today=trades)
+    return risk.size(session, target, quote, seat.instrument, trades_today=trades, entry=seen, is_sized=True)
 
 
 def _tell_idle(session: LiveSession, why: str) -> None:

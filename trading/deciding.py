@@ -112,7 +112,7 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
     else:
         seat.exchange.keep()  # a decision is written under our lease, order or not; thinking may have waited
     with transaction.atomic():
-        sized, turns_to = legs.split(seat, capped(seat, sized))
+        sized, turns_to = legs.split(seat, capped(seat, sized, quote, now_ms))
         decision = Decision(
             session=session,
             bar_ms=bar_ms,
@@ -160,9 +160,7 @@ def size_wish(
     if session.risk_state == RiskState.HALTED:
         return risk.nothing(quote, "the session is halted: a person must resume it")
     trades = working.trades_today(session, now_ms) if session.risk.max_trades_per_day else 0
-    seen = entry.entry_of(
-        session, quote, now_ms=now_ms, trades_today=trades, reference=last_close(seat), rate=seat.clock_rate
-    )
+    seen = entry.of_seat(seat, quote, now_ms=now_ms, trades_today=trades)
     sized = risk.size(
         session, target, quote, seat.instrument, trades_today=trades, entry=seen,
         conviction=conviction or 0.0, band=seat.decider.band, is_sized=conviction is None,
@@ -170,9 +168,15 @@ def size_wish(
     return contest.within_budget(seat, sized, now_ms)
 
 
-def capped(seat: Seat, sized: risk.Sized) -> risk.Sized:
-    """Cut an order to what the caps over several sessions leave. Call inside the intent's transaction."""
-    session, quantity = seat.session, sized.quantity
+def capped(seat: Seat, sized: risk.Sized, quote: Quote, now_ms: int) -> risk.Sized:
+    """Cut an order to what the caps over several sessions leave, and its price's age by now.
+
+    Call inside the intent's transaction.
+    """
+    session = seat.session
+    if sized.quantity != 0 and (why := entry.too_old(seat, quote, now_ms)):
+        sized = risk.exits_only(sized, session, seat.instrument, why)
+    quantity = sized.quantity
     if session.plan_id and not LiveSession.objects.filter(pk=session.pk, capital=session.capital).exists():
         return risk.Sized(
             Decimal(0), sized.price, "money has moved in the plan: the next decision goes by it"
@@ -194,10 +198,6 @@ def capped(seat: Seat, sized: risk.Sized) -> risk.Sized:
 def _see_health(seat: Seat, decision: Decision) -> None:
     seat.health = seat.health or Health.of(seat.session)
     seat.health.see(seat.session, decision.probabilities, decision.features)
-
-
-def last_close(seat: Seat) -> Decimal:
-    return Decimal(repr(float(seat.feed.closes[-1])))
 
 
 def foreseen(seat: Seat) -> np.ndarray | None:

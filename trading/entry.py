@@ -7,6 +7,9 @@ from market.kernel.guards import Entry
 from trading.exchanges.port import Quote
 from trading.models import LiveSession, RiskProfile
 from trading.numbers import exact
+from trading.seat import Seat
+
+EXITS = "exits only"
 
 
 def limits_of(profile: RiskProfile) -> guards.Guards:
@@ -44,6 +47,27 @@ def entry_of(
     )
 
 
+def of_seat(
+    seat: Seat, quote: Quote, *, now_ms: int, trades_today: int, reference: Decimal | None = None
+) -> Entry:
+    """Return what the guards look at by now: the price has aged while the turn waited for others.
+
+    :param now_ms: of the turn
+    :param reference: see `entry_of`; None: the last close
+    """
+    return entry_of(
+        seat.session, quote, now_ms=seat.by_now(now_ms), trades_today=trades_today, rate=seat.clock_rate,
+        reference=seat.last_close if reference is None else reference,
+    )  # fmt: skip
+
+
+def too_old(seat: Seat, quote: Quote, now_ms: int) -> str:
+    """Return why the price has become too old to enter on, or an empty string. Asks nobody."""
+    seen = of_seat(seat, quote, now_ms=now_ms, trades_today=0)
+    is_old = seen.age_ms > limits_of(seat.session.risk).max_age_ms
+    return f"{_stale(seen, seat.session.risk)}: {EXITS}" if is_old else ""
+
+
 def refusal(entry: Entry, profile: RiskProfile, reference: str = "the last close") -> str:
     """Return why nothing may be entered now, or an empty string.
 
@@ -51,7 +75,7 @@ def refusal(entry: Entry, profile: RiskProfile, reference: str = "the last close
     """
     code = guards.entry_refusal(entry, limits_of(profile))
     said = {
-        guards.STALE: f"the price is {_seconds(entry.age_ms)} old, entries need {profile.entry_stale_s:g} s",
+        guards.STALE: _stale(entry, profile),
         guards.WIDE_SPREAD: f"the spread of {entry.spread:.2%} is above {profile.max_spread:.2%}",
         guards.OFF_PRICE: f"the price is {entry.deviation:.2%} away from {reference}, "
         f"{profile.price_collar:.2%} is allowed",
@@ -61,7 +85,11 @@ def refusal(entry: Entry, profile: RiskProfile, reference: str = "the last close
         f"{profile.loss_cooldown_s:g} s must pass",
         guards.BUSY_DAY: f"{entry.trades_today} trades today, {profile.max_trades_per_day} are allowed",
     }
-    return f"{said[code]}: exits only" if code in said else ""
+    return f"{said[code]}: {EXITS}" if code in said else ""
+
+
+def _stale(entry: Entry, profile: RiskProfile) -> str:
+    return f"the price is {_seconds(entry.age_ms)} old, entries need {profile.entry_stale_s:g} s"
 
 
 def _seconds(span_ms: float) -> str:

@@ -4,7 +4,7 @@ Risk states and breakers are in `breakers.py`, the guards of entries in `entry.p
 marked at the price it could sell at now. The arithmetic is the kernel's, with Decimal.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -57,6 +57,14 @@ def exit_price(held: Decimal, quote: Quote) -> Decimal:
 def last_exit_price(session: LiveSession) -> Decimal:
     """Return the last price seen at which the position could have been left."""
     return (session.bid if session.held >= 0 else session.ask) or session.price
+
+
+def exits_only(sized: Sized, session: LiveSession, instrument: Instrument, why: str) -> Sized:
+    """Return an order cut to what leaves the position; `why` is added if that is less."""
+    allowed, _ = risk.reduce_only(sized.quantity, session.held, Decimal(instrument.step), Decimal(0))
+    if allowed == sized.quantity:
+        return sized
+    return replace(sized, quantity=allowed, reason="; ".join(filter(None, (sized.reason, why))))
 
 
 def can_be_sent(quantity: Decimal, price: Decimal, instrument: Instrument) -> bool:

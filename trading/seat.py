@@ -35,6 +35,7 @@ class Seat:
     unknown: str | None = None  # why nothing can be decided at present; None before the first turn
     left_out: dict[str, str] | None = None  # members of its council that could not vote last time, and why
     refused_ms: int = 0  # when an order was last refused or uncertain, venue clock
+    held_ms: int = 0  # when our own rules last held back a part of the order at work, venue clock
     long_steps: int = 0  # quotes in a row that came further apart than a bar; see `trading.pace`
     next_summary_ms: int = 0  # venue time from which another day may be over
     health: Health | None = None  # made at the first decision
@@ -54,6 +55,15 @@ class Seat:
     def may_short(self) -> bool:
         """Say whether the session's policy may ask for less than nothing."""
         return self.decider.policy.action_spec.levels[0] < 0
+
+    def by_now(self, now_ms: int) -> int:
+        """Return the venue's clock by now, without a call to it: `now_ms` is when the turn began."""
+        return max(now_ms, self.exchange.now_ms())
+
+    @property
+    def last_close(self) -> Decimal:
+        """Return the newest bar's close; 0 before the first bar."""
+        return Decimal(repr(float(self.feed.closes[-1]))) if self.feed.last_ms else Decimal(0)
 
     @property
     def clock_rate(self) -> float:

@@ -39,7 +39,7 @@ def go_on(seat: Seat, quote: Quote, now_ms: int) -> None:
     with transaction.atomic():
         if not _end(decision, ""):
             return
-        sized = deciding.capped(seat, sized)
+        sized = deciding.capped(seat, sized, quote, now_ms)
         sized, _ = legs.split(seat, sized)
         Decision.objects.filter(pk=decision.pk).update(risk_reason=_joined(decision, sized.reason))
         reason = f"signal {decision.action}: opens what it turned to"

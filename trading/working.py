@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from django.db import transaction
 
-from trading import alerts, legs, orders, risk, settle, styles, waiting
+from trading import admission, alerts, caps, legs, orders, risk, settle, styles, waiting
 from trading.acting import RETRY_MS, carry_out, intend, settled
 from trading.exchanges.errors import ExchangeError, Throttled
 from trading.exchanges.port import Quote
@@ -142,7 +142,9 @@ def _do(
     seat: Seat, parent: ParentOrder, child: Order | None, act: styles.Act, quote: Quote | None, now_ms: int
 ) -> None:
     if act.kind == styles.END:
-        end(parent, ParentStatus.DONE if act.why == "done" else ParentStatus.ENDED, act.why)
+        is_done = act.why == "done"
+        why = f"its time is over: {parent.note}" if parent.note and not is_done else act.why
+        end(parent, ParentStatus.DONE if is_done else ParentStatus.ENDED, why)
     elif act.kind == styles.PLACE and quote is not None:
         _place(seat, parent, act, quote, now_ms)
     elif child is not None and act.kind in (styles.LOOK, styles.CANCEL):
@@ -153,20 +155,53 @@ def _do(
 
 
 def _place(seat: Seat, parent: ParentOrder, act: styles.Act, quote: Quote, now_ms: int) -> None:
-    if now_ms < seat.refused_ms + RETRY_MS:
+    """Send the next child. One that enters passes what a first order passes, as things are by now."""
+    if now_ms < max(seat.refused_ms, seat.held_ms) + RETRY_MS:
         return
     signed = act.quantity if parent.side == Side.BUY else -act.quantity
     price = quote.ask if parent.side == Side.BUY else quote.bid
     reason = f"{parent.reason}: {act.why or 'at the touch'}"
     save_marks(seat.session)  # what is booked reads the row anew
+    paying, why = act.price or price, ""
+    is_entry = not waiting.is_exit(seat.session, signed)
+    if is_entry:
+        signed, why = _admitted(seat, parent, signed, paying, quote, now_ms)
     with transaction.atomic():
+        if is_entry:
+            signed, over = caps.fitted(seat.session, signed, paying, seat.instrument)
+            why = "; ".join(filter(None, (why, over)))
         order = intend(seat, signed, price, reason, now_ms, parent.decision, parent=parent, limit=act.price)
+    _note(seat, parent, why, now_ms)
     if order is None:
+        if why:
+            return  # it is tried again until its time is over
         if not seat.session.account.orders.unsettled().filter(pair=seat.session.pair).exists():
             end(parent, ParentStatus.DONE, "what is left is too small to be told from other orders")
         return
     _touch(parent, now_ms)
     carry_out(seat, order, quote)
+
+
+def _admitted(
+    seat: Seat, parent: ParentOrder, quantity: Decimal, price: Decimal, quote: Quote, now_ms: int
+) -> tuple[Decimal, str]:
+    """Return (quantity, reason): what the rules leave of a child now, its parent being one trade."""
+    session = seat.session
+    if session.risk.price_collar and not seat.feed.last_ms:
+        return Decimal(0), "the bars are not known yet, the price cannot be compared with the last close"
+    trades = trades_today(session, now_ms, without=parent) if session.risk.max_trades_per_day else 0
+    return admission.admitted(
+        seat, quantity, price, quote, now_ms=now_ms, trades_today=trades, reference=seat.last_close
+    )
+
+
+def _note(seat: Seat, parent: ParentOrder, why: str, now_ms: int) -> None:
+    """Keep why the rules hold a part of a parent order back, or that they no longer do."""
+    if why:
+        seat.held_ms = now_ms
+    if parent.note != why[:200]:
+        parent.note = why[:200]
+        ParentOrder.objects.filter(pk=parent.pk, status=ParentStatus.WORKING).update(note=parent.note)
 
 
 def is_at_work(session: LiveSession) -> bool:
@@ -257,9 +292,11 @@ def end(parent: ParentOrder, status: str, note: str) -> None:
     mine.update(status=status, note="" if note == "done" else note[:200])
 
 
-def trades_today(session: LiveSession, now_ms: int) -> int:
+def trades_today(session: LiveSession, now_ms: int, without: ParentOrder | None = None) -> int:
     """Count the trades since 00:00 UTC; the children of one parent order are one."""
     fills = session.fills.filter(filled_ms__gte=now_ms - now_ms % risk.DAY_MS)
+    if without is not None:
+        fills = fills.exclude(order__parent=without)
     made = fills.values_list("order__parent", "order")
     return len({("parent", parent) if parent else ("order", order) for parent, order in made})
 

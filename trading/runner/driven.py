@@ -81,13 +81,15 @@ class Driven:
     def _sit_down(self, at_ms: int) -> bool:
         """Load the model and the venue's rules; False when the session cannot be driven (yet)."""
         source = candle_source(self.session.account)
+        exchange = cast(Exchange, Outside(self.exchange, self.baton, self._act))
         try:
+            exchange.now_ms()  # if the venue must be asked for its time, then here: from now on nobody is
             decider = decider_of(self.session)
             decider.policy = self.minds.shared(decider.policy)
             self.seat = take(
                 self.session,
                 decider=decider,
-                exchange=cast(Exchange, Outside(self.exchange, self.baton, self._act)),
+                exchange=exchange,
                 lease=self.lease,
                 source=None if source is None else cast(DataSource, Outside(source, self.baton)),
                 feeds=self.minds.feeds,

@@ -15,7 +15,6 @@ from market.kernel.basket import basket_worth
 from market.kernel.rebalance import quantity_towards
 from trading import caps, entry, risk, waiting, working
 from trading.acting import carry_out, intend
-from trading.deciding import last_close
 from trading.exchanges.port import Quote
 from trading.models import Decision, LiveSession, PlanDecision, PortfolioPlan, RiskState, SessionStatus
 from trading.numbers import exact
@@ -153,8 +152,5 @@ def _refusal(seat: Seat, quote: Quote, now_ms: int) -> str:
     if seat.may_wait and waiting.held_back(session):
         return "an order waits for a person's approval"
     trades = working.trades_today(session, now_ms) if session.risk.max_trades_per_day else 0
-    seen = entry.entry_of(
-        session, quote, now_ms=now_ms, trades_today=trades, reference=last_close(seat),
-        rate=seat.clock_rate,
-    )  # fmt: skip
+    seen = entry.of_seat(seat, quote, now_ms=now_ms, trades_today=trades)
     return entry.refusal(seen, session.risk)

@@ -29,6 +29,7 @@ class Live:
             "daily_loss": 0.0,
             "weekly_loss": 0.0,
             "max_drawdown": 0.0,
+            "entry_stale_s": 600.0,  # of real time: a machine that is busy must not make an entry too late
             **options.pop("risk", {}),
         }
         risk = RiskProfile.objects.create(

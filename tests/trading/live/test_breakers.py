@@ -105,7 +105,7 @@ def test_an_old_price_is_not_entered_on_and_still_left_on(live):
     live.session.refresh_from_db()
     assert live.session.held == 0
     assert "old, entries need 0.001 s: exits only" in live.session.decisions.get().risk_reason
-    limits(live, entry_stale_s=3.0)
+    limits(live, entry_stale_s=600.0)
     assert live.bar().held > 0
     services.flatten_session(session=live.session, by=live.user)
     limits(live, entry_stale_s=0.001)

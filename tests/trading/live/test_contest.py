@@ -10,7 +10,7 @@ from agents.spaces import ActionSpec
 from market.kernel import metrics
 from tests.factories import DecisionFactory, EquityFactory, SessionFactory
 from tests.trading.live.conftest import MINUTE
-from trading import contest
+from trading import contest, sessions
 from trading.forms import SessionForm
 from trading.models import Alert
 from trading.risk import DAY_MS
@@ -65,6 +65,23 @@ def test_who_leans_to_sell_and_has_nothing_to_sell_does_not_trade(live, monkeypa
     live.turn()
     at_minute(live, DAY_END - 20)
     assert not live.session.orders.exists()
+
+
+@pytest.mark.parametrize(
+    ("limits", "age_ms", "why"),
+    [
+        ({"entry_stale_s": 3.0}, 20_000, "old, entries need 3 s"),
+        ({"price_collar": 0.00000001}, 0, "away from the last close"),
+    ],
+)
+def test_the_small_trade_passes_the_guards_of_entries(live, monkeypatch, limits, age_ms, why):
+    live.start("cash", settings={"activity_s": 86_400}, risk=limits)
+    monkeypatch.setattr(contest, "lean", lambda *_: 0.5)
+    live.venue.advance(MINUTE - live.exchange.server_ms() % MINUTE + 20_000)  # away from the bar's close
+    quote = live.exchange.quotes()[live.session.pair]
+    sessions.step(live.seat, quote=quote, now_ms=quote.at_ms + age_ms)
+    assert not live.session.orders.exists()
+    assert why in Alert.objects.get(key__startswith="idle:").text
 
 
 def test_once_the_turnover_budget_is_spent_only_exits_are_made(live, monkeypatch):
