@@ -237,7 +237,7 @@ class RunViewSet(ReadOnly):
     @action(detail=True, pagination_class=None, filter_backends=[])
     def spec(self, request: Request, pk: str) -> Response:
         """Return the complete settings as a spec of the present version that any installation can train."""
-        spec = TrainingSpec.parse(self.get_object().spec).as_dict()
+        spec = TrainingSpec.stored(self.get_object().spec).as_dict()
         return Response({"spec": spec, "yaml": written(spec)})
 
     @extend_schema(responses={200: MetricSerializer(many=True)}, filters=False)

@@ -64,7 +64,7 @@ def run_from_file(request: HttpRequest) -> HttpResponse:
 @page()
 def run_spec(request: HttpRequest, pk: int) -> HttpResponse:
     """Answer the run's complete settings as a file for `train --spec`."""
-    text = written(TrainingSpec.parse(_run(request, pk).spec).as_dict())
+    text = written(TrainingSpec.stored(_run(request, pk).spec).as_dict())
     named = {"Content-Disposition": f'attachment; filename="run-{pk}.yaml"'}
     return HttpResponse(text, content_type="application/yaml; charset=utf-8", headers=named)
 

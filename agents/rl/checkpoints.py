@@ -148,7 +148,7 @@ def set_aside(path: Path) -> Path:
 def present(identity: dict[str, Any]) -> dict[str, Any]:
     """Return a checkpoint's identity as the present version writes it; one that cannot be read stays."""
     try:
-        spec = TrainingSpec.parse(json.loads(identity["spec"]))
+        spec = TrainingSpec.stored(json.loads(identity["spec"]))
     except (BadInput, ValueError, KeyError):
         return identity
     return {**identity, "spec": spec.completed().model_dump_json()}

@@ -138,7 +138,7 @@ def _failed(row: RunRow, error: Exception) -> int:
 
 
 def _train(run: TrainingRun, listener: RowListener) -> None:
-    row, spec = listener.row, TrainingSpec.parse(run.spec)
+    row, spec = listener.row, TrainingSpec.stored(run.spec)
     row.beat(status=JobStatus.RUNNING, pid=os.getpid(), started_at=Coalesce("started_at", timezone.now()))
     prepared = prepare(run.series, spec)
     if spec.forecast.kind != "none":

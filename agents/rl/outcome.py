@@ -38,7 +38,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class Judged:
-    """The comparison of checkpoints so far; part of every checkpoint."""
+    """The comparison of checkpoints so far; part of every checkpoint. `best` is what is kept by now."""
 
     next_step: int
     count: int = 0
@@ -47,3 +47,24 @@ class Judged:
     weights: dict[str, Any] = field(default_factory=dict)
     last: dict[str, Any] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
+    peak: dict[str, Any] = field(default_factory=dict)  # best, best_step and weights of the highest score
+
+    def take(
+        self, step: int, figures: dict[str, Any], weights: dict[str, Any], keep: str, is_over: bool
+    ) -> None:
+        """Compare one more checkpoint.
+
+        :param keep: best or last
+        :param is_over: the run ends because it gets no better: the last weights are what it is ended for, so
+            that the best are kept whatever `keep` says
+        """
+        if not self.peak and self.weights:
+            self.peak = {"best": self.best, "best_step": self.best_step, "weights": self.weights}
+        if not self.peak or figures["score"] >= self.peak["best"]["score"]:
+            self.peak = {"best": figures, "best_step": step, "weights": weights}
+        if keep == "last" and not is_over:
+            self.best, self.best_step, self.weights = figures, step, weights
+        else:
+            self.best, self.best_step, self.weights = (
+                self.peak[name] for name in ("best", "best_step", "weights")
+            )

@@ -314,8 +314,8 @@ class _Run:
             self.latest |= {"training_score": learned, "score_gap": gap}
         judged.progress.see(self.spec.stopping, figures["score"], gap)
         judged.last = {"step": step, "score": figures["score"]}
-        if self.spec.keep == "last" or not judged.weights or figures["score"] >= judged.best["score"]:
-            judged.best, judged.best_step, judged.weights = figures, step, weights
+        is_over = bool(judged.progress.enough(self.spec.stopping))
+        judged.take(step, figures, weights, self.spec.keep, is_over)
         self.listener.validated(
             step,
             {

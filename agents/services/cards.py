@@ -63,7 +63,7 @@ def reproduce(
     :raises BadInput: for a card that cannot be read, or candles that are not those of the card
     """
     known = card_of(model) if model is not None else require_card(card)
-    spec = TrainingSpec.parse(known["spec"])
+    spec = TrainingSpec.stored(known["spec"])
     if model is not None:
         members = members_of(spec.basket) if spec.basket else [model.series]
     else:

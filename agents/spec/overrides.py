@@ -7,6 +7,7 @@ import orjson
 
 from agents.spaces import WEIGHTS
 from agents.spec.algorithms import ALGORITHMS, KNOWN, SECTIONS, sections_of
+from agents.spec.effect import is_idle
 from agents.spec.errors import unknown_setting
 from agents.spec.presets import PRESETS
 from agents.spec.training import TrainingSpec, setting_names
@@ -55,7 +56,8 @@ def suited(spec: Mapping[str, Any], algorithm: Any, chosen: Mapping[str, Any]) -
     spec = {**spec, "algorithm": algorithm}
     known = KNOWN[algorithm]
     own, others = known.sections[0], SECTIONS - set(known.sections)
-    fitting = {name: value for name, value in spec.items() if name not in others}
+    fitting = {name: _read(name, value, algorithm) for name, value in spec.items() if name not in others}
+    fitting = {name: value for name, value in fitting.items() if not is_idle(name, algorithm)}
     horizons = [spec[name]["gamma"] for name in sorted(others) if "gamma" in spec.get(name, {})]
     if horizons:
         fitting[own] = {"gamma": horizons[0], **fitting.get(own, {})}
@@ -64,6 +66,13 @@ def suited(spec: Mapping[str, Any], algorithm: Any, chosen: Mapping[str, Any]) -
     if not has_kind and fitting.get("action", {}).get("kind", "hold_buy_sell") not in known.actions:
         fitting["action"] = {"kind": known.actions[0]}
     return fitting
+
+
+def _read(name: str, value: Any, algorithm: str) -> Any:
+    """Return a section without what the algorithm never reads."""
+    if not isinstance(value, Mapping):
+        return value
+    return {leaf: one for leaf, one in value.items() if not is_idle(f"{name}.{leaf}", algorithm)}
 
 
 def _action(spec: Mapping[str, Any], is_portfolio: bool) -> dict[str, Any]:

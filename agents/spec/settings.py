@@ -7,6 +7,7 @@ from typing import Any
 
 from agents.envs.settings import TERMS
 from agents.spec.algorithms import KNOWN, SECTIONS
+from agents.spec.effect import is_idle
 from agents.spec.team import SPECIALISTS
 from agents.spec.training import TrainingSpec
 from agents.spec.words import ALGORITHM, CHOICES, GROUPS, REST, WHEN, WORDS
@@ -49,6 +50,8 @@ class Setting:
         section = self.name.partition(".")[0]
         if section in SECTIONS:
             return section in KNOWN[str(values["algorithm"])].sections
+        if is_idle(self.name, str(values["algorithm"])):
+            return False
         if not self.when:
             return True
         other, wanted = self.when.replace("!=", "=!").split("=")

@@ -35,6 +35,7 @@ from agents.spec.algorithms import (
     weighing,
 )
 from agents.spec.devices import Device, misfit
+from agents.spec.effect import FORECAST, require_effect
 from agents.spec.errors import Misfit, first_error
 from agents.spec.parts import Action, Breakers, Curriculum, Fraction, Part, Reward, Stopping, Trading
 from agents.spec.team import Team
@@ -282,7 +283,17 @@ class TrainingSpec(Part):
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> "TrainingSpec":
-        """Return the checked spec.
+        """Return the checked spec of a run that is asked for.
+
+        :raises BadInput: naming the first field that cannot be used or never acts, in one sentence
+        """
+        spec = cls.stored(values)
+        require_effect(spec)
+        return spec
+
+    @classmethod
+    def stored(cls, values: Mapping[str, Any]) -> "TrainingSpec":
+        """Return the checked spec of a run or card that there is: what never acts may stand in it.
 
         :raises BadInput: naming the first field that cannot be used, in one sentence
         """
@@ -325,11 +336,11 @@ class TrainingSpec(Part):
             )
 
     def table_columns(self) -> tuple[int, ...]:
-        """Return which columns of the newest feature row a table reads.
+        """Return which columns of the newest feature row a table reads; the forecast stands behind them.
 
         :raises BadInput: for a feature that is not among the run's
         """
-        names = list(self.feature_set().names)
+        names = [*self.feature_set().names, *([FORECAST] if self.forecast.kind != "none" else [])]
         for name in self.q_table.columns:
             if name not in names:
                 raise BadInput(

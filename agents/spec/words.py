@@ -30,7 +30,10 @@ WORDS: dict[str, tuple[str, str]] = {  # label, definition
         "Learns on",
         "A GPU is meant for thousands of environments (ppo.n_envs); ppo and fast_ppo learn there.",
     ),
-    "keep": ("Keep", "Which of the judged weights become the model."),
+    "keep": (
+        "Keep",
+        "Which of the judged weights become the model; of a run that stopping ends early always the best.",
+    ),
     # action
     "action.kind": ("Actions", "What the agent may answer."),
     "action.levels": ("Exposures", "Shares of equity the actions go to, rising; negative ones are short."),
@@ -170,7 +173,10 @@ WORDS: dict[str, tuple[str, str]] = {  # label, definition
     "recurrent.layers": ("LSTM layers", "How many lie upon each other."),
     "value_updates": ("Value updates", "Of the value network per rollout."),
     "baseline_steps": ("Baseline updates", "Of the value network per rollout."),
-    "columns": ("Columns", "Features of the newest bar that the table reads; empty: the first three."),
+    "columns": (
+        "Columns",
+        "Features of the newest bar that the table reads, forecast among them; empty: the first three.",
+    ),
     "bins": ("Bins", "Of each feature."),
     "edges": ("Edges", "Bins of equal count, or of equal width."),
     "exploration_share": ("Exploring share", "Of the run, until chance has fallen to its end."),

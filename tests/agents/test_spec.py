@@ -12,6 +12,7 @@ from agents.spec import (
     over_preset,
 )
 from agents.spec.algorithms import SECTIONS
+from agents.spec.settings import flat, settings
 from market.errors import BadInput
 
 
@@ -145,3 +146,84 @@ def test_an_override_that_means_nothing_is_refused(pair, words):
 
 def test_values_are_json_or_else_text():
     assert key_values(["a=1", "b=[1,2]", "c=x y", "d=true"]) == {"a": 1, "b": [1, 2], "c": "x y", "d": True}
+
+
+DQN = {"algorithm": "dqn"}
+TABLE = {"algorithm": "q_table"}
+TREES = {"forecast": {"kind": "xgboost"}}
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "words"),
+    [
+        *(
+            (
+                {"algorithm": name, "stopping": {"max_kl": 0.1}},
+                "stopping.max_kl",
+                f"{name} does not report how",
+            )
+            for name in ("dqn", "qr_dqn", "q_table", "a2c", "reinforce")
+        ),
+        (DQN | {"stopping": {"min_entropy": 0.1}}, "stopping.min_entropy", "dqn does not report the entropy"),
+        ({"algorithm": "trpo", "stopping": {"min_entropy": 0.1}}, "stopping.min_entropy", "leave it at 0"),
+        (DQN | {"steps": 2000}, "steps", "begins after 2,000 decisions .* ends after 2,000"),
+        (
+            {
+                "algorithm": "sac",
+                "steps": 9,
+                "action": {"kind": "continuous"},
+                "sac": {"learning_starts": 10},
+            },
+            "steps",
+            "sac would learn nothing",
+        ),
+        (TABLE | {"network": {"net_arch": [8]}}, "network", "q_table has no network"),
+        (TABLE | {"window": 2}, "window", "reads the newest bar alone"),
+        (TABLE | TREES, "q_table.columns", "add forecast to q_table.columns"),
+        (TABLE | {"q_table": {"columns": ["forecast"]}}, "q_table.columns", "'forecast' is no feature"),
+    ],
+)
+def test_what_can_never_act_is_refused_but_a_stored_run_keeps_it(values, field, words):
+    with pytest.raises(BadInput, match=words) as refused:
+        TrainingSpec.parse(values)
+    assert refused.value.field == field
+    if words != "'forecast' is no feature":
+        assert TrainingSpec.stored(values).algorithm == values["algorithm"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *({"algorithm": name, "stopping": {"max_kl": 0.1}} for name in ("ppo", "fast_ppo", "trpo")),
+        *({"algorithm": name, "stopping": {"min_entropy": 0.1}} for name in ("ppo", "a2c", "reinforce")),
+        DQN | {"steps": 2001},
+        TABLE | TREES | {"q_table": {"columns": ["forecast"]}},
+    ],
+)
+def test_what_acts_is_accepted(values):
+    assert TrainingSpec.parse(values)
+
+
+def test_a_preset_comes_without_what_an_algorithm_never_reads(monkeypatch):
+    given = {"window": 8, "network": {"net_arch": [8]}, "stopping": {"max_kl": 0.1, "patience": 3}}
+    monkeypatch.setitem(PRESETS, "seen", given)
+    spec = TrainingSpec.parse(over_preset("seen", {"algorithm": "q_table"}))
+    assert (spec.window, spec.stopping.patience, spec.stopping.max_kl) == (1, 3, 0)
+    with pytest.raises(BadInput, match="reads the newest bar alone"):
+        TrainingSpec.parse(over_preset("seen", {"algorithm": "q_table", "window": 8}))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_form_shows_only_what_an_algorithm_reads(algorithm):
+    values = flat(
+        TrainingSpec.parse(
+            over_preset("", {"algorithm": algorithm, "action.kind": KNOWN[algorithm].actions[0]})
+        ).as_dict()
+    )
+    shown = {name for name, row in settings().items() if row.says_something(values)}
+    assert ("stopping.max_kl" in shown) is (algorithm not in {"a2c", "reinforce", *VALUES})
+    assert ("stopping.min_entropy" in shown) is (algorithm not in {"trpo", *VALUES})
+    assert ("window" in shown) is ("network.net_arch" in shown) is (algorithm != "q_table")
+
+
+VALUES = {"dqn", "qr_dqn", "sac", "td3", "tqc", "q_table"}

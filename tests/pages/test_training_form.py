@@ -21,7 +21,7 @@ from tests import factories
 from tests.agents.markets import stored, walk
 
 FEATURE_NAMES = {json.dumps(known.to_json(), sort_keys=True): name for name, known in FEATURE_SETS.items()}
-BASIC = {"name": "x", "preset": "demo", "steps": 1000, "seed": 1}
+BASIC = {"name": "x", "preset": "demo", "steps": 5000, "seed": 1}
 LONG_OR_SHORT = {"action.levels": [-1.0, 1.0]}
 # What a choice needs beside it.
 BESIDE = {
@@ -89,7 +89,7 @@ def nested(pick):
 def by_rest(user, series, pick):
     client = APIClient()
     client.force_authenticate(user)
-    spec = nested(pick) | {"series": series.pk, "steps": 1000, "seed": 1}
+    spec = nested(pick) | {"series": series.pk, "steps": 5000, "seed": 1}
     answer = client.post(
         "/api/v1/training-runs/", {"name": "rest", "preset": "demo", "spec": spec}, format="json"
     )
@@ -101,7 +101,7 @@ def by_command(user, series, pick):
     given = ["--preset", "demo", "--series", str(series.pk), "--user", user.username, "--name", "command"]
     for name, value in nested(pick).items():
         given += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
-    call_command("train", *given, "--set", "steps=1000", "--set", "seed=1", stdout=io.StringIO())
+    call_command("train", *given, "--set", "steps=5000", "--set", "seed=1", stdout=io.StringIO())
     return TrainingRun.objects.latest("pk")
 
 
@@ -239,7 +239,7 @@ def test_choices_come_as_a_part_of_the_page_and_an_experiment_has_them_too(as_ad
     text = part.content.decode()
     assert "<html" not in text
     assert 'name="td3.policy_delay"' in text
-    given = {"name": "x", "series": series.pk, "preset": "demo", "steps": 1000, "seeds": "0,1", "windows": 1,
+    given = {"name": "x", "series": series.pk, "preset": "demo", "steps": 5000, "seeds": "0,1", "windows": 1,
              "algorithm": "td3", "td3.policy_delay": 3, "grid": "td3.lr=0.001,0.01"}  # fmt: skip
     assert as_ada.post(reverse("experiment-start"), given).status_code == 302
     assert Experiment.objects.get().runs.count() == 4

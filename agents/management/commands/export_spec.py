@@ -26,7 +26,7 @@ class Command(ProductCommand):
             spec = TrainingSpec.parse(PRESETS[what]).as_dict()
         else:
             run = selectors.run_named(acting_user(options["user"]), what)
-            spec = TrainingSpec.parse(run.spec).as_dict()
+            spec = TrainingSpec.stored(run.spec).as_dict()
         text = written(spec, options["format"])
         if options["out"]:
             Path(options["out"]).write_text(text)

@@ -1,6 +1,7 @@
 """A market that anybody can predict, and what each algorithm is given to find it out."""
 
 from agents.spec import KNOWN, TrainingSpec
+from agents.spec.effect import TABLES
 
 BASE = {
     "features": "price",
@@ -40,6 +41,14 @@ def spec_for(algorithm, *, steps=None, **changes):
     budget, own = TASKS[algorithm]
     section = KNOWN[algorithm].sections[0]
     action = {"kind": KNOWN[algorithm].actions[0]}
+    shared = {name: value for name, value in BASE.items() if algorithm not in TABLES or name != "network"}
     return TrainingSpec.parse(
-        {**BASE, "algorithm": algorithm, "steps": steps or budget, "action": action, section: own, **changes}
+        {
+            **shared,
+            "algorithm": algorithm,
+            "steps": steps or budget,
+            "action": action,
+            section: own,
+            **changes,
+        }
     )

@@ -79,6 +79,16 @@ def test_an_agent_learns_from_the_forecast_and_its_model_carries_the_trees(tmp_p
     assert growth(validation_run(policy, ready, spec)) > 1.5
 
 
+def test_a_table_learns_from_the_forecast_alone(tmp_path):
+    own = {"n_steps": 64, "gamma": 0.9, "columns": ["forecast"]}
+    spec = spec_for("q_table", steps=20_000, forecast=GIVEN, q_table=own)
+    ready = with_forecast(made_ready(waves(3000), spec), spec)
+    network = learn(spec, ready, tmp_path, Ear()).network
+    assert network.columns[0] == len(spec.feature_set())  # the place behind the features
+    policy = artefacts.policy_of(card_part(spec, ready), network, name="p", policy_hash="h")
+    assert growth(validation_run(policy, ready, spec)) > 1.3
+
+
 def test_what_cannot_be_forecast_is_refused():
     with pytest.raises(BadInput, match="too few for a forecast in 20 folds"):
         ready_of(walk(400), folds=20, horizon=100)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from agents.evaluation.data import prepare
 from agents.rl import checkpoints, training
+from agents.rl.outcome import Judged
 from agents.rl.stopping import Broken, Progress, Pruned, require_sound
 from agents.rl.training import learn
 from agents.spec import ALGORITHMS, TrainingSpec
@@ -83,6 +84,32 @@ def test_a_run_on_a_plateau_ends_and_killed_in_between_ends_with_the_same_weight
     resumed = learn(chosen, ready, tmp_path / "killed", Ear())
     assert resumed.network.hash == whole.network.hash
     assert (resumed.steps, resumed.metrics) == (whole.steps, whole.metrics)
+
+
+def test_a_run_that_gets_no_better_leaves_its_best_weights_whatever_is_kept(ready, tmp_path, monkeypatch):
+    def falling(held, chosen):
+        seen.append(1)
+        return figures_of(held, chosen) | {"score": -float(len(seen))}
+
+    seen, figures_of = [], training.figures_of
+    monkeypatch.setattr(training, "figures_of", falling)
+    outcome = learn(TrainingSpec.parse(PATIENT | {"keep": "last"}), ready, tmp_path / "ended", Ear())
+    assert (outcome.steps, outcome.best_step, outcome.metrics["score"]) == (768, 256, -1.0)
+    straight = SMALL | {"steps": 768, "validate_every": 256, "keep": "last"}
+    whole = learn(TrainingSpec.parse(straight), ready, tmp_path / "whole", Ear())
+    assert (whole.best_step, whole.metrics["score"]) == (768, -6.0)
+    early = learn(TrainingSpec.parse(straight | {"steps": 256}), ready, tmp_path / "early", Ear())
+    assert early.network.hash == outcome.network.hash != whole.network.hash
+
+
+def test_an_older_checkpoint_takes_part_in_the_comparison():
+    judged = Judged(next_step=9, best={"score": 2.0}, best_step=3, weights={"w": 1})
+    judged.take(6, {"score": 1.0}, {"w": 2}, "best", False)
+    assert (judged.best_step, judged.weights) == (3, {"w": 1})
+    judged.take(9, {"score": 1.5}, {"w": 3}, "last", False)
+    assert (judged.best_step, judged.weights) == (9, {"w": 3})
+    judged.take(12, {"score": 1.0}, {"w": 4}, "last", True)
+    assert (judged.best_step, judged.weights) == (3, {"w": 1})
 
 
 def test_an_over_fitting_gap_ends_a_run_and_is_reported(ready, tmp_path, monkeypatch):

@@ -1,0 +1,65 @@
+"""What a spec asks for and could never get: refused before a run begins, each in one sentence.
+
+Stored runs from before may hold such settings; they are read as they are (`TrainingSpec.stored`).
+"""
+
+from typing import TYPE_CHECKING
+
+from agents.spec.algorithms import Network, Replay
+from market.errors import BadInput
+
+if TYPE_CHECKING:
+    from agents.spec.training import TrainingSpec
+
+PPO = ("ppo", "fast_ppo", "maskable_ppo", "recurrent_ppo", "team_ppo")
+REPORTED: dict[str, tuple[str, tuple[str, ...]]] = {  # breaker -> what it watches, and who reports that
+    "stopping.max_kl": ("how far an update moved the policy (KL)", (*PPO, "trpo")),
+    "stopping.min_entropy": ("the entropy of its policy", (*PPO, "a2c", "reinforce")),
+}
+TABLES = ("q_table",)  # no network, and the newest bar alone
+FORECAST = "forecast"  # what a table calls the forecast's column
+
+
+def is_idle(name: str, algorithm: str) -> bool:
+    """Say whether an algorithm never reads a setting that is of no algorithm's own section."""
+    if name in REPORTED:
+        return algorithm not in REPORTED[name][1]
+    return algorithm in TABLES and (name == "window" or name.startswith("network."))
+
+
+def require_effect(spec: "TrainingSpec") -> None:
+    """:raises BadInput: for a setting that can never act, and for a run that would never learn"""
+    for name, (what, reporting) in REPORTED.items():
+        if getattr(spec.stopping, name.rpartition(".")[2]) and is_idle(name, spec.algorithm):
+            raise BadInput(
+                f"{name}: {spec.algorithm} does not report {what}: leave it at 0, or choose one of "
+                f"{', '.join(reporting)}",
+                name,
+            )
+    if spec.algorithm in TABLES:
+        _require_table(spec)
+    own = spec.learning
+    if isinstance(own, Replay) and own.learning_starts >= spec.steps:
+        raise BadInput(
+            f"{spec.algorithm} would learn nothing: it begins after {own.learning_starts:,} decisions "
+            f"(learning_starts) and the run ends after {spec.steps:,} (steps): raise steps or lower "
+            "learning_starts",
+            "steps",
+        )
+
+
+def _require_table(spec: "TrainingSpec") -> None:
+    if spec.network != Network():
+        raise BadInput(f"{spec.algorithm} has no network: leave the network settings out", "network")
+    if spec.window != 1:
+        raise BadInput(
+            f"{spec.algorithm} reads the newest bar alone: leave window at 1, and name features that look "
+            "back as q_table.columns",
+            "window",
+        )
+    if spec.forecast.kind != "none" and FORECAST not in spec.q_table.columns:
+        raise BadInput(
+            f"{spec.algorithm} reads the forecast only as one of its columns: add {FORECAST} to "
+            "q_table.columns, or leave forecast.kind at none",
+            "q_table.columns",
+        )
