@@ -10,6 +10,9 @@ from django.conf import settings
 
 from agents.models import JobStatus, TrainingRun
 from agents.parallel import MIB, RESERVE, TYPICAL_MB
+from agents.spec import KNOWN, TrainingSpec
+from agents.spec.algorithms import Replay
+from market.errors import BadInput
 
 SAMPLE_S = 5.0  # between two samples of a run
 
@@ -47,19 +50,51 @@ class Sampler:
         }
 
 
-def has_room() -> bool:
+def needed_mb(spec: TrainingSpec) -> float:
+    """Return the resident size that a run of this spec grows to, about."""
+    return TYPICAL_MB + _held_mb(spec)
+
+
+def _held_mb(spec: TrainingSpec) -> float:
+    """Return what rollout or replay memory take.
+
+    The libraries sort a rollout into minibatches, and a checkpoint is written from copies of a replay memory:
+    for a moment everything held is there twice. On a GPU it is not here.
+    """
+    return 0.0 if spec.device == "cuda" else 2 * spec.bytes_held / MIB
+
+
+def require_room(spec: TrainingSpec) -> None:
+    """:raises BadInput: for a run that this machine's memory could never hold"""
+    total, held = psutil.virtual_memory().total / MIB, _held_mb(spec)
+    room = max((1 - RESERVE) * total - TYPICAL_MB, RESERVE * total)  # a tiny machine trains, too, if slowly
+    if held <= room:
+        return
+    section, is_replay = KNOWN[spec.algorithm].sections[0], isinstance(spec.learning, Replay)
+    what, how = ("replay memory", "buffer_size") if is_replay else ("rollout", "n_envs or n_steps")
+    raise BadInput(
+        f"the run's {what} would take about {held / 1024:,.1f} GiB; of the {total / 1024:,.1f} GiB of this "
+        f"machine {room / 1024:,.1f} are for it: lower {section}.{how}, or window",
+        f"{section}.{'buffer_size' if is_replay else 'n_steps'}",
+    )
+
+
+def has_room(wanted_mb: float = TYPICAL_MB) -> bool:
     """Say whether one more training process fits into the memory that is free now.
 
-    The measured size of the largest run at work (else a typical one) must fit and leave the reserve; what a
-    run that has just begun is still to take counts as taken. Where none is at work one may always start:
-    waiting would change nothing. Ask, and start, behind the `Door`.
+    What it needs, and no less than the measured size of the largest run at work, must fit and leave the
+    reserve; what a run that has just begun is still to take counts as taken. Where none is at work one may
+    always start: what the machine could never hold is refused by `require_room`, and waiting for other
+    programs might last for ever. Ask, and start, behind the `Door`.
+
+    :param wanted_mb: as `needed_mb` says
     """
     at_work = TrainingRun.objects.filter(status=JobStatus.RUNNING).exclude(pid=None)
     here = [row for row in at_work.only("pid", "resources") if psutil.pid_exists(row.pid or 0)]
     if not here:
         return True
     memory = psutil.virtual_memory()
-    wanted_mb = max([TYPICAL_MB, *(float(row.resources.get("rss_mb", 0.0)) for row in here)])
+    wanted_mb = max([wanted_mb, *(float(row.resources.get("rss_mb", 0.0)) for row in here)])
     growing_mb = sum(max(0.0, TYPICAL_MB - _size_mb(row.pid or 0)) for row in here)
     return memory.available / MIB - growing_mb - wanted_mb > RESERVE * memory.total / MIB
 

@@ -11,10 +11,13 @@ from django.utils import timezone
 from agents import resources, services, tracking
 from agents.models import Backtest, CouncilReview, JobStatus, TrainingRun
 from agents.models.run import Desired
+from agents.parallel import TYPICAL_MB
 from agents.process import Child, training_command
 from agents.progress import RunRow, Superseded
 from agents.services.lineage import id_file
+from agents.spec import TrainingSpec
 from market import connections, draining, leases
+from market.errors import BadInput
 from market.leases import Held
 
 logger = logging.getLogger(__name__)
@@ -31,7 +34,7 @@ def train(run_id: int) -> None:
 
 def _train(run_id: int, door: resources.Door) -> None:
     run = TrainingRun.objects.unfinished().filter(pk=run_id).first()
-    if run is None or (run.desired == Desired.RUN and not resources.has_room()):
+    if run is None or (run.desired == Desired.RUN and not resources.has_room(_needed_mb(run))):
         return  # for want of memory it stays queued, and the supervisor asks again
     held = leases.acquire(run.lease_name)
     if held is None:
@@ -42,6 +45,14 @@ def _train(run_id: int, door: resources.Door) -> None:
         logger.warning("lost the lease %s", held.name)
     finally:
         held.release()
+
+
+def _needed_mb(run: TrainingRun) -> float:
+    """Return what a run needs; of a spec that cannot be read any more what it takes to fail and say so."""
+    try:
+        return resources.needed_mb(TrainingSpec.stored(run.spec))
+    except BadInput:
+        return TYPICAL_MB
 
 
 def backtest(backtest_id: int) -> None:

@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from agents.evaluation.data import prepare
 from agents.models import Experiment, TrainedModel, TrainingRun
 from agents.provenance import code_version
+from agents.resources import require_room
 from agents.services.queue import enqueue_training
 from agents.services.series import find_members
 from agents.services.training import bounded, cancel_training
@@ -169,6 +170,7 @@ def _checked(
         if algorithm != base["algorithm"]:
             shared = suited(shared, algorithm, settings)
         one = TrainingSpec.parse(laid_over(shared, settings))
+        require_room(one)
         first, last = windows_of(one, series, windows)[cell["window"]]
         one = one.completed(from_ms=first, to_ms=last)
         key = repr([getattr(one, name) for name in DATA_KEYS])

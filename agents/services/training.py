@@ -11,6 +11,7 @@ from agents.evaluation.data import prepare
 from agents.models import JobStatus, TrainedModel, TrainingRun
 from agents.models.run import Desired
 from agents.provenance import code_version
+from agents.resources import require_room
 from agents.services.queue import enqueue_training
 from agents.services.series import find_members
 from agents.spec import TrainingSpec
@@ -26,9 +27,11 @@ def start_training(*, owner: Any, name: str, spec: dict[str, Any], by: Any = Non
     :param name: of the run and of the model it makes
     :param spec: as `agents.spec.TrainingSpec`; what is left out takes its default
     :param by: who asked, for the audit trail; the owner when not given
-    :raises BadInput: for a spec, series or name that cannot be used, too few candles, features without value
+    :raises BadInput: for a spec, series or name that cannot be used, too few candles, features without value,
+        more memory than the machine has
     """
     asked = TrainingSpec.parse(spec)
+    require_room(asked)
     name = _free_name(owner, name)
     members = find_members(owner, asked)
     series, whole = members[0], bounded(asked, members)

@@ -315,11 +315,15 @@ class TrainingSpec(Part):
         if reason:
             raise BadInput(f"device=cuda: {reason}; take device=auto or cpu, or leave that out", "device")
 
-    def _check_memory(self) -> None:
+    @property
+    def bytes_held(self) -> int:
+        """Bytes of the observations in a rollout or a replay memory, float32."""
         pairs = len(self.pair_names)
         size = observation_size(self.window, max(pairs, 1) * len(self.feature_set()), pairs)
-        needed = 4 * self.learning.rows_held * size
-        section = KNOWN[self.algorithm].sections[0]
+        return 4 * self.learning.rows_held * size
+
+    def _check_memory(self) -> None:
+        needed, section = self.bytes_held, KNOWN[self.algorithm].sections[0]
         if isinstance(self.learning, Replay):
             if needed > MOST_REPLAY_BYTES:
                 raise BadInput(

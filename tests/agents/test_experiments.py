@@ -309,6 +309,12 @@ def test_another_run_starts_only_where_its_memory_is_free(user, monkeypatch):
     busy.resources = {"rss_mb": 1500}
     busy.save()
     assert not resources.has_room()
+    busy.resources = {"rss_mb": 500}
+    busy.save()
+    assert resources.has_room()
+    assert not resources.has_room(1500.0)  # what the next one needs counts as well
+    busy.resources = {"rss_mb": 1500}
+    busy.save()
     waiting = factories.RunFactory(owner=user)
     tasks.train(waiting.pk)
     waiting.refresh_from_db()
@@ -360,6 +366,33 @@ def test_as_many_runs_as_cores_and_memory_allow(monkeypatch):
         monkeypatch.setattr(psutil, "virtual_memory", lambda gib=gib: memory._replace(total=gib * 2**30))
         assert parallel_runs() == runs
     assert parallel_runs(12) == 12
+
+
+def test_a_run_that_the_machine_could_never_hold_is_refused_before_it_begins(user, series, monkeypatch):
+    memory, gib = psutil.virtual_memory(), [4]
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(total=gib[0] * 2**30))
+    large = TINY | {"series": series.pk, "ppo": {"n_envs": 1024, "n_steps": 32_000}}
+    with pytest.raises(BadInput, match=r"rollout would take about 2\.7 GiB; of the 4\.0 GiB .* 2\.6 are"):
+        services.start_training(owner=user, name="large", spec=large)
+    with pytest.raises(BadInput, match=r"lower ppo\.n_envs or n_steps"):
+        services.start_experiment(owner=user, name="large", spec=large, seeds=[0, 1])
+    assert not TrainingRun.objects.exists()
+    gib[0] = 64
+    run = services.start_training(owner=user, name="large", spec=large)
+    gib[0] = 4
+    assert train(run) == job.EXIT_FAILED  # asked for on a larger machine
+    assert run.error.startswith("the run's rollout would take about 2.7 GiB")
+
+
+@pytest.mark.parametrize("gib", [0.5, 4])
+def test_an_ordinary_run_and_one_of_a_gpu_are_never_refused_for_want_of_memory(gib, monkeypatch):
+    memory = psutil.virtual_memory()
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(total=gib * 2**30))
+    resources.require_room(TrainingSpec.parse({}))
+    resources.require_room(TrainingSpec.parse({"device": "cuda", "ppo": {"n_envs": 65_536, "n_steps": 512}}))
+    over = TrainingSpec.parse({"algorithm": "dqn", "window": 10, "dqn": {"buffer_size": 300_000}})
+    with pytest.raises(BadInput, match=r"replay memory .* lower dqn\.buffer_size"):
+        resources.require_room(over.model_copy(update={"window": 500}))
 
 
 @pytest.mark.django_db
