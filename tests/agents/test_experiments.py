@@ -93,8 +93,8 @@ def test_every_seed_window_and_setting_is_one_queued_run(made, series):
 def test_algorithms_of_other_sections_share_an_experiment(user, series):
     algorithms = ["ppo", "fast_ppo", "dqn", "sac", "q_table"]
     made = services.start_experiment(
-        owner=user, name="rivals", seeds=[0], spec=over_preset("default-1m", TINY | {"series": series.pk}),
-        grid={"algorithm": algorithms},
+        owner=user, name="rivals", seeds=[0], grid={"algorithm": algorithms},
+        spec=over_preset("default-1m", TINY | {"series": series.pk, "steps": 5000}),
     )  # fmt: skip
     specs = {run.spec["algorithm"]: run.spec for run in made.runs.all()}
     assert sorted(specs) == sorted(algorithms)

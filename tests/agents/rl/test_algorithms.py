@@ -18,6 +18,7 @@ from agents.rl.reinforce import Reinforce
 from agents.rl.training import Stopped, card_part, learn
 from agents.rl.vec_env import TradingVecEnv
 from agents.spec import ALGORITHMS, KNOWN
+from agents.spec.effect import TABLES
 from market.features import compute
 from tests.agents.markets import changed_after, walk, waves
 from tests.agents.rl.tasks import TASKS, spec_for
@@ -81,7 +82,8 @@ def test_a_killed_run_resumed_ends_with_the_weights_of_an_uninterrupted_one(algo
     "algorithm", [name for name in ALGORITHMS if name not in ("recurrent_ppo", "team_ppo")]
 )
 def test_its_archive_opens_in_the_library_and_acts_as_the_stored_network(algorithm, tmp_path):
-    spec = small(algorithm, network={"net_arch": [24, 16], "activation": "relu"})
+    network = {"network": {"net_arch": [24, 16], "activation": "relu"}}
+    spec = small(algorithm, **(network if algorithm not in TABLES else {}))
     ready = made_ready(walk(1200), spec)
     outcome = learn(spec, ready, tmp_path, Ear())
     (tmp_path / "policy.zip").write_bytes(outcome.policy_zip)
