@@ -37,6 +37,7 @@ from agents.spec.algorithms import (
 from agents.spec.devices import Device, misfit
 from agents.spec.effect import FORECAST, require_effect
 from agents.spec.errors import Misfit, first_error
+from agents.spec.memory import require_memory
 from agents.spec.parts import Action, Breakers, Curriculum, Fraction, Part, Reward, Stopping, Trading
 from agents.spec.team import Team
 from agents.spec.versions import upgraded
@@ -45,8 +46,6 @@ from market.candles import MS
 from market.errors import BadInput
 from market.features import FeatureSet, preset
 
-MOST_ROLLOUT_BYTES = 8 * 2**30  # of the observations between two updates, float32
-MOST_REPLAY_BYTES = 2**30  # of a replay memory: every checkpoint holds it, so that a run resumes exactly
 FromTime = Annotated[int | None, BeforeValidator(partial(epoch_ms, field="from"))]
 ToTime = Annotated[int | None, BeforeValidator(partial(epoch_ms, field="to"))]
 
@@ -303,7 +302,7 @@ class TrainingSpec(Part):
             raise first_error(error, setting_names(cls)) from None
         spec.env_settings()
         spec._check_device()
-        spec._check_memory()
+        require_memory(spec)
         spec.table_columns()
         spec.team.rules(spec.reward.decay)
         if spec.is_team:
@@ -321,23 +320,6 @@ class TrainingSpec(Part):
         pairs = len(self.pair_names)
         size = observation_size(self.window, max(pairs, 1) * len(self.feature_set()), pairs)
         return 4 * self.learning.rows_held * size
-
-    def _check_memory(self) -> None:
-        needed, section = self.bytes_held, KNOWN[self.algorithm].sections[0]
-        if isinstance(self.learning, Replay):
-            if needed > MOST_REPLAY_BYTES:
-                raise BadInput(
-                    f"a replay memory of {self.learning.buffer_size:,} decisions would need "
-                    f"{needed / 2**30:,.1f} GiB in memory and in every checkpoint; "
-                    f"{MOST_REPLAY_BYTES // 2**30} is allowed: lower buffer_size or window",
-                    f"{section}.buffer_size",
-                )
-        elif needed > MOST_ROLLOUT_BYTES:
-            raise BadInput(
-                f"n_envs * n_steps * window * features would need {needed / 2**30:,.0f} GiB of memory for "
-                f"one update; {MOST_ROLLOUT_BYTES // 2**30} are allowed",
-                f"{section}.n_steps",
-            )
 
     def table_columns(self) -> tuple[int, ...]:
         """Return which columns of the newest feature row a table reads; the forecast stands behind them.
