@@ -137,8 +137,8 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
             model_hash=seat.decider.policy.policy_hash,
             latency_us=latency_us,
         )
+        _see_health(seat, decision)  # before it is stored: a fresh driver reads the stored ones back
         states.store_decision(decision)
-        _see_health(seat, decision)
         save_marks(session)
         reason = f"signal {opinion.name}"
         order = working.begin(seat, sized.quantity, sized.price, reason, now_ms, decision, room)
@@ -196,8 +196,8 @@ def capped(seat: Seat, sized: risk.Sized, quote: Quote, now_ms: int) -> risk.Siz
 
 
 def _see_health(seat: Seat, decision: Decision) -> None:
-    seat.health = seat.health or Health.of(seat.session)
-    seat.health.see(seat.session, decision.probabilities, decision.features)
+    seat.health = seat.health or Health.of(seat.session, seat.decider.policy)
+    seat.health.see(seat.session, decision.probabilities, decision.features, decision.votes)
 
 
 def foreseen(seat: Seat) -> np.ndarray | None:

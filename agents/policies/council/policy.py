@@ -12,7 +12,7 @@ import numpy as np
 
 from agents.observation import PORTFOLIO
 from agents.policies.council.combine import Voting, combine
-from agents.policies.council.needs import Part, joined
+from agents.policies.council.needs import Part, Stack, joined
 from agents.policies.council.votes import SIDES, Tally, Vote, vote_of
 from agents.policies.port import Opinion, Policy
 from agents.policies.rules import Cash
@@ -100,6 +100,13 @@ class Council:
         except Exception as error:
             logger.warning("council %s: %s could not vote: %s", self.name, name, error)
             return Vote(name, weight, failure=f"{error or type(error).__name__}"[:200])
+
+    @property
+    def columns(self) -> list[np.ndarray]:
+        """Return where each member's features lie in the council's raw rows, in the order of its members."""
+        stack = self.observation.scaler
+        assert isinstance(stack, Stack)  # noqa: S101  for the type checker: it is what `joined` returned
+        return [columns for columns, _ in stack.parts][: len(self.members)]
 
     @property
     def voices(self) -> list[tuple[str, float]]:

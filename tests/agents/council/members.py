@@ -17,8 +17,11 @@ def council_of(*policies, weights=None, absent=(), **voting):
     return Council("test", members, Voting(**voting), absent)
 
 
-def made_model(owner, series, candles, name, sharpe=1.0, **given):
-    """A stored model with random weights; `given` as of `network_policy`."""
+def made_model(owner, series, candles, name, sharpe=1.0, inputs=None, **given):
+    """A stored model with random weights; `given` as of `network_policy`.
+
+    :param inputs: training inputs as a card keeps them
+    """
     policy = network_policy(candles, **given)
     card = {
         "feature_set": policy.observation.feature_set.to_json(),
@@ -28,6 +31,8 @@ def made_model(owner, series, candles, name, sharpe=1.0, **given):
         "action": policy.action_spec.to_dict(),
         "decision_every": policy.decision_every,
     }
+    if inputs is not None:
+        card["inputs"] = inputs
     path = f"models/{name}"
     file_hash = artefacts.write(path, card=card, network=policy.network, policy_zip=b"zip")
     return TrainedModel.objects.create(
