@@ -153,6 +153,10 @@ def assumptions(settings: BacktestSettings) -> list[str]:
     limits = ", ".join(f"{name} {value:.12g}" for name, value in values.items() if value)
     if limits:
         said.append(f"Breakers, guards and caps, those of a session: {limits}.")
+    said.append(
+        "The price collar, the cap on the spread and the age of a price act on a session's quotes only: an "
+        "entry whose open has moved far from the close it was decided on is filled here."
+    )
     if trading.market == "futures":
         said.append(
             f"A futures market with leverage up to {trading.leverage:g} on isolated margin: liquidated when "

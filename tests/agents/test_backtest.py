@@ -174,7 +174,14 @@ def test_the_report_is_complete_small_and_says_what_was_assumed():
     assert made.metrics["fills"] == len(made.trades) > 100
     assert made.metrics["final_equity"] == pytest.approx(made.curve["equity"][-1])
     text = " ".join(made.assumptions)
-    for words in ("Seen nothing.", "next bar's open", "fee of 0.2000%", "stop-loss 1.00%", "seed 3"):
+    for words in (
+        "Seen nothing.",
+        "next bar's open",
+        "fee of 0.2000%",
+        "stop-loss 1.00%",
+        "price collar",
+        "seed 3",
+    ):
         assert words in text
 
 
