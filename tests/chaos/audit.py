@@ -15,6 +15,9 @@ from trading.models import (
     LiveSession,
     Order,
     OrderStatus,
+    OrderType,
+    ParentOrder,
+    ParentStatus,
     SessionStatus,
 )
 from trading.risk import HEADROOM
@@ -35,6 +38,8 @@ def audit(account: Account, theirs: Venue, pairs: tuple[str, ...], again: int = 
         *sessions(account, pairs, again),
         *drivers(account),
         *decisions(account),
+        *left_behind(account, theirs),
+        *parents(account),
     ]
 
 
@@ -52,6 +57,9 @@ def counts(account: Account, theirs: Venue) -> dict[str, int]:
         "uncertain_settled": account.orders.filter(
             answer__in=["proven not to be on the venue", "the process ended while it was being sent"]
         ).count(),
+        "limit": account.orders.filter(type=OrderType.LIMIT).count(),
+        "requoted": account.orders.filter(type=OrderType.LIMIT, status=OrderStatus.CANCELLED).count(),
+        "splits": ParentOrder.objects.filter(session__account=account, style="split").count(),
         "absent": account.orders.filter(status=OrderStatus.ABSENT).count(),
     }
 
@@ -232,10 +240,10 @@ def drivers(account: Account) -> list[str]:
 
 
 def decisions(account: Account) -> list[str]:
-    """A decision has one order, or one that closes and one that opens; no bar was decided on twice."""
+    """A decision has one order or parent, or a close and what it opens; no bar was decided on twice."""
     wrong = []
     for session in LiveSession.objects.filter(account=account):
-        made = session.orders.exclude(decision=None).order_by("id")
+        made = session.orders.exclude(decision=None).filter(parent=None).order_by("id")
         sides: dict[int, list[Order]] = {}
         for order in made:
             sides.setdefault(order.decision_id, []).append(order)
@@ -245,11 +253,40 @@ def decisions(account: Account) -> list[str]:
             if len(both) == 2 and not turned(*both)
         ]
         ordered = Counter({pk: len(both) for pk, both in sides.items()})
+        wishes = Counter(session.parents.exclude(decision=None).values_list("decision", flat=True))
+        wrong += [f"decision {pk} has {n} parent orders" for pk, n in wishes.items() if n > 1]
+        wrong += [f"decision {pk} has orders beside its parent order" for pk in wishes if pk in ordered]
         bars = Counter(session.decisions.values_list("bar_ms", flat=True))
         wrong += [f"decision {pk} has {n} orders" for pk, n in ordered.items() if n > 2]
         wrong += [
             f"session {session.pk}: bar {bar} was decided on {n} times" for bar, n in bars.items() if n > 1
         ]
+    return wrong
+
+
+def left_behind(account: Account, theirs: Venue) -> list[str]:
+    """Nothing of a session that has ended rests at the venue or is at work in our books."""
+    ended = LiveSession.objects.filter(account=account, status__in=ENDED)
+    refs = dict(account.orders.filter(session__in=ended).values_list("venue_order_id", "client_ref"))
+    wrong = [
+        f"{refs[str(row['order_id'])]} of an ended session rests at the venue"
+        for row in theirs["orders"]
+        if row["status"] == "PENDING" and str(row["order_id"]) in refs
+    ]
+    working = ParentOrder.objects.filter(session__in=ended, status=ParentStatus.WORKING)
+    return wrong + [f"parent order {one.pk} of an ended session is at work: {one}" for one in working]
+
+
+def parents(account: Account) -> list[str]:
+    """No wish trades more than it asked for, nor by orders of the other side."""
+    wrong = []
+    for parent in ParentOrder.objects.filter(session__account=account).prefetch_related("children__fills"):
+        children = list(parent.children.all())
+        traded = sum((abs(fill.quantity) for child in children for fill in child.fills.all()), Decimal(0))
+        if traded > parent.quantity:
+            wrong.append(f"parent order {parent.pk} asked for {parent.quantity} and traded {traded}")
+        if {child.side for child in children} - {parent.side}:
+            wrong.append(f"parent order {parent.pk} ({parent.side}) has orders of the other side")
     return wrong
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.chaos.inject.chaos_points import KILL, POINTS, SUSPEND
 
-ORDERS = ["place_order", "short_open", "short_close"]
+ORDERS = ["place_order", "cancel_order", "short_open", "short_close"]
 PAIRS = ("BTC/USD", "ETH/USD", "SIM/USD")
 SKEW_MS, REAL_WINDOW_MS = 90_000, 60_000
 SCALE = 2.0 / 15.0  # a run's lease is so much shorter than the product's, and so are its time limits
@@ -57,17 +57,19 @@ ACTS = (*MOMENTS, *(f"{KILL} at {label}" for label in POINTS), f"{SUSPEND} at ab
 COMBINATIONS = list(itertools.product(sorted(FAULTS), ACTS))
 Random(20240101).shuffle(COMBINATIONS)  # any stretch of seeds meets an even mix of them
 EPISODES = 3
+STYLES = ("limit", "limit", "split", "market", "market", "market")  # a third, a sixth, the rest
 REQUESTS = ("none", "pause and resume", "start again", "stop one", "flatten one")
 
 
 @dataclass(frozen=True)
 class Session:
-    """A session of the run: a pair and a rule that trades by chance, long only or both ways."""
+    """A session of the run: a pair, a rule that trades by chance, long only or both ways, and its style."""
 
     pair: str
     seed: int
     turnover: float
     is_both_ways: bool
+    execution: dict[str, Any]  # the settings of its style; the venue's clock
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,13 @@ def plan_of(seed: int) -> Plan:
     """Return the plan of a seed; neighbouring seeds walk through all combinations of fault and act."""
     random = Random(seed)
     sessions = tuple(
-        Session(pair, random.randrange(10_000), round(random.uniform(0.5, 0.95), 2), (seed + at) % 3 != 0)
+        Session(
+            pair,
+            random.randrange(10_000),
+            round(random.uniform(0.5, 0.95), 2),
+            (seed + at) % 3 != 0,
+            execution_for(Random(f"{seed} {pair}")),
+        )
         for at, pair in enumerate(PAIRS)
     )
     episodes = []
@@ -118,6 +126,20 @@ def plan_of(seed: int) -> Plan:
             )
         )
     return Plan(seed, sessions, tuple(episodes), random.choice(("stop", "flatten")))
+
+
+def execution_for(random: Random) -> dict[str, Any]:
+    """Return a style with times of a fraction of a bar up to three, so that orders rest while things die."""
+    style = random.choice(STYLES)
+    if style == "limit":
+        times = {
+            "deadline_s": round(random.uniform(20, 180), 1),
+            "requote_s": round(random.uniform(5, 40), 1),
+        }
+        return {"style": style, **times}
+    if style == "split":
+        return {"style": style, "children": random.randint(2, 5), "over_s": round(random.uniform(20, 150), 1)}
+    return {"style": style}
 
 
 def request_for(act: str, random: Random) -> str:

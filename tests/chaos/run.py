@@ -91,7 +91,7 @@ class Run:
 
     def _body(self, number: int) -> dict[str, Any]:
         wanted = self.plan.sessions[number]
-        settings = {"turnover": wanted.turnover, "seed": wanted.seed}
+        settings = {"turnover": wanted.turnover, "seed": wanted.seed, **wanted.execution}
         rule = "random"
         if wanted.is_both_ways:
             rule, settings["share"] = "random_long_short", 0.8

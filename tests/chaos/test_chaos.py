@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
 
@@ -14,7 +15,9 @@ from tests.chaos.inject import chaos_points
 from tests.chaos.plan import ACTS, COMBINATIONS, FAULTS, plan_of
 from tests.chaos.world import ROOT
 from tests.trading.live.conftest import account, live, venue
-from trading.models import Fill, Holding, LiveSession, Order, OrderStatus, SessionStatus
+from trading import services
+from trading.execution import Execution
+from trading.models import Fill, Holding, LiveSession, Order, OrderStatus, ParentOrder, SessionStatus
 
 __all__ = ["account", "live", "venue"]
 PAIRS = ("BTC/USD",)
@@ -35,6 +38,13 @@ def test_no_order_is_lost_doubled_or_invented_whatever_dies(tmp_path):
 def test_a_seed_is_its_plan_and_neighbours_differ():
     assert plan_of(7) == plan_of(7)
     assert plan_of(7) != plan_of(8)
+
+
+def test_about_a_third_of_the_sessions_rests_limit_orders_and_a_sixth_splits():
+    styles = Counter(one.execution["style"] for seed in range(300) for one in plan_of(seed).sessions)
+    assert 0.28 < styles["limit"] / 900 < 0.38
+    assert 0.13 < styles["split"] / 900 < 0.20
+    assert all(Execution.from_dict(one.execution) for seed in range(50) for one in plan_of(seed).sessions)
 
 
 def test_a_stretch_of_seeds_meets_every_combination_of_fault_and_act():
@@ -65,8 +75,6 @@ def test_a_point_acts_on_the_wished_passage_only(tmp_path, monkeypatch):
 @pytest.fixture
 def ended(live):
     """A session that has traded, sold and stopped."""
-    from trading import services
-
     live.start("random", settings={"turnover": 0.9, "seed": 3})
     live.bar(8)
     services.flatten_session(session=live.session, by=live.user)
@@ -163,14 +171,74 @@ def test_the_auditor_finds_two_sessions_on_one_pair_at_once(ended):
     assert "at the same time" in "; ".join(audit.audit(ended.account, theirs, PAIRS, again=1))
 
 
+# --- of wishes that rest or are split
+
+
+@pytest.fixture
+def styled(live, request):
+    """A session of a style that has traded, sold and stopped."""
+    times = {"limit": {"deadline_s": 90, "requote_s": 5}, "split": {"children": 3, "over_s": 50}}
+    style = request.param
+    live.start("random", settings={"turnover": 0.9, "seed": 3, "style": style, **times[style]})
+    for _ in range(6):
+        live.bar()
+        for _ in range(3):
+            live.venue.advance(15_000)
+            live.turn()
+    services.flatten_session(session=live.session, by=live.user)
+    live.turn()
+    assert live.turn().status == SessionStatus.STOPPED
+    assert live.session.parents.filter(children__fills__isnull=False).exists()
+    return live
+
+
+BOTH = pytest.mark.parametrize("styled", ["limit", "split"], indirect=True)
+
+
+@BOTH
+def test_true_books_of_wishes_that_take_several_orders_pass(styled):
+    assert found(styled) == []
+
+
+def leave_an_order_resting(live):
+    live.start("buy_and_hold", settings={"style": "limit", "deadline_s": 600}).turn()
+    assert live.session.orders.resting().exists()
+    LiveSession.objects.filter(pk=live.session.pk).update(status=SessionStatus.STOPPED)
+
+
+def test_the_auditor_finds_what_an_ended_session_has_left_behind(live):
+    leave_an_order_resting(live)
+    ParentOrder.objects.update(status="working")
+    wrong = "; ".join(found(live))
+    assert "of an ended session rests at the venue" in wrong
+    assert "of an ended session is at work" in wrong
+
+
+@BOTH
+def test_the_auditor_finds_a_wish_that_traded_too_much_or_the_wrong_way(styled):
+    styled.session.parents.update(quantity=Decimal("0.00001"), side="SELL")
+    wrong = "; ".join(found(styled))
+    assert "asked for 0.00001" in wrong
+    assert "(SELL) has orders of the other side" in wrong
+
+
+@BOTH
+def test_the_auditor_finds_two_parents_of_one_decision_and_an_order_beside_one(styled):
+    orders = styled.session.orders.exclude(parent=None)
+    Order.objects.filter(pk=orders.first().pk).update(parent=None)
+    styled.session.parents.update(decision=orders.first().decision)
+    wrong = "; ".join(audit.decisions(styled.account))
+    assert "parent orders" in wrong
+    styled.session.orders.update(decision=orders.first().decision, parent=None)
+    assert "beside its parent order" in "; ".join(audit.decisions(styled.account))
+
+
 # --- and the same of shorts
 
 
 @pytest.fixture
 def short(live):
     """A session that has turned twice and stopped with a short open, beside one by hand."""
-    from trading import services
-
     live.start(
         "random_long_short", settings={"turnover": 1.0, "share": 0.5, "seed": 3}, capital=Decimal(20000)
     )
