@@ -161,7 +161,7 @@ def decide_us(asked: Policy, candles: Candles) -> np.ndarray:
         quote = Quote("BTC/USD", price, price, price, int(candles.open_ms[at]) + MINUTE)
         began = time.perf_counter_ns()
         feed._push(int(candles.open_ms[at]), values)
-        row = deciding.portfolio_row(session, values[3], 1440.0)
+        row = deciding.portfolio_row(session, values[3], 1440.0, session.bars_held, session.peak_equity)
         decided = decider.decide(feed.rows, feed.closes, row, row[0])
         if decided.target is not None:
             risk.size(session, decided.target, quote, rules, trades_today=0)
