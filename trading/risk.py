@@ -44,6 +44,8 @@ def unusable(quote: Quote | None, now_ms: int, profile: RiskProfile) -> str:
     if quote.bid <= 0 or quote.ask <= 0 or quote.bid > quote.ask:
         return f"the book is crossed or empty (bid {quote.bid}, ask {quote.ask})"
     age_s = (now_ms - quote.at_ms) / 1000
+    if quote.is_still:
+        return f"the prices of the whole venue have stood still for more than {age_s // 60 * 60:.0f} s"
     if age_s > profile.max_stale_s:
         return f"the price is {age_s:.0f} s old, {profile.max_stale_s:g} s is allowed"
     return ""

@@ -20,6 +20,7 @@ from trading.exchanges.port import (
     ShortPosition,
     ShortReport,
 )
+from trading.exchanges.stillness import Stillness, as_of, shown
 
 RULES_FRESH_S = 3600.0  # some megabytes: rarely read
 NO_SHORTS = "this venue's shorts are not supported here: choose a pair to buy and sell"
@@ -39,6 +40,7 @@ class Ccxt:
         self._traded: set[str] = set()  # pairs, by this object
         self._rules: tuple[dict[str, Instrument], frozenset[str]] = ({}, frozenset())
         self._rules_read_s: float | None = None
+        self._stillness = Stillness()
 
     def __repr__(self) -> str:
         return f"Ccxt({self._dialect.name!r}, {self._wire.base_url!r})"
@@ -62,7 +64,11 @@ class Ccxt:
             return {}
         asked = None if pairs is None else wanted
         tickers = self._wire.call(lambda client: client.fetch_tickers(asked))
-        return answers.quotes(tickers, wanted, self.now_ms())
+        now_ms = self.now_ms()
+        found = answers.quotes(tickers, wanted, now_ms)
+        signs = shown(tickers, ("bid", "ask", "last", "timestamp"))  # a time of its own that goes on is one
+        since_ms = self._stillness.since(signs, now_ms, rate=1.0)
+        return found if since_ms is None else as_of(found, since_ms)
 
     def balances(self, *, allow_empty: bool = False) -> dict[str, Balance]:
         self.instruments()

@@ -23,6 +23,7 @@ class Quote:
     at_ms: int  # venue clock
     change_24h: Decimal | None = None  # fraction
     volume_quote_24h: Decimal | None = None  # quote currency
+    is_still: bool = False  # nothing the venue shows has moved since `at_ms`, for too long to be believed
 
     @property
     def mid(self) -> Decimal:
@@ -143,7 +144,10 @@ class Exchange(Protocol):
         ...
 
     def quotes(self, pairs: Iterable[str] | None = None) -> dict[str, Quote]:
-        """Return the quotes of `pairs` (None: all) from one call. A pair without a usable quote is absent."""
+        """Return the quotes of `pairs` (None: all) from one call. A pair without a usable quote is absent.
+
+        Where it can be told that the whole ticker has stopped moving, they are `is_still`; see `stillness`.
+        """
         ...
 
     def balances(self, *, allow_empty: bool = False) -> dict[str, Balance]:

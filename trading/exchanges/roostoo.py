@@ -20,6 +20,7 @@ from trading.exchanges.port import (
 )
 from trading.exchanges.roostoo_answers import plain
 from trading.exchanges.roostoo_wire import Call, RoostooWire
+from trading.exchanges.stillness import Stillness, as_of, shown
 
 RULES_FRESH_S = 300.0
 NO_ORDER = "no order matched"
@@ -37,6 +38,7 @@ class Roostoo:
         self._wire = wire
         self._rules: tuple[dict[str, Instrument], frozenset[str]] = ({}, frozenset())
         self._rules_read_s: float | None = None
+        self._stillness = Stillness()
 
     def __repr__(self) -> str:
         return f"Roostoo({self._wire.base_url!r})"
@@ -68,7 +70,11 @@ class Roostoo:
         return self._rules
 
     def quotes(self, pairs: Iterable[str] | None = None) -> dict[str, Quote]:
-        return answers.quotes(self._wire.public("/v3/ticker", timed=True), pairs)
+        answer = self._wire.public("/v3/ticker", timed=True)
+        found = answers.quotes(answer, pairs)
+        prices = shown(answer["Data"], ("MaxBid", "MinAsk", "LastPrice"))
+        since_ms = self._stillness.since(prices, int(answer["ServerTime"]), self.clock_rate)
+        return found if since_ms is None else as_of(found, since_ms)
 
     def balances(self, *, allow_empty: bool = False) -> dict[str, Balance]:
         return answers.balances(self._wire.signed(Call("GET", "/v3/balance")), allow_empty=allow_empty)
