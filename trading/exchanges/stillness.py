@@ -1,6 +1,6 @@
-"""Whether everything a venue shows has stopped moving. One quiet pair says nothing; ten at once, for long, do.
+"""Whether everything a venue shows has stopped moving. One quiet pair says nothing; ten at once do, in time.
 
-A ticker answered promptly from a book that nobody feeds any more looks fresh: its time is the answer's.
+A ticker answered promptly from a book that nobody feeds looks fresh: its time is that of the answer.
 """
 
 import threading
