@@ -79,17 +79,23 @@ def spare_of(members: Sequence[LiveSession], buyer: LiveSession) -> dict[int, De
     }
 
 
+def moves_to(buyer: int, lack: Decimal, spare: dict[int, Decimal]) -> dict[int, Decimal]:
+    """Return what each session gets (or gives, below 0) so that the buyer lacks nothing; the sum is 0.
+
+    :param spare: {session: cash it can give, in whole cents}; who has most gives first
+    """
+    left, moves = max(lack, ZERO).quantize(CENT, ROUND_CEILING), dict[int, Decimal]()
+    for pk, most in sorted(spare.items(), key=lambda item: (-item[1], item[0])):
+        if (part := min(most, left)) > 0:
+            moves[pk], left = -part, left - part
+    return moves | {buyer: -sum(moves.values(), ZERO)} if moves else {}
+
+
 def fund(members: Sequence[LiveSession], buyer: LiveSession, need: Decimal) -> None:
     """Move what the buyer lacks of `need` to it from the others. Call with all members locked."""
-    lack = (need - buyer.cash).quantize(CENT, ROUND_CEILING)
-    moves: dict[int, Decimal] = {}
-    for pk, spare in sorted(spare_of(members, buyer).items(), key=lambda item: (-item[1], item[0])):
-        part = min(spare, max(lack, ZERO))
-        if part > 0:
-            moves[pk], lack = -part, lack - part
+    moves = moves_to(buyer.pk, need - buyer.cash, spare_of(members, buyer))
     if not moves:
         return
-    moves[buyer.pk] = -sum(moves.values(), ZERO)
     for row in members:
         if amount := moves.get(row.pk):
             plans.give(row, amount)

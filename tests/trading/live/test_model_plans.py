@@ -7,6 +7,8 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.core.management import CommandError
 from django.urls import reverse
+from hypothesis import given
+from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
 from agents.models import TrainedModel
@@ -23,6 +25,21 @@ from trading.models import (
     RiskState,
     SessionStatus,
 )
+from trading.weighing.books import moves_to
+
+amounts = st.integers(0, 10**8).map(lambda cents: D(cents) / 100)
+
+
+@given(
+    lack=st.decimals(-(10**6), 10**6, places=8),
+    spare=st.dictionaries(st.integers(2, 9), amounts),
+)
+def test_a_buyer_gets_what_it_lacks_and_nobody_gives_what_it_has_not(lack, spare):
+    moves = moves_to(1, lack, spare)
+    assert sum(moves.values()) == 0
+    got, there = moves.get(1, D(0)), sum(spare.values(), D(0))
+    assert got == 0 if lack <= 0 else min(lack, there) <= got < lack + D("0.01")
+    assert all(-spare[pk] <= amount < 0 for pk, amount in moves.items() if pk != 1)
 
 
 def statuses(core):
