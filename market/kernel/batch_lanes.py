@@ -43,7 +43,7 @@ BOOKS, COUNTS = np.uint64(6), np.uint64(3)
 @compiled
 def _book(s, lane):
     return Book(
-        s[CASH + lane], s[HELD + lane], s[ENTRY + lane], np.int64(s[BARS + lane]), s[PEAK + lane],
+        s[CASH + lane], s[HELD + lane], s[ENTRY + lane], s[BARS + lane], s[PEAK + lane],
         s[WATER + lane], s[STOP + lane],
     )  # fmt: skip
 
@@ -146,7 +146,7 @@ def _see(s, task):
     """Lay out what observations say of the accounts."""
     for lane in range(FIRST, EACH):
         first, second, third, fourth, fifth = portfolio_row(
-            s[CASH + lane], s[HELD + lane], s[ENTRY + lane], np.int64(s[BARS + lane]), s[PEAK + lane],
+            s[CASH + lane], s[HELD + lane], s[ENTRY + lane], s[BARS + lane], s[PEAK + lane],
             s[CLOSE + lane], task.bars_scale,
         )  # fmt: skip
         s[EXPOSURE + lane], s[UNREALISED + lane], s[TIME + lane] = first, second, third

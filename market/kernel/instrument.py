@@ -51,7 +51,12 @@ def step_count(magnitude, step, guard):
         little below it; the guard, in steps and growing with their number, lifts it over.
     """
     steps = magnitude / step
-    return int(steps * (1 + guard / 1000000) + guard)
+    return whole(steps * (1 + guard / 1000000) + guard)
+
+
+def whole(number):
+    """Return a number >= 0 without its fraction; compiled, as a float: vectors have an instruction for it."""
+    return int(number)
 
 
 def floor_to_step(value, step, guard):
@@ -70,8 +75,8 @@ def round_price(price, tick, guard, up):
         return step_count(price, tick, guard) * tick
     ticks = price / tick
     ticks = ticks * (1 - guard / 1000000) - guard
-    whole = int(ticks)
-    return (whole + 1) * tick if whole < ticks else whole * tick
+    below = whole(ticks)
+    return (below + 1) * tick if below < ticks else below * tick
 
 
 def is_tradable(quantity, price, min_notional):

@@ -9,10 +9,11 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic, overload, register_jitable
 
 from market.kernel.breakers import Limits
 from market.kernel.guards import Guards
+from market.kernel.instrument import whole
 from market.kernel.plan import Plan, Track
 from market.kernel.reward import Terms
 from market.kernel.step import Rules
@@ -21,6 +22,14 @@ from market.kernel.watch import Watch, WatchRules
 compiled = register_jitable(forceinline=True)  # calls within the loop would cost as much as the arithmetic
 compiled_apart = register_jitable  # a call once per step
 compiled_loop = njit(nogil=True, cache=True, error_model="numpy")
+
+
+@overload(whole, inline="always")
+def _whole(number):
+    """Compile `whole` to one instruction; equal to it below 2 ** 53, beyond which floats are whole anyway."""
+    return lambda number: np.trunc(number)
+
+
 LINE = 64  # bytes of a cache line
 BLOCK = 8  # floats that are copied at once
 PORTFOLIO = 5  # numbers of an observation behind its features

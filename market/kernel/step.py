@@ -169,11 +169,11 @@ def filled(book, track, fill, plan):
     if plan.is_on > 0:
         before, after = equity(book.cash, book.held, fill.price), equity(cash, held, fill.price)
         track = followed(track, book.held, held, before, after, fill.price, plan)
-    zero = held - held
+    zero, fresh = held - held, book.bars_held - book.bars_held
     if held == 0:
-        return Book(cash, held, entry, 0, book.peak, zero, zero), track
+        return Book(cash, held, entry, fresh, book.peak, zero, zero), track
     if book.held * held <= 0:
-        return Book(cash, held, entry, 0, book.peak, fill.price, zero), track
+        return Book(cash, held, entry, fresh, book.peak, fill.price, zero), track
     return Book(cash, held, entry, book.bars_held, book.peak, book.water, book.stop), track
 
 
