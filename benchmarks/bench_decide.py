@@ -2,9 +2,10 @@
 
 `decide_us_*`: closed bar -> features -> scaled observation -> 64x64 network -> gate -> sized order, in
 process, no database. `council_us_*`: the same with three such networks voting. `tick_to_intent_ms_*`: one
-whole turn on a fresh bar with the database (SQLite file), from a session's tick until the venue adapter is
-handed the order, whose intent is committed by then; the venue answers at once. `round_ms`: all sessions, one
-after the other, when every one of them trades.
+whole turn on a fresh bar with the database (SQLite file), from the beginning of the session's own turn until
+the venue adapter is handed the order, whose intent is committed by then; the venue answers at once.
+`round_ms`: all sessions, one after the other, when every one of them trades: so long the last one's order
+waits after the bar.
 """
 
 import tempfile
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from django.core.management import call_command
 from django.db import connections
+from django.test import override_settings
 
 from agents.decide import Decider
 from agents.policies.council import Council, Member, Voting
@@ -45,7 +47,7 @@ WARM = 3000  # bars before the first that is measured
 def run(sessions: int = 200, bars: int = 2000, rounds: int = 5) -> dict[str, Any]:
     """Return the figures; `sessions`, `bars` and `rounds` are how much is measured."""
     count, bars, rounds = int(sessions), int(bars), int(rounds)
-    with scratch_database():
+    with scratch_database(), override_settings(LEASE_TTL_S=3600.0):  # nobody else is there: a round may last
         candles = market(WARM + bars)
         decide = decide_us(policy(candles), candles)
         council = decide_us(council_of_three(candles), candles)
@@ -179,9 +181,7 @@ def intents_ms(count: int, rounds: int) -> tuple[list[float], list[float]]:
     venue.clock_ms = int(candles.open_ms[warm]) + MINUTE
     for session in make_sessions(count):
         decider = Decider(baseline("random", turnover=1.0))
-        lease = leases.acquire(
-            session.lease_name, ttl_s=3600.0
-        )  # nobody else is there; a slow machine may be
+        lease = leases.acquire(session.lease_name)
         taken = seat.take(session, exchange=venue, lease=lease, decider=decider, source=History(candles))
         seats.append(taken)
     waited: list[float] = []
