@@ -230,7 +230,10 @@ class RunViewSet(ReadOnly):
     @extend_schema(responses={200: SampleSerializer(many=True)}, filters=False)
     @action(detail=True, pagination_class=None, filter_backends=[])
     def resources(self, request: Request, pk: str) -> Response:
-        """Return what the run used: cpu (cores), rss_mb, queue (runs that wait), fps; on a GPU gpu_mb too."""
+        """Return what the run used: cpu (cores), rss_mb, queue (runs that wait), fps.
+
+        On a GPU also gpu_mb, gpu_free_mb and, where the driver tells it, gpu (share of the time at work).
+        """
         return Response(SampleSerializer(self.get_object().samples.all(), many=True).data)
 
     @extend_schema(responses={200: SpecSerializer}, filters=False)

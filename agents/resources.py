@@ -35,7 +35,7 @@ class Sampler:
         """Return `cpu` (cores in use), `rss_mb`, `queue` (runs that wait) and `fps`; None until one is due.
 
         With a GPU also `gpu_mb` (memory held by this process), `gpu_free_mb`, and `gpu` (share of the time
-        it was at work) where the driver's library is installed.
+        it was at work) where the driver tells it.
         """
         now = self.clock()
         if now < self.next_s:

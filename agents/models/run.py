@@ -55,7 +55,8 @@ class TrainingRun(models.Model):
     experiment = models.ForeignKey(Experiment, models.CASCADE, null=True, related_name="runs")
     cell = models.JSONField(default=dict)  # of an experiment: seed, window, and the settings that vary
     resources = models.JSONField(default=dict)  # newest sample: see agents.resources.Sampler.due
-    device = models.CharField(max_length=120, default="")  # what it learns on, CPU or a GPU's name; "" before
+    # What it learns on, CPU or a GPU's name; "" before, in a reproduction what the card's run learned on.
+    device = models.CharField(max_length=120, default="")
     pid = models.PositiveIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)

@@ -70,12 +70,15 @@ class RowListener:
 
 
 def gpu_use() -> dict[str, float]:
-    """Return `gpu_mb`, memory that this process holds, and `gpu_free_mb`; empty where no GPU is used."""
+    """Return `gpu_mb`, memory that this process holds, `gpu_free_mb` and, where the driver tells it, `gpu`.
+
+    `gpu` is the share of the last second in which the GPU was at work. Empty where no GPU is used.
+    """
     if not torch.cuda.is_initialized():
         return {}
     free, _ = torch.cuda.mem_get_info()
     found = {"gpu_mb": torch.cuda.memory_reserved() / 2**20, "gpu_free_mb": free / 2**20}
-    with suppress(ModuleNotFoundError, RuntimeError):  # told by NVIDIA's library, where that is installed
+    with suppress(Exception):  # NVIDIA's library has errors of its own, as of a part of a GPU (MIG)
         found["gpu"] = torch.cuda.utilization() / 100
     return {name: round(value, 3) for name, value in found.items()}
 
@@ -172,6 +175,8 @@ def _train(run: TrainingRun, listener: RowListener) -> None:
 def _placed(run: TrainingRun, spec: TrainingSpec, row: RunRow, has_begun: bool) -> Placement:
     """Return where the run learns, and say so in its row."""
     place = placed(spec, run.device if has_begun else "")
+    if run.expected_hash and not has_begun and run.device not in ("", place.name):
+        row.note(f"The card's run learned on {run.device}, this one does on {place.name}.")
     run.device = place.name
     row.update(device=place.name)
     if place.note:

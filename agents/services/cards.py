@@ -84,6 +84,7 @@ def reproduce(
             steps_total=spec.steps, data_fingerprint=prepared.fingerprint,
             code_version=provenance.code_version(), expected_hash=known["weights_hash"][:64],
             notes=[*provenance.differences(known), *_makers(known)],
+            device=str(known.get("device") or "")[:120],  # to compare, once it is known where this one learns
         )  # fmt: skip
         record(by or owner, "training.reproduce", run, name=name, weights=known["weights_hash"][:64])
         transaction.on_commit(partial(enqueue_training, run.pk))

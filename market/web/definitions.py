@@ -157,6 +157,8 @@ DEFINITIONS = {
     "rss_mb": "Resident memory of the training process in MiB.",
     "device": "What the run computes on: the CPU, or the GPU that it asked for and found.",
     "gpu_mb": "Memory of the GPU that the training process holds, in MiB; empty for a run on the CPU.",
+    "gpu": "Share of the last second in which the GPU was at work, for whomever; empty on the CPU "
+    "and where the driver does not tell it.",
     "queue": "Training runs of everybody that wait for a worker.",
     "reproduced": "Trained again from the same card; the same weights means equal bit for bit.",
     "excess_return": "Total return less the benchmark's, both after costs.",

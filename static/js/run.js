@@ -28,9 +28,9 @@ function drawSteps(id, table, format) {
   draw(document.querySelector(id), () => ({ series: lines(table), x: "number", xLabel: "Step", legend: true, format }));
 }
 
-function drawUse(id, line, label) {
+function drawUse(id, line, label, format) {
   draw(document.querySelector(id), () => ({
-    series: line ? [{ label, data: points(line.at, line.values), colour: colours().first }] : [], min: 0, legend: false,
+    series: line ? [{ label, data: points(line.at, line.values), colour: colours().first }] : [], min: 0, legend: false, format,
   }));
 }
 
@@ -70,6 +70,7 @@ follow(() => insight.dataset.url, (data) => {
   drawUse("#use-cpu", data.resources.cpu, "Cores");
   drawUse("#use-memory", data.resources.rss_mb, "MiB");
   drawUse("#use-gpu", data.resources.gpu_mb, "MiB");
+  drawUse("#use-gpu-share", data.resources.gpu, "At work", percent);
   drawUse("#use-fps", data.resources.fps, "Steps/s");
   drawUse("#use-queue", data.resources.queue, "Runs");
 }, 5000);

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pynvml
 import pytest
 import torch
 
@@ -14,7 +15,7 @@ from agents.rl.device import placement
 from agents.rl.device.placement import placed
 from agents.rl.device.ppo import DevicePPO
 from agents.rl.training import learn
-from agents.services import card_of, start_training
+from agents.services import card_of, reproduce, start_training
 from agents.spec import TrainingSpec
 from market import leases
 from market.errors import BadInput
@@ -127,6 +128,40 @@ def test_a_run_on_a_device_leaves_a_model_and_its_card_names_the_device(started,
     assert status == job.EXIT_DONE
     assert (run.device, run.notes) == ("tensors on the CPU", [])
     assert card_of(run.model)["device"] == "tensors on the CPU"
+
+
+def test_a_reproduction_on_another_device_says_so(started, without_gpu, monkeypatch):
+    _, first = trained(started(device="auto"))
+    assert first.device == "CPU"
+    monkeypatch.setattr(placement, "gpu", lambda: TENSORS)
+    again = reproduce(owner=first.owner, model=first.model)
+    assert again.notes == []
+    _, moved = trained(again)
+    assert moved.notes == ["The card's run learned on CPU, this one does on tensors on the CPU."]
+    _, same = trained(reproduce(owner=first.owner, card=card_of(first.model) | {"device": moved.device}))
+    assert (same.device, same.notes) == (moved.device, [])
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """A GPU as torch speaks of it; what tells its load is set by the test."""
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (2**30, 2**31))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 2**29)
+    return lambda told: monkeypatch.setattr(torch.cuda, "utilization", told)
+
+
+def test_a_gpu_tells_how_much_of_the_time_it_is_at_work(cuda):
+    cuda(lambda: 37)
+    assert job.gpu_use() == {"gpu_mb": 512.0, "gpu_free_mb": 1024.0, "gpu": 0.37}
+
+
+def test_a_driver_that_does_not_tell_its_load_ends_no_run(cuda):
+    def refuse():
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+    cuda(refuse)
+    assert job.gpu_use() == {"gpu_mb": 512.0, "gpu_free_mb": 1024.0}
 
 
 def test_a_full_gpu_fails_the_run_with_one_sentence_and_it_can_be_resumed(started, with_gpu, monkeypatch):
