@@ -14,7 +14,7 @@ from agents.resources import require_room
 from agents.services.queue import enqueue_training
 from agents.services.series import find_members
 from agents.services.training import bounded, cancel_training
-from agents.spec import TrainingSpec, key_values
+from agents.spec import TrainingSpec, horizon_notes, key_values
 from agents.spec.overrides import laid_over, suited
 from market.errors import BadInput, Conflict
 from market.models import Series
@@ -70,6 +70,7 @@ def start_experiment(
             run = TrainingRun.objects.create(
                 owner=owner, name=f"{name} #{at}", spec=one.as_dict(), series=series, experiment=made,
                 steps_total=one.steps, cell=cell, data_fingerprint=fingerprint, code_version=code_version(),
+                notes=horizon_notes(one),
             )  # fmt: skip
             transaction.on_commit(partial(enqueue_training, run.pk))
         record(by or owner, "experiment.start", made, name=name, runs=len(runs), series=series.pk)

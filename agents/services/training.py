@@ -14,7 +14,7 @@ from agents.provenance import code_version
 from agents.resources import require_room
 from agents.services.queue import enqueue_training
 from agents.services.series import find_members
-from agents.spec import TrainingSpec
+from agents.spec import TrainingSpec, horizon_notes
 from market import leases
 from market.errors import BadInput, Conflict
 from market.models import Series
@@ -45,6 +45,7 @@ def start_training(*, owner: Any, name: str, spec: dict[str, Any], by: Any = Non
             steps_total=whole.steps,
             data_fingerprint=prepared.fingerprint,
             code_version=code_version(),
+            notes=horizon_notes(whole),
         )
         record(by or owner, "training.start", run, name=name, series=series.pk, steps=whole.steps)
         transaction.on_commit(partial(enqueue_training, run.pk))

@@ -27,7 +27,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "test_share": 0.15,
         "ppo": {"n_envs": 64, "n_steps": 256, "batch_size": 1024, "epochs": 10, "gamma": 0.995},
     },
-    # Eight steps of exposure over 38 numbers: the agent chooses how much, not only whether.
+    # Eight steps of exposure over 38 numbers: the agent chooses how much, not only whether. Not tuned.
     "levels8-1m": {
         "interval": "1m",
         "steps": 3_000_000,
@@ -67,7 +67,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "test_share": 0.15,
         "ppo": {"n_envs": 32, "n_steps": 256, "batch_size": 512, "epochs": 10, "gamma": 0.995},
     },
-    # Specialists for momentum, mean reversion and market making share the account (docs/environments.md).
+    # Specialists of three kinds share the account; not tuned (docs/environments.md).
     "team-1h": {
         "interval": "1h",
         "algorithm": "team_ppo",

@@ -90,6 +90,17 @@ def test_every_seed_window_and_setting_is_one_queued_run(made, series):
     assert [task["args"] for task in queued("train")] == [(run.pk,) for run in runs]
 
 
+def test_runs_of_an_experiment_say_whose_horizon_they_have(user, series):
+    bars = {"decision_every": 1, "bars_scale": 24.0}
+    made = services.start_experiment(
+        owner=user, name="hours", spec=TINY | bars | {"series": series.pk}, seeds=[0],
+        grid={"episode_bars": [720, 100]},
+    )  # fmt: skip
+    hours, own = made.runs.order_by("pk")
+    assert "of the preset default-1h, made for candles of 1h: these are of 1m" in hours.notes[0]
+    assert own.notes == []
+
+
 def test_algorithms_of_other_sections_share_an_experiment(user, series):
     algorithms = ["ppo", "fast_ppo", "dqn", "sac", "q_table"]
     made = services.start_experiment(

@@ -8,6 +8,7 @@ from agents.spec import (
     PRESETS,
     TrainingSpec,
     apply_overrides,
+    horizon_notes,
     key_values,
     over_preset,
 )
@@ -227,3 +228,18 @@ def test_a_form_shows_only_what_an_algorithm_reads(algorithm):
 
 
 VALUES = {"dqn", "qr_dqn", "sac", "td3", "tqc", "q_table"}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("interval", ["1m", "5m", "1h", "1d"])
+def test_a_horizon_made_for_other_candles_is_noted(preset, interval):
+    made_for = PRESETS[preset].get("interval")
+    notes = horizon_notes(TrainingSpec.parse(over_preset(preset, {"interval": interval})))
+    assert len(notes) == (made_for not in (None, interval))
+    for note in notes:
+        assert f"made for candles of {made_for}: these are of {interval}." in note
+
+
+def test_a_horizon_of_ones_own_is_nobodys():
+    chosen = {"interval": "1m", "episode_bars": 5000}
+    assert horizon_notes(TrainingSpec.parse(over_preset("default-1h", chosen))) == []

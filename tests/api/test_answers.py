@@ -360,7 +360,9 @@ def test_every_algorithm_can_be_chosen(api, ada, algorithm):
 def test_an_hourly_preset_yields_to_the_interval_of_a_series(api, ada):
     series = stored(walk(9000), ada)
     body = {"name": "one", "preset": "default-1h", "spec": {"series": series.pk, "steps": 2000}}
-    assert api.post("/api/v1/training-runs/", body, format="json").json()["spec"]["interval"] == "1m"
+    made = api.post("/api/v1/training-runs/", body, format="json").json()
+    assert made["spec"]["interval"] == "1m"
+    assert "of the preset default-1h, made for candles of 1h: these are of 1m" in made["notes"][0]
 
 
 def test_an_operator_tests_connections_but_adds_none(world, ada):
