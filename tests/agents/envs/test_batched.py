@@ -172,8 +172,27 @@ def test_the_market_is_shared_and_cannot_be_written(market):
     one, two = (BatchedMarket(market, EnvSettings(episode_bars=30), 4) for _ in range(2))
     assert one.market.rows is two.market.rows
     assert not market.rows.flags.writeable
-    per_account = sum(array.nbytes for name, array in one.state().items() if name in ("books", "counts")) / 4
-    assert per_account <= 64
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),  # as of the table in docs/environments.md
+    [
+        ({}, 60),
+        ({"stop_loss": 0.02, "take_profit": 0.03, "trailing": 0.02, "slippage": 0.001}, 60),
+        ({"action": ActionSpec("hold_buy_sell", (-1.0, 1.0))}, 60),
+        ({"size_fraction": 0.5}, 164),
+        ({"reward": Terms(1.0, 1.0)}, 164),
+        ({"market": "futures", "leverage": 3.0}, 164),
+        ({"daily_loss": 0.05}, 252),
+        ({"daily_loss": 0.05, "market": "futures", "leverage": 3.0}, 252),
+    ],
+)
+def test_what_an_account_holds_between_decisions_is_as_documented(market, chosen, expected):
+    sizes = []
+    for accounts in (100, 300):
+        state = BatchedMarket(market, EnvSettings(episode_bars=30, **chosen), accounts).state()
+        sizes.append(sum(value.nbytes for value in state.values() if isinstance(value, np.ndarray)))
+    assert (sizes[1] - sizes[0]) / 200 == expected  # of each account more, whatever all share
 
 
 def test_ruin_ends_an_episode_and_the_next_begins_with_fresh_cash():
