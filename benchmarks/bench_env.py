@@ -1,7 +1,10 @@
-"""Environment steps per second, random actions, all on: fees, slippage, rounding, stops, resets."""
+"""Environment steps per second, random actions: long only with fees, slippage, rounding, stops and resets;
+the same with shorts; and with shorts, sizing by volatility and stops by range (the loop of planned accounts).
+"""
 
 import statistics
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,8 @@ from market.candles import Candles
 SETTINGS = EnvSettings(
     half_spread=0.0001, tick=0.01, step=0.00001, stop_loss=0.02, take_profit=0.03, trailing=0.02
 )
+SHORTS = replace(SETTINGS, action=ActionSpec("hold_buy_sell", (-1.0, 1.0)))
+SIZED = replace(SHORTS, volatility_target=0.02, stop_loss=0.0, stop_atr=2.0)
 
 PAIRS = ("A/USD", "B/USD", "C/USD", "D/USD")
 BASKET = EnvSettings(
@@ -49,7 +54,7 @@ def run(
 ) -> dict[str, Any]:
     """Measure the compiled market, its VecEnv, accounts of four pairs and the single environment on one core.
 
-    Figures are medians of repeats.
+    Figures are medians of repeats. `sized` is the market with shorts, sizing and stops by range.
 
     :param peers: Python of `make peers`: other projects' environments on the same bars, in the same run
     """
@@ -61,20 +66,26 @@ def run(
     actions = np.random.default_rng(1).integers(0, 3, (64, n_envs))
     batch, vec = BatchedMarket(shared, SETTINGS, n_envs), TradingVecEnv(shared, SETTINGS, n_envs)
     single = TradingEnv(candles, rows, SETTINGS)
-    batch.reset(1)
+    more = {"shorts": BatchedMarket(shared, SHORTS, n_envs), "sized": BatchedMarket(shared, SIZED, n_envs)}
+    for one in (batch, *more.values()):
+        one.reset(1)
     vec.reset()
     single.reset(seed=1)
     portfolio = basket(bars, int(features) // len(PAIRS) or 1, n_envs)
     weights = np.random.default_rng(2).uniform(-1, 1, (64, n_envs, len(PAIRS)))
-    figures: dict[str, list[float]] = {"env": [], "vec": [], "single": [], "basket": []}
+    figures: dict[str, list[float]] = {name: [] for name in ("env", "vec", "single", "basket", *more)}
     for _ in range(repeats):
         figures["env"].append(n_envs * _rate(batch.step, actions, 2_000_000 // n_envs + 64))
         figures["vec"].append(n_envs * _rate(vec.step, actions, 2_000_000 // n_envs + 64))
         figures["single"].append(_rate(single.step, actions[:, 0], 1_400))
+        for name, one in more.items():
+            figures[name].append(n_envs * _rate(one.step, actions, 1_000_000 // n_envs + 64))
         figures["basket"].append(n_envs * _rate(portfolio.step, weights, 200_000 // n_envs + 8))
         single.reset()
     return {
         "env_steps_per_s": statistics.median(figures["env"]),
+        "shorts_steps_per_s": statistics.median(figures["shorts"]),
+        "sized_steps_per_s": statistics.median(figures["sized"]),
         "vecenv_steps_per_s": statistics.median(figures["vec"]),
         "single_env_steps_per_s": statistics.median(figures["single"]),
         "portfolio_steps_per_s": statistics.median(figures["basket"]),

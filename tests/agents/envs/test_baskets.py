@@ -125,10 +125,17 @@ def test_a_saved_state_continues_exactly(reward):
         assert one.rewards.tobytes() == two.rewards.tobytes()
 
 
-def test_an_account_of_two_pairs_takes_at_most_64_bytes_and_the_market_cannot_be_written():
-    market = packed_basket(*random_basket(2))
-    batch = BatchedBasket(market, EnvSettings(action=TWO, episode_bars=30), 1000)
-    assert sum(array.nbytes for array in batch._arrays().values()) / 1000 <= 64
+@pytest.mark.parametrize("pairs", [2, 3])
+@pytest.mark.parametrize(("reward", "more"), [(Terms(log_return=1), 0), (Terms(sharpe=1), 24)])
+def test_an_account_of_k_pairs_takes_what_is_documented_and_the_market_cannot_be_written(pairs, reward, more):
+    market = packed_basket(*random_basket(pairs))
+    action = ActionSpec("weights", (0.0, 1.0), 0.01, NAMES[:pairs])
+    chosen = EnvSettings(action=action, episode_bars=30, reward=reward)
+    one, two = (
+        sum(array.nbytes for array in BatchedBasket(market, chosen, accounts)._arrays().values())
+        for accounts in (100, 300)
+    )
+    assert (two - one) / 200 == 24 + 16 * pairs + more
     assert not any(array.flags.writeable for array in market)
 
 
