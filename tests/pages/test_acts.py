@@ -207,7 +207,7 @@ def test_a_gpu_is_refused_for_what_it_cannot_learn(as_ada, ada):
 def test_the_training_form_offers_every_algorithm(as_ada, ada, algorithm):
     series = stored(walk(3000), ada)
     assert KNOWN[algorithm].title in as_ada.get(reverse("run-start")).content.decode()
-    answer = as_ada.post(reverse("run-start"), training_of(series) | {"algorithm": algorithm})
+    answer = as_ada.post(reverse("run-start"), training_of(series) | {"algorithm": algorithm, "steps": 5000})
     assert answer.status_code == 302, answer.content.decode()
     assert TrainingRun.objects.get(name="x").spec["algorithm"] == algorithm
 
