@@ -60,7 +60,7 @@ def _coverable(session: LiveSession, price: Decimal, instrument: Instrument) -> 
 
 def turns(session: LiveSession, leg: Leg, quantity: Decimal, price: Decimal, instrument: Instrument) -> bool:
     """Say whether a wish goes on beyond flat after its first order."""
-    beyond = abs(quantity) - abs(session.held)
+    beyond = max(abs(quantity) - abs(session.held), ZERO)  # nothing, of an order that only makes it smaller
     return leg.is_closing and quantity * session.held < 0 and risk.can_be_sent(beyond, price, instrument)
 
 

@@ -131,6 +131,18 @@ def test_a_short_order_that_never_arrived_is_proven_absent_by_the_shorts(live, p
     assert books_agree(live)
 
 
+def test_a_position_made_smaller_is_not_turned(live):
+    live.start("target_weight", settings={"share": 0.8})
+    live.bar(2)
+    live.die()
+    live.session.settings = {"share": 0.4}
+    live.session.save(update_fields=["settings"])
+    live.take().bar()
+    decision = live.session.decisions.first()
+    assert decision.orders.get().status == S.FILLED
+    assert (decision.turns_to, decision.risk_reason) == (None, "")
+
+
 def test_a_close_that_failed_never_leads_to_the_opening_it_was_for(live, patience):
     """The named regression: failed close, then direction switch."""
     short(live)
