@@ -11,6 +11,7 @@ from market.kernel import portfolio
 from market.sources.port import SourceUnavailable
 from trading import caps, contest, entry, legs, plans, positions, risk, states, waiting, working
 from trading.acting import carry_out
+from trading.away import catch_up
 from trading.exchanges.port import Quote
 from trading.health import Health
 from trading.models import Decision, LiveSession, RiskState, SessionStatus
@@ -32,20 +33,19 @@ def follow_bars(seat: Seat, quote: Quote, now_ms: int) -> bool:
         unknown(seat, error.message)
         return False
     after_ms = max(session.last_bar_ms, session.started_ms - 2 * session.interval_ms)
-    fresh = [open_ms for open_ms in closed if open_ms > after_ms]
-    if not fresh:
+    if not closed or closed[-1] <= after_ms:
         return True
-    # A bar that closed while we were away is marked, not decided on: its decision would come too late.
-    for open_ms, close in zip(fresh, feed.closes[-len(fresh) :], strict=False):
-        close_bar(session, open_ms, Decimal(repr(float(close))))
-    session.last_bar_ms = fresh[-1]
+    bar_ms = closed[-1]
+    catch_up(session, bar_ms)
+    close_bar(session, bar_ms, seat.last_close)
+    session.last_bar_ms = bar_ms
     if positions.needs_atr(session.risk):
         session.atr = Decimal(repr(feed.average_range(session.risk.atr_bars)))
-    is_newest = fresh[-1] == feed.newest_closed_ms(now_ms)
+    is_newest = bar_ms == feed.newest_closed_ms(now_ms)
     is_ready = is_newest and feed.shown.is_warm and not session.is_weighed
-    if is_ready and wants_decision(seat, fresh[-1]):
+    if is_ready and wants_decision(seat, bar_ms):
         _level(seat)
-        decide(seat, quote, fresh[-1], now_ms)
+        decide(seat, quote, bar_ms, now_ms)
     else:
         save_marks(session)
     return True

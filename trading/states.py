@@ -121,13 +121,18 @@ def _marks(session: LiveSession) -> dict[str, Any]:
 
 def point(session: LiveSession, at_ms: int, price: Decimal) -> None:
     """Store marked equity at an instant of the venue's clock."""
+    _store_point(marked(session, at_ms, price))
+
+
+def marked(session: LiveSession, at_ms: int, price: Decimal) -> dict[str, Any]:
+    """Return the values of an equity point."""
     equity = portfolio.equity(session.cash, session.held, price)
     peak = max(session.peak_equity, equity)
     drawdown = float(1 - equity / peak) if peak > 0 else 0.0
-    _store_point({
+    return {
         "session": session.pk, "at_ms": at_ms, "equity": equity, "cash": session.cash, "held": session.held,
         "price": price, "drawdown": drawdown,
-    })  # fmt: skip
+    }  # fmt: skip
 
 
 def fail(session: LiveSession, sentence: str, now_ms: int) -> None:
