@@ -24,17 +24,32 @@ from trading.models import (
 DURATIONS = [("", "until stopped"), ("86400", "24 hours"), ("604800", "7 days")]
 
 
-class SessionForm(forms.Form):
-    policy = PolicyField(label="Model, fixed rule or council")
+class OnAccount(forms.Form):
+    """What trades: on which account and within which limits. The only account is chosen already."""
+
     account = forms.ModelChoiceField(queryset=Account.objects.none())
-    pair = forms.CharField(max_length=30, help_text="As the venue spells it, like BTC/USD.")
-    interval = interval_field(initial="1m", help_text="Must be the interval the model has learned on.")
     risk = forms.ModelChoiceField(
         queryset=RiskProfile.objects.none(),
         required=False,
         label="Risk profile",
         help_text="Empty: the default limits.",
     )
+
+    def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        accounts = visible(Account, user).filter(is_active=True)
+        self.fields["account"].queryset = accounts  # type: ignore[attr-defined]
+        self.fields["risk"].queryset = visible(RiskProfile, user)  # type: ignore[attr-defined]
+        first = list(accounts[:2])
+        if len(first) == 1:
+            self.initial.setdefault("account", first[0].pk)
+
+
+class SessionForm(OnAccount):
+    field_order = ("policy", "account", "pair", "interval", "risk")
+    policy = PolicyField(label="Model, fixed rule or council")
+    pair = forms.CharField(max_length=30, help_text="As the venue spells it, like BTC/USD.")
+    interval = interval_field(initial="1m", help_text="Must be the interval the model has learned on.")
     capital = forms.DecimalField(
         min_value=0,
         max_digits=20,
@@ -102,14 +117,8 @@ class SessionForm(forms.Form):
         return given
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, user=user, **kwargs)
         self.fields["policy"].choices = policy_choices(user)  # type: ignore[attr-defined]
-        accounts = visible(Account, user).filter(is_active=True)
-        self.fields["account"].queryset = accounts  # type: ignore[attr-defined]
-        self.fields["risk"].queryset = visible(RiskProfile, user)  # type: ignore[attr-defined]
-        first = list(accounts[:2])
-        if len(first) == 1:
-            self.initial.setdefault("account", first[0].pk)
 
     def clean_capital(self) -> Any:
         capital = self.cleaned_data["capital"]

@@ -8,13 +8,25 @@ from agents.models import TrainedModel
 from agents.selectors import portfolio_models
 from market.candles import MS
 from market.web.fields import interval_field
-from market.web.ownership import visible
-from trading.models import Account, RiskProfile
+from trading.forms import OnAccount
+
+RISK_HELP = "Of each session; of a model's plan loss limits act on all together. Empty: the default limits."
 
 
-class PlanForm(forms.Form):
+class PlanForm(OnAccount):
+    field_order = (
+        "name",
+        "account",
+        "model",
+        "pairs",
+        "weights",
+        "capital",
+        "interval",
+        "every",
+        "band",
+        "risk",
+    )
     name = forms.CharField(max_length=80)
-    account = forms.ModelChoiceField(queryset=Account.objects.none())
     model = forms.ModelChoiceField(
         queryset=TrainedModel.objects.none(),
         required=False,
@@ -51,21 +63,12 @@ class PlanForm(forms.Form):
         required=False,
         help_text="How far a share may stray; 0.05 is five points. Empty: 0.05. A model has its own.",
     )
-    risk = forms.ModelChoiceField(
-        queryset=RiskProfile.objects.none(),
-        required=False,
-        label="Risk profile",
-        help_text="Of each of its sessions; of a model's plan loss limits act on all together. Empty: the "
-        "default limits.",
-    )
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, user=user, **kwargs)
         self.fields["model"].queryset = portfolio_models(user)  # type: ignore[attr-defined]
         self.fields["interval"].choices = [("", "1h, of a model its own"), *((name, name) for name in MS)]  # type: ignore[attr-defined]
-        accounts = visible(Account, user).filter(is_active=True)
-        self.fields["account"].queryset = accounts  # type: ignore[attr-defined]
-        self.fields["risk"].queryset = visible(RiskProfile, user)  # type: ignore[attr-defined]
+        self.fields["risk"].help_text = RISK_HELP
 
     def clean_interval(self) -> str | None:
         return self.cleaned_data["interval"] or None

@@ -287,6 +287,8 @@ def test_one_changed_weight_of_a_team_leaves_the_others_as_the_form_shows_them(a
 def test_the_only_account_and_the_only_candles_are_chosen_already(as_ada, ada, series):
     account = factories.AccountFactory(owner=ada)
     assert as_ada.get(reverse("run-start")).context["form"]["series"].value() == series.pk
-    assert as_ada.get(reverse("session-start")).context["form"]["account"].value() == account.pk
+    for page in ("session-start", "plans"):
+        assert as_ada.get(reverse(page)).context["form"]["account"].value() == account.pk
     factories.AccountFactory(owner=ada)
-    assert as_ada.get(reverse("session-start")).context["form"]["account"].value() is None
+    for page in ("session-start", "plans"):
+        assert as_ada.get(reverse(page)).context["form"]["account"].value() is None

@@ -46,10 +46,13 @@ def stop_session(*, session: LiveSession, flatten: bool = False, by: Any = None)
     wanted: dict[str, Any] = {"status": S.STOPPING}
     if flatten:
         wanted["flatten_wanted"] = True
-        if session.held != 0 and (revived := _revived(session, "session.stop", by, **wanted)):
+    detail = {"flatten": flatten}
+    if flatten and session.held != 0:
+        revived = _revived(session, "session.stop", by, detail, **wanted)
+        if revived is not None:
             return revived
     driven = [S.PENDING, S.RUNNING, S.PAUSED, S.STOPPING]
-    return _together(session, driven, "session.stop", by, detail={"flatten": flatten}, **wanted)
+    return _together(session, driven, "session.stop", by, detail, **wanted)
 
 
 def flatten_session(*, session: LiveSession, by: Any = None) -> LiveSession:
@@ -109,16 +112,18 @@ def resume_from_halt(*, session: LiveSession, reason: str, by: Any = None) -> Li
 
 
 @transaction.atomic
-def _revived(session: LiveSession, action: str, by: Any, **changes: Any) -> LiveSession | None:
+def _revived(session: LiveSession, *given: Any, **changes: Any) -> LiveSession | None:
     """Have a failed session driven again; None when it has not failed.
 
-    :raises Conflict: when another session trades its pair by now.
+    :raises Conflict: when its account is switched off, or another session trades its pair, by now.
     """
     if session.status != S.FAILED:
         return None
-    Account.objects.select_for_update().get(pk=session.account_id)
-    check_not_driven(session.account, session.pair)
-    revived = _change(session, [S.FAILED], action, by, note="", stopped_ms=0, **changes)
+    account = Account.objects.select_for_update().get(pk=session.account_id)
+    if not account.is_active:
+        raise Conflict(f"the account {account} is switched off: switch it on first", field="account")
+    check_not_driven(account, session.pair)
+    revived = _change(session, [S.FAILED], *given, note="", stopped_ms=0, **changes)
     alerts.close_alert(session.owner, f"failed:{session.pk}")
     return revived
 

@@ -125,3 +125,17 @@ def test_a_failed_session_does_not_come_back_beside_its_successor(holding):
     services.stop_session(session=heir)
     LiveSession.objects.filter(pk=heir.pk).update(status=SessionStatus.STOPPED)
     assert services.resume_session(session=holding.session).status == SessionStatus.RUNNING
+
+
+def test_a_failed_session_does_not_come_back_on_an_account_that_is_switched_off(holding):
+    fail(holding)
+    account = holding.account
+    type(account).objects.filter(pk=account.pk).update(is_active=False)
+    for act in (services.resume_session, services.flatten_session):
+        with pytest.raises(Conflict, match="switched off: switch it on first"):
+            act(session=holding.session)
+    type(account).objects.filter(pk=account.pk).update(is_active=True)
+    services.flatten_session(session=holding.session, by=holding.user)
+    event = AuditEvent.objects.filter(action="session.stop").latest("id")
+    assert event.detail == {"flatten": True}
+    assert holding.take().turn().held == 0
