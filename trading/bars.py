@@ -14,12 +14,13 @@ import numpy as np
 
 from market.candles import COLUMNS, Candles
 from market.errors import BadInput
-from market.features import FeatureSet, Stream, compute
+from market.features import FeatureSet, Stream
 from market.models import LiveBar
 from market.plans import MOST_ATR_BARS
 from market.sources.binance import Binance
 from market.sources.port import DataSource, SourceUnavailable
 from trading.models import Account
+from trading.trail import Trail
 
 logger = logging.getLogger(__name__)
 
@@ -111,10 +112,10 @@ class BarFeed:
         self.ticks = TickBars(interval_ms)
         self.warm_from_ms = 0
         self._stream: Stream | None = None
-        self._rows: deque[np.ndarray] = deque(maxlen=window)
         self._times: deque[int] = deque(maxlen=self.keep)
-        self._closes: deque[float] = deque(maxlen=self.keep)
-        self._ranges: deque[tuple[float, float, float]] = deque(maxlen=MOST_ATR_BARS + 1)  # high, low, close
+        self._rows = Trail(window, len(feature_set))
+        self._closes = Trail(self.keep)
+        self._ranges = Trail(MOST_ATR_BARS + 1, 3)  # high, low, close
         self._shown: Shown | None = None
 
     @property
@@ -124,7 +125,9 @@ class BarFeed:
 
     @property
     def is_warm(self) -> bool:
-        return len(self._rows) == self.window and bool(np.isfinite(self._rows[0]).all())
+        """Say whether all rows of the window are there and the first of them lies behind the warm-up."""
+        bars = self._stream.bars if self._stream else 0
+        return len(self._rows) == self.window and bars - self.window >= self.feature_set.warmup
 
     @property
     def last_ms(self) -> int:
@@ -136,8 +139,8 @@ class BarFeed:
         """Return what there is to decide on, made once a bar."""
         if self._shown is None:
             self._shown = Shown(
-                tuple(self._times), np.array(self._rows), self.is_warm, np.array(self._closes),
-                np.array(self._ranges), self.warm_from_ms,
+                tuple(self._times), self._rows.rows, self.is_warm, self._closes.rows, self._ranges.rows,
+                self.warm_from_ms,
             )  # fmt: skip
         return self._shown
 
@@ -214,13 +217,12 @@ class BarFeed:
             return []
         bars = bars[len(bars) - self.needed :]
         stream = Stream(self.feature_set, self.interval_ms)
-        stream.start(bars)
+        rows = stream.start(bars)
         self._stream, self.warm_from_ms, self._shown = stream, int(bars.open_ms[0]), None
         self._times.extend(bars.open_ms[-self.keep :].tolist())
-        self._rows.extend(compute(bars, self.feature_set)[-self.window :])
-        self._closes.extend(bars.close[-self.keep :].tolist())
-        columns = (bars.high, bars.low, bars.close)
-        self._ranges.extend(zip(*(column.tolist() for column in columns), strict=True))
+        self._rows.extend(rows)
+        self._closes.extend(bars.close)
+        self._ranges.extend(np.column_stack([bars.high, bars.low, bars.close]))
         return [int(bars.open_ms[-1])]
 
     def _push(self, open_ms: int, values: list[float]) -> None:
@@ -230,7 +232,7 @@ class BarFeed:
         self._shown = None
         self._times.append(open_ms)
         self._closes.append(values[3])
-        self._ranges.append((values[1], values[2], values[3]))
+        self._ranges.append(values[1:4])
 
     def _known(self, first_ms: int, due_ms: int, now_ms: int) -> Candles:
         """Return the bars in [first_ms, due_ms], as stored; what is not stored yet is fetched and stored."""

@@ -1,0 +1,42 @@
+"""The newest rows of a series that grows by one at every bar."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+SPARE = 64  # rows of room beside those that are kept, so that few bars have the kept ones moved
+
+
+class Trail:
+    """The last `keep` rows, float64, oldest first.
+
+    `rows` shows them without a copy, and what it has shown is written no more: a row goes behind the others,
+    and where there is no room left the kept ones move into a new array.
+    """
+
+    def __init__(self, keep: int, *columns: int) -> None:
+        """:param columns: how many a row has; without it a row is one number"""
+        self._keep, self._end = keep, 0
+        self._room = np.empty((2 * keep + SPARE, *columns))
+
+    def __len__(self) -> int:
+        return min(self._end, self._keep)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Return what is kept: (n, columns), or (n,) of single numbers."""
+        return self._room[max(self._end - self._keep, 0) : self._end]
+
+    def append(self, row: Sequence[float] | np.ndarray | float) -> None:
+        """Take one more row."""
+        if self._end == len(self._room):
+            kept, self._room = self.rows, np.empty_like(self._room)
+            self._end = len(kept)
+            self._room[: self._end] = kept
+        self._room[self._end] = row
+        self._end += 1
+
+    def extend(self, rows: np.ndarray) -> None:
+        """Take many rows, (n, columns) or (n,); only the newest of them are kept."""
+        for row in rows[-self._keep :]:
+            self.append(row)
