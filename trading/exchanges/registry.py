@@ -39,41 +39,42 @@ def _http(account: Account, clock: VenueClock, dialect: str) -> JsonHttp:
     )
 
 
-def _roostoo(account: Account, *, credentials: Credentials | None) -> Roostoo:
-    clock, budget = VenueClock(time.monotonic), Budget(account.pk, account.calls_per_minute)
+def _budget(account: Account) -> Budget:
+    return Budget(account.pk, account.calls_per_minute)
+
+
+def _roostoo(account: Account, clock: VenueClock, *, credentials: Credentials | None) -> Roostoo:
     http = _http(account, clock, "a Roostoo server")
-    return Roostoo(RoostooWire(http, credentials, clock=clock, spend=budget))
+    return Roostoo(RoostooWire(http, credentials, clock=clock, spend=_budget(account)))
 
 
-def _live_roostoo(account: Account) -> Exchange:
-    return _roostoo(account, credentials=Credentials(account.api_key, unseal(account.secret)))
+def _live_roostoo(account: Account, clock: VenueClock) -> Exchange:
+    return _roostoo(account, clock, credentials=Credentials(account.api_key, unseal(account.secret)))
 
 
-def _paper(account: Account) -> Exchange:
-    return Paper(_roostoo(account, credentials=None), account.pk)
+def _paper(account: Account, clock: VenueClock) -> Exchange:
+    return Paper(_roostoo(account, clock, credentials=None), account.pk)
 
 
-def _binance_prices(account: Account) -> Prices:
-    clock, budget = VenueClock(time.monotonic), Budget(account.pk, account.calls_per_minute)
-    return BinancePrices(_http(account, clock, "Binance"), clock=clock, spend=budget)
+def _binance_prices(account: Account, clock: VenueClock) -> Prices:
+    return BinancePrices(_http(account, clock, "Binance"), clock=clock, spend=_budget(account))
 
 
-def _paper_binance(account: Account) -> Exchange:
-    return Paper(_binance_prices(account), account.pk)
+def _paper_binance(account: Account, clock: VenueClock) -> Exchange:
+    return Paper(_binance_prices(account, clock), account.pk)
 
 
-def _with_stream(account: Account) -> Exchange:
+def _with_stream(account: Account, clock: VenueClock) -> Exchange:
     from trading.exchanges.stream import PriceStream
 
     stream = PriceStream(STREAMS[account.venue], account.stream_url)
     if account.venue == "paper-binance":  # its fills want the same prices
-        return Paper(cast(Prices, Streamed(_binance_prices(account), stream)), account.pk)
-    return cast(Exchange, Streamed(factory_of(account.venue)(account), stream))
+        return Paper(cast(Prices, Streamed(_binance_prices(account, clock), stream)), account.pk)
+    return cast(Exchange, Streamed(factory_of(account.venue)(account, clock), stream))
 
 
-def _ccxt(account: Account) -> Exchange:
+def _ccxt(account: Account, clock: VenueClock) -> Exchange:
     dialect = DIALECTS[account.venue.removeprefix(PREFIX)]
-    clock, budget = VenueClock(time.monotonic), Budget(account.pk, account.calls_per_minute)
     secret = unseal(account.secret)
 
     def client() -> Any:
@@ -82,7 +83,8 @@ def _ccxt(account: Account) -> Exchange:
         return opened
 
     http = _http(account, clock, f"{dialect.name} (through ccxt)")
-    return Ccxt(CcxtWire(http, client, clock=clock, spend=budget), dialect, lambda: _pairs_of(account))
+    wire = CcxtWire(http, client, clock=clock, spend=_budget(account))
+    return Ccxt(wire, dialect, lambda: _pairs_of(account))
 
 
 def _pairs_of(account: Account) -> set[str]:
@@ -91,7 +93,8 @@ def _pairs_of(account: Account) -> set[str]:
     return {*traded, *account.sessions.values_list("pair", flat=True).distinct()}
 
 
-VENUES: dict[str, Callable[[Account], Exchange]] = {
+Factory = Callable[[Account, VenueClock], Exchange]
+VENUES: dict[str, Factory] = {
     "roostoo": _live_roostoo,
     "paper": _paper,
     "paper-binance": _paper_binance,
@@ -107,16 +110,19 @@ SHORTING = ("roostoo", "paper", "paper-binance")  # where sessions may go short
 KEYLESS = frozenset({"paper", "paper-binance"})
 
 
-def connect(account: Account, *, with_stream: bool = False) -> Exchange:
+def connect(account: Account, *, with_stream: bool = False, clock: VenueClock | None = None) -> Exchange:
     """Return the account's venue. Makes no call.
 
+    :param clock: the market's, from whoever reads its prices for several accounts: an account that reads
+        none could not tell how fast an accelerated market runs. None: a clock of this account alone.
     :param with_stream: take quotes from the account's price stream, if it has one: for those who read them
         again and again, and call `close` in the end.
     :raises BadInput: when the venue's name is unknown or the stored secret cannot be opened.
     """
+    clock = clock or VenueClock(time.monotonic)
     if with_stream and account.stream_url:
-        return _with_stream(account)
-    return factory_of(account.venue)(account)
+        return _with_stream(account, clock)
+    return factory_of(account.venue)(account, clock)
 
 
 def stream_state(exchange: Exchange) -> dict[str, Any]:
@@ -134,7 +140,7 @@ def close(exchange: Exchange) -> None:
         exchange.close()
 
 
-def factory_of(venue: str) -> Callable[[Account], Exchange]:
+def factory_of(venue: str) -> Factory:
     """:raises BadInput: when no venue has that name."""
     if venue.startswith(PREFIX) and venue not in VENUES:
         known = ", ".join(PREFIX + name for name in DIALECTS)

@@ -18,9 +18,10 @@ from market import connections, draining, leases
 from market.errors import BadInput
 from market.models import Lease
 from trading import states
+from trading.exchanges.clock import VenueClock
 from trading.exchanges.port import Exchange
 from trading.exchanges.registry import close, connect
-from trading.models import LiveSession
+from trading.models import Account, LiveSession
 from trading.runner.baton import Baton
 from trading.runner.crew import Crew, Hands
 from trading.runner.desk import Desk
@@ -60,6 +61,7 @@ class Runner:
         self._changed = threading.Event()  # something that was under way has ended
         self._desks: dict[str, Desk] = {}
         self._exchanges: dict[int, Exchange] = {}
+        self._clocks: dict[str, VenueClock] = {}  # by market
         self._under_way: Counter[int] = Counter()  # turns by account
         self._next_scan_s = 0.0
         self._next_check_s: dict[int, float] = {}
@@ -185,17 +187,23 @@ class Runner:
         if lease is None:
             return
         try:
-            exchange = self._exchanges.get(session.account_id) or connect(session.account, with_stream=True)
+            exchange = self._exchange_of(session.account)
         except BadInput as error:
             states.fail(session, error.message, 0)
             lease.release()
             return
-        self._exchanges[session.account_id] = exchange
         market = session.account.market
         desk = self._desks.setdefault(market, Desk(market, self._baton, self._monotonic_s))
         desk.driven.append(Driven(session, exchange, lease, self._baton, self.minds))
         desk.next_s = 0.0
         logger.info("session %s taken up with fence %s", session.pk, lease.fence)
+
+    def _exchange_of(self, account: Account) -> Exchange:
+        """Return the account's venue; accounts of one market share its clock, whichever reads the prices."""
+        if account.pk not in self._exchanges:
+            clock = self._clocks.setdefault(account.market, VenueClock(self._monotonic_s))
+            self._exchanges[account.pk] = connect(account, with_stream=True, clock=clock)
+        return self._exchanges[account.pk]
 
     def _plan_checks(self, desk: Desk, now_s: float) -> None:
         """Have the books of every account compared once a minute."""
