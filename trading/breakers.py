@@ -42,7 +42,6 @@ def limits_of(profile: RiskProfile) -> breakers.Limits:
 
 def facts_of(session: LiveSession, equity: Decimal, error_share: float = UNKNOWN) -> breakers.Facts:
     """Return what the breakers look at; what was never measured is not known and trips nothing."""
-    health = {name: session.health.get(name) for name in ("entropy", "psi", "ks", "turnover")}
     return breakers.Facts(
         equity=equity,
         day_equity=session.day_equity,
@@ -51,8 +50,14 @@ def facts_of(session: LiveSession, equity: Decimal, error_share: float = UNKNOWN
         caution_peak=session.caution_peak,
         losses=session.loss_streak,
         error_share=error_share,
-        **{name: UNKNOWN if value is None else value for name, value in health.items()},
+        **measures_of(session.health),
     )
+
+
+def measures_of(health: dict[str, float | None]) -> dict[str, float]:
+    """Return a model's health as the breakers look at it."""
+    found = {name: health.get(name) for name in ("entropy", "psi", "ks", "turnover")}
+    return {name: UNKNOWN if value is None else value for name, value in found.items()}
 
 
 def look(

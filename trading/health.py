@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from django.db.models import QuerySet
 
 from agents import artefacts
 from agents.models import Backtest, JobStatus, TrainedModel
@@ -18,7 +19,7 @@ from agents.policies.council import Council
 from agents.policies.port import Policy
 from market.errors import BadInput
 from market.kernel import health
-from trading.models import LiveSession
+from trading.models import Fill, LiveSession
 
 LOOKED_AT = 128  # latest decisions
 LEAST = 64  # fewer say nothing
@@ -106,14 +107,14 @@ class Health:
         rows, entropy = self._rows[: self.kept], self._entropy[: self.kept]
         known = entropy[entropy >= 0]
         found = nothing | {"entropy": round(float(known.mean()), 4) if len(known) else None}
-        strays = [stray for one in self.references if (stray := _stray(one, rows)) is not None]
+        strays = [stray for one in self.references if (stray := stray_of(one, rows)) is not None]
         if not strays:
             return found
         psi, ks = (max(values) for values in zip(*strays, strict=True))
         return found | {"psi": round(psi, 4), "ks": round(ks, 4)}
 
 
-def _stray(reference: Reference, rows: np.ndarray) -> tuple[float, float] | None:
+def stray_of(reference: Reference, rows: np.ndarray) -> tuple[float, float] | None:
     """Return (PSI, KS) of a model's inputs (n, F) as medians over its features; None for other columns."""
     own = rows if reference.columns is None else rows[:, reference.columns]
     if own.shape[1:] != reference.edges.shape[1:]:
@@ -126,13 +127,13 @@ def _stray(reference: Reference, rows: np.ndarray) -> tuple[float, float] | None
 def references_of(session: LiveSession, policy: Policy) -> list[Reference]:
     """Return the training inputs of every model that is asked, where they were kept."""
     if session.model is not None:
-        return [Reference(*kept)] if (kept := _kept(session.model)) else []
+        return [Reference(*kept)] if (kept := inputs_kept(session.model)) else []
     if session.council is None or not isinstance(policy, Council):
         return []
     models = {row.name: row.model for row in session.council.members.select_related("model") if row.model}
     found = []
     for member, columns in zip(policy.members, policy.columns, strict=True):
-        kept = _kept(models[member.name]) if member.name in models else None
+        kept = inputs_kept(models[member.name]) if member.name in models else None
         if kept is not None:
             found.append(Reference(*kept, columns))
     return found
@@ -145,7 +146,7 @@ def voices_of(session: LiveSession) -> frozenset[str]:
     return frozenset(row.name for row in session.council.members.all() if row.model_id is not None)
 
 
-def _kept(model: TrainedModel) -> tuple[np.ndarray, np.ndarray] | None:
+def inputs_kept(model: TrainedModel) -> tuple[np.ndarray, np.ndarray] | None:
     """Return (edges, shares) of a model's training inputs; None when they were not kept."""
     try:
         inputs = artefacts.card_of(model).get("inputs")
@@ -156,13 +157,18 @@ def _kept(model: TrainedModel) -> tuple[np.ndarray, np.ndarray] | None:
 
 def turnover_of(session: LiveSession) -> float | None:
     """Return the turnover of the last 24 hours as a multiple of the validated one per day."""
-    validated = _validated(session).get("turnover_per_day")
     equity = float(session.cash + session.held * session.price)
-    if not validated or equity <= 0:
+    return turnover(session.fills.all(), session.price_ms, equity, _validated(session))
+
+
+def turnover(fills: QuerySet[Fill], now_ms: int, equity: float, validated: dict[str, Any]) -> float | None:
+    """Return what was traded in the 24 hours before an instant, as a multiple of the validated turnover."""
+    usual = validated.get("turnover_per_day")
+    if not usual or equity <= 0:
         return None
-    fills = session.fills.filter(filled_ms__gt=session.price_ms - DAY_MS).values_list("quantity", "price")
-    notional = float(sum(abs(quantity * price) for quantity, price in fills))
-    return round(notional / equity / validated, 4)
+    done = fills.filter(filled_ms__gt=now_ms - DAY_MS).values_list("quantity", "price")
+    notional = float(sum(abs(quantity * price) for quantity, price in done))
+    return round(notional / equity / usual, 4)
 
 
 def _validated(session: LiveSession) -> dict[str, Any]:

@@ -67,13 +67,17 @@ class PlanSerializer(serializers.ModelSerializer):
     fees = serializers.SerializerMethodField()
     sharpe = serializers.SerializerMethodField(allow_null=True, help_text="Of a model's plan")
     max_drawdown = serializers.SerializerMethodField(allow_null=True, help_text="Of a model's plan")
+    health = serializers.DictField(
+        child=serializers.FloatField(allow_null=True), read_only=True,
+        help_text="Of a model's plan, as of a session; null: unknown",
+    )  # fmt: skip
     is_open = serializers.SerializerMethodField(help_text="Whether a session of it is driven")
     parts = serializers.SerializerMethodField()
 
     class Meta:
         model = PortfolioPlan
         fields = ("id", "name", "account", "risk", "model", "weights", "band", "interval", "every", "capital",
-                  "equity", "pnl", "fees", "sharpe", "max_drawdown", "is_open", "parts",
+                  "equity", "pnl", "fees", "sharpe", "max_drawdown", "health", "is_open", "parts",
                   "created_at")  # fmt: skip
 
     def to_representation(self, plan: PortfolioPlan) -> dict[str, Any]:

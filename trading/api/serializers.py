@@ -35,8 +35,9 @@ class SessionSerializer(serializers.ModelSerializer):
     take_price = AmountField()
     week_equity = AmountField()
     health = serializers.DictField(
-        child=serializers.FloatField(allow_null=True), read_only=True, help_text="Of the model; null: unknown"
-    )
+        source="shown_health", child=serializers.FloatField(allow_null=True), read_only=True,
+        help_text="Of the model; null: unknown",
+    )  # fmt: skip
 
     class Meta:
         model = LiveSession

@@ -35,6 +35,7 @@ class PortfolioPlan(models.Model):
     caution_peak = models.DecimalField(**MONEY, default=0)  # highest equity since safe mode was entered
     day = models.DateField(null=True, blank=True)
     last_bar_ms = models.BigIntegerField(default=0)  # start of the last closed bar that all pairs had
+    health = models.JSONField(default=dict)  # of the model, as last measured; see trading.weighing.health
 
     objects = OwnedQuerySet.as_manager()
 

@@ -134,6 +134,11 @@ class LiveSession(models.Model):
         return self.plan_id is not None and self.model_id is not None
 
     @property
+    def shown_health(self) -> dict[str, float | None]:
+        """Return its model's health as last measured: of a plan's model on the decisions for all pairs."""
+        return self.plan.health if self.is_weighed and self.plan is not None else self.health
+
+    @property
     def is_driven(self) -> bool:
         """Say whether some runner must be driving it."""
         return self.status in DRIVEN

@@ -28,7 +28,7 @@ def with_latest(sessions: QuerySet[LiveSession]) -> QuerySet[LiveSession]:
     """Annotate `latest_equity` and `decided_ms`; no query per row."""
     points = EquityPoint.objects.filter(session=OuterRef("pk")).order_by("-at_ms")
     decisions = Decision.objects.filter(session=OuterRef("pk")).order_by("-bar_ms")
-    return sessions.select_related("account", "model", "council", "risk").annotate(
+    return sessions.select_related("account", "model", "council", "risk", "plan").annotate(
         latest_equity=Subquery(points.values("equity")[:1]),
         decided_ms=Subquery(decisions.values("decided_ms")[:1]),
     )
@@ -142,7 +142,7 @@ def breaker_rows(figures: Figures) -> list[dict[str, Any]]:
         ("KS", "ks", risk.max_ks),
         ("Turnover", "turnover", risk.max_turnover),
     ):
-        value = session.health.get(name)
+        value = session.shown_health.get(name)
         rows.append(_limit(label, f"health_{name}", None if value is None else Decimal(str(value)), limit))
     return [*losses, *rows]
 

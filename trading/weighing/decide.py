@@ -23,6 +23,7 @@ from trading.models.order import UNSETTLED
 from trading.seat import Seat
 from trading.weighing import watch
 from trading.weighing.books import leader_of, members_of, seen
+from trading.weighing.health import measured
 from trading.weighing.mind import Mind, mind_of
 
 
@@ -220,4 +221,5 @@ def _decide(
     with transaction.atomic():
         PlanDecision.objects.update_or_create(plan=plan, bar_ms=bar_ms, is_made=False, defaults=facts)
         plan.weights = dict(zip(pairs, weighed.weights, strict=True))
-        plan.save(update_fields=["weights"])
+        plan.health = measured(plan, mind.policy.policy_hash, facts["equity"], now_ms)
+        plan.save(update_fields=["weights", "health"])

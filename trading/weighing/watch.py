@@ -12,13 +12,13 @@ from django.db import transaction
 from market.kernel import breakers
 from market.web import audit
 from trading import alerts, risk
-from trading.breakers import limits_of
+from trading.breakers import UNKNOWN, limits_of, measures_of
 from trading.models import AlertKind, AlertLevel, LiveSession, PortfolioPlan, RiskProfile, RiskState
 from trading.states import RESUME_FROM_HALT, change_risk_state
 from trading.weighing.books import equity_of, have_begun, members_of
 
+OF_MODEL = (breakers.PSI, breakers.KS, breakers.TURNOVER)
 MARKS = ("day_equity", "week_equity", "caution_peak", "peak_equity", "day")
-UNKNOWN = -1.0
 
 
 def look(plan: PortfolioPlan, members: Sequence[LiveSession], profile: RiskProfile, now_ms: int) -> None:
@@ -29,19 +29,19 @@ def look(plan: PortfolioPlan, members: Sequence[LiveSession], profile: RiskProfi
     _mark(plan, equity, now_ms)
 
     facts = breakers.Facts(
-        equity, plan.day_equity, plan.week_equity, plan.peak_equity, plan.caution_peak, 0, *[UNKNOWN] * 5
-    )
+        equity, plan.day_equity, plan.week_equity, plan.peak_equity, plan.caution_peak,
+        losses=0, error_share=UNKNOWN, **measures_of(plan.health),
+    )  # fmt: skip
     limits = limits_of(profile)
     if halt := breakers.halting(facts, limits):
-        _enter(plan, RiskState.REDUCING, [RiskState.ACTIVE, RiskState.SAFE], breakers.REASONS[halt])
-    elif breakers.cautious(facts, limits) == breakers.SAFE_DRAWDOWN:
+        _enter(plan, RiskState.REDUCING, [RiskState.ACTIVE, RiskState.SAFE], halt)
+    elif caution := breakers.cautious(facts, limits):
         until_ms = now_ms + int(profile.safe_cooldown_s * 1000)
-        _enter(
-            plan, RiskState.SAFE, [RiskState.ACTIVE, RiskState.SAFE],
-            breakers.REASONS[breakers.SAFE_DRAWDOWN], safe_until_ms=until_ms,
-        )  # fmt: skip
-        plan.caution_peak = equity
-        plan.save(update_fields=["caution_peak"])
+        before: list[str] = [RiskState.ACTIVE, RiskState.SAFE]
+        _enter(plan, RiskState.SAFE, before, caution, safe_until_ms=until_ms)
+        if caution == breakers.SAFE_DRAWDOWN:
+            plan.caution_peak = equity
+            plan.save(update_fields=["caution_peak"])
 
 
 def _mark(plan: PortfolioPlan, equity: Decimal, now_ms: int) -> None:
@@ -61,9 +61,10 @@ def _mark(plan: PortfolioPlan, equity: Decimal, now_ms: int) -> None:
 
 
 def _enter(
-    plan: PortfolioPlan, state: str, before: list[str], reason: str, safe_until_ms: int | None = None
+    plan: PortfolioPlan, state: str, before: list[str], code: int, safe_until_ms: int | None = None
 ) -> None:
-    note = f"{reason} (equity of the whole plan)"
+    of = "the plan's model" if code in OF_MODEL else "equity of the whole plan"
+    note = f"{breakers.REASONS[code]} ({of})"
     mine = LiveSession.objects.driven().filter(plan=plan, risk_state__in=before)
     entering = list(mine.exclude(risk_state=state).order_by("pk"))
     changes: dict[str, Any] = {} if safe_until_ms is None else {"safe_until_ms": safe_until_ms}
@@ -94,4 +95,5 @@ def resume(plan: PortfolioPlan, reason: str, by: Any) -> None:
             )  # fmt: skip
             alerts.close_alert(row.owner, f"risk:{row.pk}")
     plan.peak_equity = plan.day_equity = plan.week_equity = plan.caution_peak = equity
-    plan.save(update_fields=["peak_equity", "day_equity", "week_equity", "caution_peak"])
+    plan.health = {}
+    plan.save(update_fields=["peak_equity", "day_equity", "week_equity", "caution_peak", "health"])

@@ -18,6 +18,7 @@ from tests.trading.live.weights import Driven, portfolio_model, start
 from trading import services
 from trading.models import (
     Alert,
+    AlertKind,
     LiveSession,
     OrderStatus,
     PortfolioPlan,
@@ -88,6 +89,64 @@ def test_a_loss_limit_acts_on_the_equity_of_the_whole_plan(core, user):
     core.bar(2)
     assert core.decisions()[-1].is_made
     assert {row.risk_state for row in core.sessions()} == {RiskState.ACTIVE}
+
+
+def remembered(core, count):
+    """Let the plan's newest decision have been made `count` times before."""
+    made = core.plan.decisions.filter(is_made=True).latest("bar_ms")
+    for place in range(1, count + 1):
+        made.pk, made.bar_ms = None, made.bar_ms - core.plan.interval_ms * 1000 - place
+        made.save(force_insert=True)
+
+
+@pytest.fixture
+def strange(user, account, profile, venue):
+    """The model's inputs lie where its training never was, and it trades more than it did there."""
+    model = portfolio_model(user, learned_at=100.0)
+    model.metrics = {"turnover_per_day": 0.01}
+    model.save()
+    return Driven(start(user, account, profile, model), user, venue, account)
+
+
+def test_the_health_of_its_model_is_measured_over_all_pairs_and_acts_on_all(strange, user):
+    strange.bar(2)
+    plan = PortfolioPlan.objects.get()
+    assert plan.health["psi"] is None, "too few decisions"
+    remembered(strange, 64)
+    traded = sum(abs(fill.quantity * fill.price) for row in strange.sessions() for fill in row.fills.all())
+    strange.bar()
+    plan.refresh_from_db()
+    assert plan.health["psi"] > 1
+    assert plan.health["ks"] > 0.5
+    assert plan.health["entropy"] is None
+    assert plan.health["turnover"] == pytest.approx(
+        float(traded / strange.facts()["equity"]) / 0.01, rel=0.02
+    )
+    assert {row.risk_state for row in strange.sessions()} == {RiskState.ACTIVE}, "limits are off"
+    shown = APIClient()
+    shown.force_login(user)
+    assert shown.get(f"/api/v1/plans/{plan.pk}/").json()["health"] == plan.health
+    first = strange.members[0].session
+    assert shown.get(f"/api/v1/sessions/{first.pk}/").json()["health"] == plan.health
+    for page in (
+        reverse("plan", args=[plan.pk]),
+        reverse("session", args=[first.pk]),
+        reverse("risk-overview"),
+    ):
+        assert f"PSI {plan.health['psi']:.2f}" in shown.get(page).content.decode()
+
+    RiskProfile.objects.update(max_psi=0.25)
+    strange.turns()
+    assert {row.risk_state for row in strange.sessions()} == {RiskState.SAFE}
+    assert all("the plan's model" in row.note for row in strange.sessions())
+    assert Alert.objects.filter(kind=AlertKind.BREAKER, closed_at=None).count() == 1
+    services.resume_from_halt(session=first, reason="the market is another one now", by=user)
+    strange.turns()
+    assert {row.risk_state for row in strange.sessions()} == {RiskState.ACTIVE}
+    RiskProfile.objects.update(max_psi=0.0, max_turnover=2.0)
+    strange.bar()
+    strange.turns()
+    assert {row.risk_state for row in strange.sessions()} == {RiskState.SAFE}
 
 
 def test_one_pair_alone_may_lose_what_the_plan_as_a_whole_does_not(core):

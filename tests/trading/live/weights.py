@@ -12,6 +12,7 @@ from agents.policies.network import Network
 from agents.spaces import ActionSpec
 from market.candles import Candles
 from market.features import PRESETS, Scaler, compute
+from market.kernel.health import quantile_bins
 from tests.agents.markets import START, stored, walk
 from tests.trading.live.conftest import MINUTE, Live
 from trading import selectors, services
@@ -38,8 +39,11 @@ def network(inputs, pairs, blind=0, seed=0, hidden=16, scale=1.5):
 
 
 def portfolio_model(owner, *, pairs=PAIRS, window=2, every=1, is_blind=False, seed=0, features="price",
-                    band=0.01, name="both", made=None):  # fmt: skip
-    """Return a model with random weights over `pairs`, as training would leave it."""
+                    band=0.01, name="both", made=None, learned_at=None):  # fmt: skip
+    """Return a model with random weights over `pairs`, as training would leave it.
+
+    :param learned_at: how far from the usual inputs lie those that it learned on; None: they were not kept
+    """
     feature_set = PRESETS[features]
     candles = [walk(1500, seed=place + 1) for place in range(len(pairs))]
     rows = np.concatenate([compute(one, feature_set)[feature_set.warmup :] for one in candles], axis=1)
@@ -55,6 +59,9 @@ def portfolio_model(owner, *, pairs=PAIRS, window=2, every=1, is_blind=False, se
         "action": action.to_dict(),
         "decision_every": every,
     }
+    if learned_at is not None:
+        edges, shares = quantile_bins(rows + learned_at)
+        card["inputs"] = {"edges": edges.tolist(), "shares": shares.tolist()}
     path = f"models/{name}"
     file_hash = artefacts.write(path, card=card, network=made, policy_zip=b"zip")
     series = stored(candles[0], owner, pairs[0], source=name)
