@@ -23,7 +23,8 @@ from market.kernel.step import Fill, open_book
 from market.kernel.triggers import EXIT_REASONS
 from market.kernel.watch import close_seen, fills_seen, open_watch, watched_target
 
-TICK_BARS = 512  # bars between two calls of `tick`
+TICK_BARS = 512  # bars between two calls of `tick`, at least
+PLAIN, COMPILED = "plain", "compiled"
 
 
 @dataclass(slots=True)
@@ -49,6 +50,8 @@ class Simulation:
     safe_modes: int = 0  # how often a cautious breaker led to safe mode
     contributions: dict[str, float] = field(default_factory=dict)  # of a team's specialists, quote currency
     weights: dict[str, float] = field(default_factory=dict)  # likewise the mean of each one's weight
+    acted: Counter[str] = field(default_factory=Counter)  # how often each action was taken, by its name
+    engine: str = PLAIN  # which loop this went through; both come to the same
 
 
 def simulate(
@@ -61,14 +64,18 @@ def simulate(
     limits: Limits | None = None,
     watch: Callable[[int, Decided], None] | None = None,
     tick: Callable[[float], None] | None = None,
+    engine: str | None = None,
 ) -> Simulation:
     """Run a policy over candles.
+
+    Bars are lived through in the compiled loop, wherever it knows what is asked for; see `engine_for`.
 
     :param rows: raw features of every candle, float64 (n, F), from the policy's feature set
     :param settings: costs, exits and rounding; what concerns learning is not read
     :param first: row of the first decision; earlier candles are warm-up only
     :param watch: is given every decision with its row
-    :param tick: is given the share done, every few hundred bars
+    :param tick: is given the share done, every few hundred bars or more
+    :param engine: PLAIN or COMPILED; None: the faster one that can do it
     :raises BadInput: when warm-up and window leave nothing to decide on
     """
     needs, count = decider.needs, len(candles)
@@ -82,6 +89,12 @@ def simulate(
     scaled = needs.scaler.transform(rows[first - needs.window + 1 :])  # (count - first + W - 1, F)
     if np.isnan(scaled).any():
         raise BadInput("a feature has no value after its warm-up: repair or import the candles", "series")
+    if (engine or engine_for(decider)) == COMPILED:
+        from agents.backtest.compiled import CompiledRun  # numba: only where a backtest runs
+
+        compiled = CompiledRun(candles, decider, settings, limits or Limits(), first)
+        compiled.live(scaled, watch, tick)
+        return compiled.finished()
     run = _Run(candles, decider, settings, limits or Limits(), first)
     for row in range(first, count - 1):
         window = scaled[row - first : row - first + needs.window]
@@ -91,8 +104,21 @@ def simulate(
     return run.finished()
 
 
+def engine_for(decider: Decider) -> str:
+    """Return which loop runs a policy: only the plain one follows what a team's specialists earn."""
+    return PLAIN if in_team(decider.policy) else COMPILED
+
+
+def noted(decided: Decided, result: Simulation) -> Decided:
+    """Count a decision among the results."""
+    result.decisions += 1
+    result.gated += bool(decided.gate_reason)
+    result.acted[decided.opinion.name] += 1
+    return decided
+
+
 class _Run:
-    """One account on its way through the candles."""
+    """One account on its way through the candles, in plain Python: what the compiled loop must equal."""
 
     def __init__(
         self, candles: Candles, decider: Decider, settings: EnvSettings, limits: Limits, first: int
@@ -157,9 +183,7 @@ class _Run:
             book.cash, book.held, book.entry, book.bars_held, book.peak, close, self.bars_scale
         )
         closes = self.closes[max(0, row + 1 - self.decider.closes_needed) : row + 1]
-        decided = self.decider.decide_scaled(window, closes, portfolio, portfolio[0])
-        self.result.decisions += 1
-        self.result.gated += bool(decided.gate_reason)
+        decided = noted(self.decider.decide_scaled(window, closes, portfolio, portfolio[0]), self.result)
         if watch is not None:
             watch(row, decided)
         if self.team is not None and decided.opinion.tally is not None:

@@ -66,7 +66,10 @@ def validation_run(
 
     :param acted: counts how often each action was taken; weights are not counted
     """
-    return _run(policy, prepared, spec, prepared.split.valid_from, prepared.split.valid_to, acted)
+    run = _run(policy, prepared, spec, prepared.split.valid_from, prepared.split.valid_to)
+    if acted is not None:
+        acted.update(run.acted)
+    return run
 
 
 def training_score(policy: Policy | NetworkWeights, prepared: Prepared, spec: TrainingSpec) -> float:
@@ -82,9 +85,8 @@ def _run(
     spec: TrainingSpec,
     start: int,
     end: int,
-    acted: Counter[str] | None = None,
 ) -> Simulation:
-    first, counted = policy.observation.first_row, Counter[str]() if acted is None else acted
+    first = policy.observation.first_row
     part = slice(start - first, end)
     rows, settings = prepared.rows[part], spec.env_settings()
     if isinstance(policy, NetworkWeights):
@@ -93,5 +95,4 @@ def _run(
     return simulate(
         prepared.candles[part], rows, Decider(policy), settings, first=first,
         limits=Limits(**spec.limits.model_dump()),
-        watch=lambda _, decided: counted.update([decided.opinion.name]),
     )  # fmt: skip

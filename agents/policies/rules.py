@@ -90,6 +90,19 @@ class Rule:
         """Return the exposure wanted, None to keep what is held; `values` are features, float32 (F,)."""
         raise NotImplementedError
 
+    @property
+    def rest(self) -> float:
+        """Distance from the wished exposure up to which what is held stays as it is."""
+        return 0.0
+
+    def wishes(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return what `wish` says of many rows, float32 (n, F): float64 (n,), NaN keeps.
+
+        First for who is out of the market, then for who holds more than `BAND` of it. None of a rule that
+        asks about more than that.
+        """
+        return None
+
     def opine(self, observation: np.ndarray, current_exposure: float, draw: float | None = None) -> Opinion:
         return self.opinion(self.wish(observation[: -len(PORTFOLIO)], current_exposure), current_exposure)
 
@@ -111,12 +124,18 @@ class Cash(Rule):
     def wish(self, values: np.ndarray, held: float) -> float | None:
         return None if held == 0 else 0.0
 
+    def wishes(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return alike(np.zeros(len(values)))
+
 
 class BuyAndHold(Rule):
     name, about = "buy_and_hold", "Buys once with everything and holds"
 
     def wish(self, values: np.ndarray, held: float) -> float | None:
         return None if held > BAND else 1.0
+
+    def wishes(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.ones(len(values)), np.full(len(values), np.nan)
 
 
 class TargetWeight(Rule):
@@ -132,7 +151,14 @@ class TargetWeight(Rule):
         return float(self.settings["share"])
 
     def wish(self, values: np.ndarray, held: float) -> float | None:
-        return None if abs(held - self.exposure) <= max(self.settings["band"], BAND) else self.exposure
+        return None if abs(held - self.exposure) <= self.rest else self.exposure
+
+    @property
+    def rest(self) -> float:
+        return float(max(self.settings["band"], BAND))
+
+    def wishes(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return alike(np.full(len(values), self.exposure))
 
 
 class Random(Rule):
@@ -169,6 +195,9 @@ class SmaCrossover(Rule):
     def wish(self, values: np.ndarray, held: float) -> float | None:
         return 1.0 if values[1] > values[0] else 0.0  # distances of the close: the lower average is farther
 
+    def wishes(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return alike(np.where(values[:, 1] > values[:, 0], 1.0, 0.0))
+
 
 class MeanReversion(Rule):
     name, about = "mean_reversion", "Buys far below the mean of closes, sells once it is back"
@@ -182,6 +211,11 @@ class MeanReversion(Rule):
             return 1.0
         return 0.0 if held > BAND and values[0] >= self.settings["exit"] else None
 
+    def wishes(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        first, is_low = values[:, 0], values[:, 0] <= -self.settings["entry"]
+        leaving = np.where(first >= self.settings["exit"], 0.0, np.nan)
+        return np.where(is_low, 1.0, np.nan), np.where(is_low, 1.0, leaving)
+
 
 class Momentum(Rule):
     name, about = "momentum", "In the market while the return over a period is above a threshold"
@@ -192,6 +226,9 @@ class Momentum(Rule):
 
     def wish(self, values: np.ndarray, held: float) -> float | None:
         return 1.0 if values[0] > self.settings["threshold"] else 0.0
+
+    def wishes(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return alike(np.where(values[:, 0] > self.settings["threshold"], 1.0, 0.0))
 
 
 class Conservative(Rule):
@@ -219,6 +256,11 @@ class Conservative(Rule):
         if held > BAND or values[0] < self.settings["margin"]:
             return None
         return self.exposure if values[1] < self.settings["calm"] else None
+
+    def wishes(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        margin, is_calm = self.settings["margin"], values[:, 1] < self.settings["calm"]
+        leaving = np.where(values[:, 0] < -margin, 0.0, np.nan)
+        return np.where((values[:, 0] >= margin) & is_calm, self.exposure, leaving), leaving
 
 
 class BothWays(Rule):
@@ -248,6 +290,9 @@ class MomentumLongShort(BothWays):
     def wish(self, values: np.ndarray, held: float) -> float | None:
         return self.exposure if values[0] > self.settings["threshold"] else self.lowest
 
+    def wishes(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return alike(np.where(values[:, 0] > self.settings["threshold"], self.exposure, self.lowest))
+
 
 class RandomLongShort(BothWays):
     """Chance as in `Random`: a replay, or a session after a restart, draws alike."""
@@ -267,6 +312,11 @@ class RandomLongShort(BothWays):
 
     def reset(self, seed: int) -> None:
         self._key = b"random baseline" + seed.to_bytes(8, "little")
+
+
+def alike(wishes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return wishes that do not ask what is held."""
+    return wishes, wishes
 
 
 def _column(kind: str, period: Number) -> FeatureSpec:

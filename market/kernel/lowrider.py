@@ -11,6 +11,14 @@ LOT, CLAMPED, SPACED, ALL_LOTS, PATIENT = 64, 128, 256, 512, 1024  # reason flag
 KEPT = 1 << 20  # nothing is traded
 
 
+def grown(factor, times):
+    """Return `factor` to a whole power, one product after the other: in every compiler the same bits."""
+    product = factor - factor + 1
+    for _ in range(times):
+        product = product * factor
+    return product
+
+
 def lot_value(lots, base, cash, conviction, plan):
     """Return (value, code) of the next lot in quote currency: grown, scaled by the buy probability, clamped.
 
@@ -18,7 +26,7 @@ def lot_value(lots, base, cash, conviction, plan):
     :param base: equity at the cycle's start
     :param conviction: the model's probability of buying, 0..1
     """
-    value = base * plan.dca_first * plan.dca_growth**lots * conviction
+    value = base * plan.dca_first * grown(plan.dca_growth, lots) * conviction
     most = max(cash, cash - cash) / plan.dca_reluctance
     return (most, LOT + CLAMPED) if value > most else (value, LOT)
 
