@@ -144,7 +144,7 @@ def require_probe(name: str, network: Mind, expected: Any) -> None:
     if expected is not None and not np.allclose(probe(network), expected, rtol=TOLERANCE, atol=TOLERANCE):
         raise BadInput(
             f"model {name} gives other answers on this machine than where it was trained: check "
-            "the installed numpy, or train it again",
+            "the installed numpy and numba, or train it again",
             "model",
         )
 

@@ -1,29 +1,23 @@
-"""The forward pass of a trained network in numpy: what live trading and backtests run instead of torch."""
+"""A trained network without torch: what live trading and backtests run."""
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from agents.policies.forward import packed, think
 from agents.policies.sight import Sight
 from market.errors import BadInput
 
-
-def _tanh(values: np.ndarray) -> np.ndarray:
-    return np.tanh(values, out=values)
-
-
-def _relu(values: np.ndarray) -> np.ndarray:
-    return np.maximum(values, np.float32(0), out=values)
-
-
-ACTIVATIONS = {"tanh": _tanh, "relu": _relu}
+ACTIVATIONS = ("tanh", "relu")
 CATEGORICAL, MASKED, GREEDY = "categorical", "masked", "greedy"
 GAUSSIAN, SQUASHED, SQUASHED_GAUSSIAN = "gaussian", "squashed", "squashed_gaussian"
 HEADS = (CATEGORICAL, MASKED, GREEDY, GAUSSIAN, SQUASHED, SQUASHED_GAUSSIAN)
 ACTOR_SIGHT, CRITIC_SIGHT = "sight.actor.", "sight.critic."
 CONTINUOUS = (GAUSSIAN, SQUASHED, SQUASHED_GAUSSIAN)
+NO_TOWER = packed(())
 
 
 @dataclass(frozen=True)
@@ -68,40 +62,48 @@ class Network:
 
     def act(self, observation: np.ndarray) -> np.ndarray:
         """Return what the head describes: (..., dim) -> (..., outputs of the tower)."""
-        return self._forward(self.actor, _seen(self.actor_sight, observation))
+        return self._answers(_seen(self.actor_sight, observation), actor=True)
 
     def value(self, observation: np.ndarray) -> np.ndarray:
         """Return the estimate of what is to come: (..., dim) -> (..., 1)."""
         if self.head == GREEDY:
             return self.act(observation).max(axis=-1, keepdims=True)
+        seen = _seen(self.critic_sight, observation)
         if self.head in (SQUASHED, SQUASHED_GAUSSIAN):
             action = np.tanh(self.act(observation)[..., : self.outputs])
-            seen = _seen(self.critic_sight, observation)
-            return self._forward(self.critic, np.concatenate([seen, action], axis=-1))
-        return self._forward(self.critic, _seen(self.critic_sight, observation))
+            seen = np.concatenate([seen, action], axis=-1)
+        return self._answers(seen, actor=False)
 
     def forward(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return `act` and `value` of many observations, (n, dim) -> (n, outputs), (n,).
 
-        Row for row the bits of one observation alone: one product of two matrices would sum in another order.
+        Row for row the bits of one observation alone.
         """
-        if self.actor_sight is not None or self.critic_sight is not None:
-            acts = [self.act(row) for row in observations]
-            return np.array(acts), np.array([self.value(row)[0] for row in observations])
-        rows = observations[:, None, :]  # (n, dim) -> (n, 1, dim): n products of a row each
-        return self.act(rows)[:, 0], self.value(rows)[:, 0, 0]
+        if not self._is_plain:
+            return self.act(observations), self.value(observations)[:, 0]
+        rows, count = _rows(observations, self.inputs), len(observations)
+        acts, values = np.empty((count, len(self.actor[-1][1])), np.float32), np.empty((count, 1), np.float32)
+        think(*self._towers, self.activation == "relu", rows, acts, values)
+        return acts, values[:, 0]
 
-    def _forward(
-        self, layers: tuple[tuple[np.ndarray, np.ndarray], ...], observation: np.ndarray
-    ) -> np.ndarray:
-        activate, hidden = ACTIVATIONS[self.activation], observation
-        product = np.dot if observation.ndim < 3 else np.matmul  # of one row the same bits, in half the time
-        for weight, bias in layers[:-1]:
-            hidden = product(hidden, weight)
-            hidden += bias
-            hidden = activate(hidden)
-        weight, bias = layers[-1]
-        return product(hidden, weight) + bias
+    @cached_property
+    def _is_plain(self) -> bool:
+        """Say whether both towers read the observation as it is."""
+        bare = self.actor_sight is None and self.critic_sight is None
+        return bare and self.head in (CATEGORICAL, MASKED, GAUSSIAN)
+
+    @cached_property
+    def _towers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        return (*packed(self.actor), *packed(self.critic))
+
+    def _answers(self, seen: np.ndarray, *, actor: bool) -> np.ndarray:
+        """Return one tower's answers: (..., what it sees) -> (..., its outputs)."""
+        layers = self.actor if actor else self.critic
+        rows = _rows(seen, len(layers[0][0]))
+        found = np.empty((len(rows), len(layers[-1][1])), np.float32)
+        towers = (*self._towers[:2], *NO_TOWER) if actor else (*NO_TOWER, *self._towers[2:])
+        think(*towers, self.activation == "relu", rows, found, found)
+        return found.reshape(*seen.shape[:-1], found.shape[1])
 
     @property
     def hash(self) -> str:
@@ -146,6 +148,13 @@ class Network:
 
 def _seen(sight: Sight | None, observation: np.ndarray) -> np.ndarray:
     return observation if sight is None else sight(observation)
+
+
+def _rows(seen: np.ndarray, width: int) -> np.ndarray:
+    """Return what a tower sees as float32 (n, width). :raises ValueError: where it is not that wide"""
+    if seen.shape[-1] != width:
+        raise ValueError(f"the network takes {width} numbers, not {seen.shape[-1]}")
+    return np.ascontiguousarray(seen.reshape(-1, width), np.float32)
 
 
 def hash_of(label: str, arrays: Mapping[str, np.ndarray]) -> str:

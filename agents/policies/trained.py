@@ -47,8 +47,8 @@ class NetworkPolicy:
             raise BadInput(f"the network of {name} and its kind of action do not fit together", "model")
 
     def opine(self, observation: np.ndarray, current_exposure: float, draw: float | None = None) -> Opinion:
-        value = float(self.network.value(observation)[0])
-        return self.opinion(self.network.act(observation), value, current_exposure, draw)
+        outputs, values = self.network.forward(observation[np.newaxis])
+        return self.opinion(outputs[0], float(values[0]), current_exposure, draw)
 
     def opinion(
         self, output: np.ndarray, value: float, current_exposure: float, draw: float | None = None

@@ -59,13 +59,13 @@ class NetworkWeights:
             )
 
     def weigh(self, observation: np.ndarray) -> Weighed:
-        output = self.network.act(observation)[: len(self.action_spec.pairs)].tolist()
+        outputs, values = self.network.forward(observation[np.newaxis])
+        output = outputs[0, : len(self.action_spec.pairs)].tolist()
         if self.network.head == GAUSSIAN:
             wishes = [min(max(mean, -1.0), 1.0) for mean in output]
         else:
             wishes = [math.tanh(mean) for mean in output]
-        value = float(self.network.value(observation)[0])
-        return Weighed(tuple(wishes), tuple(self.action_spec.weights(wishes)), value)
+        return Weighed(tuple(wishes), tuple(self.action_spec.weights(wishes)), float(values[0]))
 
 
 class EqualWeights:

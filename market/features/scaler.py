@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from market.errors import BadInput
+from market.kernel.packing import compiled_loop
 
 IQR_OF_NORMAL = 1.3489795003921634  # so that both kinds agree on normal data
 ROWS_AT_ONCE = 8192  # keeps the temporaries in cache
@@ -52,6 +53,10 @@ class Scaler:
         """
         if rows.shape[-1] != len(self.centre):
             raise BadInput(f"The scaler knows {len(self.centre)} features, not {rows.shape[-1]}.", "scaler")
+        if rows.ndim == 2 and rows.flags.carray and rows.dtype == np.float64:  # a decision's window
+            out = np.empty(rows.shape, np.float32)
+            _scale(rows, self.centre, self.scale, self.clip, out)
+            return out
         if rows.ndim == 1 or len(rows) <= ROWS_AT_ONCE:
             return self._scaled(rows).astype(np.float32, order="C")
         out = np.empty(rows.shape, np.float32)
@@ -93,6 +98,16 @@ class Scaler:
         if not sound:
             raise BadInput("The stored scaler is damaged: train the model again.", "scaler")
         return cls(kind, centre, scale, clip)
+
+
+@compiled_loop
+def _scale(rows, centre, scale, clip, out):  # type: ignore[no-untyped-def]  # compiled: types are its caller's
+    """Write what `Scaler._scaled` makes of rows, float64 (n, F), to out, float32: one call, not five."""
+    for n in range(rows.shape[0]):
+        for c in range(rows.shape[1]):
+            value = (rows[n, c] - centre[c]) / scale[c]
+            value = -clip if value < -clip else clip if value > clip else value  # NaN stays NaN
+            out[n, c] = np.float32(value)
 
 
 def _standard(column: np.ndarray) -> tuple[float, float]:

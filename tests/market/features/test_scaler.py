@@ -56,6 +56,19 @@ def test_one_row_scales_as_it_does_among_others():
     )
 
 
+@given(
+    arrays.arrays(
+        np.float64, (4, 3), elements=st.floats(-1e6, 1e6) | st.sampled_from([np.nan, np.inf, -np.inf, -0.0])
+    )
+)
+def test_the_compiled_window_is_numpys_bit_for_bit(rows):
+    scaler = Scaler.fit(ROWS)
+    by_column = np.asfortranarray(rows)
+    assert not by_column.flags.carray  # so numpy scales it
+    assert scaler.transform(rows).tobytes() == scaler.transform(by_column).tobytes()
+    assert [scaler.transform(row).tobytes() for row in rows] == [r.tobytes() for r in scaler.transform(rows)]
+
+
 def test_the_warm_up_stays_unknown_after_scaling():
     core = PRESETS["core"]
     rows = compute(random_walk(400, seed=1), core)
