@@ -1,5 +1,5 @@
 """Environment steps per second, random actions: long only with fees, slippage, rounding, stops and resets;
-the same with shorts; and with shorts, sizing by volatility and stops by range (the loop of planned accounts).
+the same with shorts; and with shorts, sizing by volatility and stops by range (`advance_planned`).
 """
 
 import statistics

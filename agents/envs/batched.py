@@ -61,7 +61,9 @@ class BatchedMarket(Accounts):
         super().__init__(settings, len(market.rows), accounts, size, seed)
         self.market = market
         is_plain = settings.reward._replace(log_return=0.0, decay=0.0) == Terms(decay=0.0)
-        is_full = settings.is_futures or settings.has_plan or settings.is_watched or not is_plain
+        counts = settings.kelly_fraction or settings.streak_losses or settings.dca_lots  # trades, or lots
+        is_full = bool(settings.is_futures or settings.is_watched or counts or not is_plain)
+        self._is_planned = settings.has_plan and not is_full
         # One row per number, so that the compiled loops take the same one of many accounts at once.
         self._columns = np.zeros((len(Book._fields) - 1, accounts))  # cash, held, entry, peak, water, stop
         self._whole = np.zeros((3, accounts), np.int32)  # row, closes in position, last row of the episode
@@ -76,12 +78,15 @@ class BatchedMarket(Accounts):
             np.ascontiguousarray(market.candles.open_ms),
         )
         self._watches = np.zeros((accounts if settings.is_watched else 1, len(Watch._fields)))
-        self._advance = batch.advance_full if is_full else None  # None: `batch_lanes.advance`
+        self._advance = batch.advance_full if is_full else None  # None: one of `batch_lanes`
         if settings.is_watched:
             self._advance = batch.advance_watched
         if settings.is_futures:
             self._advance = batch.advance_watched_futures if settings.is_watched else batch.advance_futures
-        self._tracks = np.zeros((accounts if is_full else 1, len(Track._fields)))
+        remembers = is_full or (
+            self._is_planned and settings.reward_ratio > 0
+        )  # if no more, then the bracket
+        self._tracks = np.zeros((accounts if remembers else 1, len(Track._fields) if is_full else 1))
         self._table = self.action.table()
         self._each = np.arange(accounts)
 
@@ -113,9 +118,10 @@ class BatchedMarket(Accounts):
         rewards, ends = np.empty(self.size, np.float32), np.empty(self.size, np.uint8)
         made = observations, rewards, ends, self.last_observations
         if self._advance is None:
-            ended = batch_lanes.advance(
+            planned = (self._ranges, self._plan, self._tracks) if self._is_planned else ()
+            ended = (batch_lanes.advance_planned if self._is_planned else batch_lanes.advance)(
                 places, table, self._starts, *self.market[:2], self._columns, self._whole, self._moments,
-                self._rules, self._task, self._draw(self.turn + 1), *made,
+                self._rules, self._task, self._draw(self.turn + 1), *made, *planned,
             )  # fmt: skip
         else:
             ended = self._advance(

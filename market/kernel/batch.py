@@ -225,7 +225,7 @@ def _compile_advance(  # noqa: C901 - see `advance`
 ) -> Callable[..., Any]:
     """Compile `advance`, with `digest` in its cache key, as one flat loop over scalar helpers.
 
-    Accounts without rules on sizing and exits, rewarded by log returns alone, have `batch_lanes.advance`.
+    Accounts rewarded by log returns alone whose rules need no statistics have `batch_lanes.advance`.
 
     :param is_futures: True compiles the loop for a futures market; no other reads `funding` and `margin`
     :param is_watched: True compiles the loop with breakers and entry guards; no other reads `opens`,

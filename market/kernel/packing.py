@@ -147,6 +147,32 @@ def _no_plan():
 
 
 @compiled
+def _exits(stop_atr, trailing_atr, trail_step, reward_ratio, break_even):
+    """Redraw a plan of these exits alone."""
+    return Plan(
+        1.0, stop_atr, trailing_atr, trail_step, reward_ratio, break_even, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
+        0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
+    )  # fmt: skip
+
+
+@compiled
+def _sizes(size_fraction, risk_per_trade, volatility_target, resize_band, stop_atr, trailing_atr):
+    """Redraw a plan of these rules on sizes alone, and of the stops that equity at risk is measured by."""
+    return Plan(
+        1.0, stop_atr, trailing_atr, 0.0, 0.0, 0.0, 0.0, size_fraction, risk_per_trade, volatility_target,
+        0.0, 0.0, 0.0, 0.0, 0.0, 0.0, resize_band, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
+    )  # fmt: skip
+
+
+@compiled
+def _without_stops(rules):
+    return Rules(
+        rules.tick, rules.step, rules.min_notional, rules.fee_rate, rules.fee_step, rules.half_spread,
+        rules.slippage, 0.0, rules.take_profit, 0.0, 0.0, 0.0, rules.guard,
+    )  # fmt: skip
+
+
+@compiled
 def _no_track():
     return Track(0, 0.0, 0.0, 0, 0.0, 0, 0.0, 0.0, 0.0, 0)
 

@@ -66,7 +66,12 @@ def test_every_watched_account_walks_the_single_environments_path(chosen, seed):
     walk_beside_single_environments(chosen, seed)
 
 
-RULES = {"size_fraction": 0.5}, {"max_trades_per_day": 9}, {"market": "futures"}  # a loop of its own each
+RULES = (  # a loop of its own each
+    {"size_fraction": 0.5},
+    {"streak_losses": 2},
+    {"max_trades_per_day": 9},
+    {"market": "futures"},
+)
 
 
 @pytest.mark.parametrize("width", [1, 2, 8, 33])
@@ -180,7 +185,9 @@ def test_the_market_is_shared_and_cannot_be_written(market):
         ({}, 60),
         ({"stop_loss": 0.02, "take_profit": 0.03, "trailing": 0.02, "slippage": 0.001}, 60),
         ({"action": ActionSpec("hold_buy_sell", (-1.0, 1.0))}, 60),
-        ({"size_fraction": 0.5}, 164),
+        ({"size_fraction": 0.5, "volatility_target": 0.02, "stop_atr": 2.0, "trailing_atr": 3.0}, 60),
+        ({"stop_atr": 2.0, "reward_ratio": 2.0}, 68),
+        ({"kelly_fraction": 0.5}, 164),
         ({"reward": Terms(1.0, 1.0)}, 164),
         ({"market": "futures", "leverage": 3.0}, 164),
         ({"daily_loss": 0.05}, 252),

@@ -31,7 +31,11 @@ def test_every_reward_term_is_explained():
     ("loop", "rules"),
     [
         ("plain", {"stop_loss": 0.01, "trailing": 0.01}),
-        ("full", {"size_fraction": 0.5}),
+        ("planned", {"size_fraction": 0.5, "risk_per_trade": 0.01, "stop_atr": 2.0, "max_bars": 9}),
+        ("bracketed", {"stop_loss": 0.01, "reward_ratio": 2.0}),
+        ("full", {"kelly_fraction": 0.5}),
+        ("full", {"streak_losses": 2}),
+        ("full", {"dca_lots": 3}),
         ("futures", {"market": "futures"}),
         ("watched", {"max_trades_per_day": 3}),
         ("watched", {"max_trades_per_day": 3, "market": "futures"}),
@@ -43,4 +47,4 @@ def test_the_documented_bytes_are_those_of_an_account(loop, rules):
     arrays = [array for array in batch.state().values() if getattr(array, "shape", (0,))[0] == accounts]
     documented = int(re.search(rf"^\| `{loop}` \| (\d+) \|", TEXT, re.M)[1])
     assert sum(array.nbytes for array in arrays) == documented * accounts
-    assert loop != "plain" or documented <= 64
+    assert loop not in ("plain", "planned") or documented <= 64
