@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from market.kernel import guards
 from market.kernel.guards import Entry
+from market.kernel.risk import OK
 from trading.exchanges.port import Quote
 from trading.models import LiveSession, RiskProfile
 from trading.numbers import exact
@@ -74,6 +75,8 @@ def refusal(entry: Entry, profile: RiskProfile, reference: str = "the last close
     :param reference: in words, what the entry's price was compared with
     """
     code = guards.entry_refusal(entry, limits_of(profile))
+    if code == OK:
+        return ""
     said = {
         guards.STALE: _stale(entry, profile),
         guards.WIDE_SPREAD: f"the spread of {entry.spread:.2%} is above {profile.max_spread:.2%}",
@@ -85,7 +88,7 @@ def refusal(entry: Entry, profile: RiskProfile, reference: str = "the last close
         f"{profile.loss_cooldown_s:g} s must pass",
         guards.BUSY_DAY: f"{entry.trades_today} trades today, {profile.max_trades_per_day} are allowed",
     }
-    return f"{said[code]}: {EXITS}" if code in said else ""
+    return f"{said[code]}: {EXITS}"
 
 
 def _stale(entry: Entry, profile: RiskProfile) -> str:

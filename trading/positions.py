@@ -1,6 +1,7 @@
 """A session's row as the kernel reads it, and back: books, memory, rules, levels. All Decimal."""
 
 from decimal import Context, Decimal
+from operator import attrgetter
 from typing import Any
 
 from market import plans
@@ -14,6 +15,8 @@ from trading.numbers import exact
 
 ROUND = Context(prec=14)  # statistics are no balances: 14 digits survive every database
 ZERO = Decimal(0)
+SWITCHES, NEEDS_ATR = attrgetter(*plans.SWITCHES), attrgetter(*plans.NEEDS_ATR)
+NO_PLAN = Plan._make([ZERO] * len(Plan._fields))
 FIELDS = ("stop_kind", "bracket_price", "open_equity", "lots", "lot_price", "trades_closed", "win_share",
           "mean_gain", "mean_loss", "losses_open")  # in the order of `Track`  # fmt: skip
 
@@ -25,11 +28,12 @@ def values_of(profile: RiskProfile) -> dict[str, Any]:
 
 
 def plan_of(profile: RiskProfile) -> Plan:
-    return plans.plan_of(values_of(profile), exact)
+    """Return the profile's plan; most have none, and every decision asks."""
+    return plans.plan_of(values_of(profile), exact) if any(SWITCHES(profile)) else NO_PLAN
 
 
 def needs_atr(profile: RiskProfile) -> bool:
-    return plans.needs_atr(values_of(profile))
+    return any(NEEDS_ATR(profile))
 
 
 def rules_of(profile: RiskProfile, instrument: Instrument) -> Rules:

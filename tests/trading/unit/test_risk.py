@@ -6,6 +6,7 @@ from unittest.mock import patch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from market import plans
 from market.kernel import breakers as kernel_breakers
 from market.kernel import risk as kernel_risk
 from market.kernel.futures import Margin, cap_at
@@ -15,6 +16,7 @@ from market.kernel.step import fill_price, step_bar
 from trading import breakers, positions, risk
 from trading.exchanges.port import Quote
 from trading.models import LiveSession, RiskProfile, RiskState
+from trading.numbers import exact
 
 RULES = Instrument("BTC/USD", "BTC", "USD", *map(D, ("0.01", "0.00001", "1", "0.001", "0.0005", "0.000001")))
 prices = st.integers(1_000, 10_000_000).map(lambda n: D(n) / 100)
@@ -26,6 +28,16 @@ targets = st.floats(0, 1)
 def session_of(cash, held, state=RiskState.ACTIVE, **limits):
     profile = RiskProfile(**{"max_spread": 1.0, **limits})
     return LiveSession(pair="BTC/USD", cash=cash, held=held, entry_price=D(1), risk=profile, risk_state=state)
+
+
+@given(st.dictionaries(st.sampled_from(plans.SWITCHES), st.sampled_from([0, 0.0, 0.5, 1])))
+def test_a_profile_is_read_as_its_settings_say_whether_or_not_any_is_on(settings):
+    profile = RiskProfile(**settings)
+    values = positions.values_of(profile)
+    plan = positions.plan_of(profile)
+    assert plan == plans.plan_of(values, exact)
+    assert {type(number) for number in plan} == {D}
+    assert positions.needs_atr(profile) == plans.needs_atr(values)
 
 
 def look(session, equity, is_flat=False, now_ms=0, error_share=-1.0):
