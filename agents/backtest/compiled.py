@@ -11,7 +11,11 @@ from agents.backtest.simulate import TICK_BARS, Simulation, noted
 from agents.decide import Decided, Decider
 from agents.envs.rows import average_ranges, funding_rates
 from agents.envs.settings import EnvSettings
+from agents.policies.forward import packed
+from agents.policies.network import CATEGORICAL, GREEDY, Network
+from agents.policies.port import Policy
 from agents.policies.rules import Rule
+from agents.policies.trained import NetworkPolicy
 from market.candles import Candles
 from market.kernel import batch_walk as kernel
 from market.kernel.plan import Track
@@ -20,7 +24,10 @@ from market.kernel.sizing import reasons
 from market.kernel.step import Book, Fill
 from market.kernel.watch import open_watch
 
-CHUNK = 65_536  # bars between two calls of `tick` where nobody has to be asked
+CHUNK = 16_384  # bars between two calls of `tick` where nobody has to be asked
+NEAR = (
+    1e-9  # shares of outputs and probabilities; what is nearer than this is decided by the policy's own code
+)
 
 
 class CompiledRun:
@@ -46,6 +53,7 @@ class CompiledRun:
         opened = open_watch(cash, int(candles.open_ms[first]) + candles.interval_ms)
         self._watches = np.array([opened], dtype=np.float64)
         self._settings = _vectors(candles, decider, settings, limits)
+        self._is_averaging = bool(settings.dca_lots)  # by lots that the very bits of a probability scale
         self._given = np.zeros(3)
         size = len(candles) - first
         self._equities, self._exposures = np.empty(size), np.empty(size)
@@ -64,40 +72,48 @@ class CompiledRun:
         tick: Callable[[float], None] | None,
     ) -> None:
         """Go through all the bars. :param scaled: float32 (n - first + W - 1, F)"""
-        wishes = self._wishes(scaled) if watch is None else None
-        if wishes is None:
-            return self._asking(scaled, watch, tick)
-        row = self.first
-        while row < self.last:
-            row = self._walked(walks.walk_wishes, wishes, min(row + CHUNK, self.last))
-            self._tell(row, tick)
-
-    def _wishes(self, scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray, float] | None:
-        """Return what a rule wishes at every row, where the bars alone say it."""
-        policy = self.decider.policy
-        if not isinstance(policy, Rule) or (found := policy.wishes(scaled)) is None:
-            return None
-        ahead = np.zeros(self.first)
-        outside = np.concatenate([ahead, found[0]])
-        inside = outside if found[1] is found[0] else np.concatenate([ahead, found[1]])
-        return outside, inside, policy.rest
-
-    def _asking(
-        self,
-        scaled: np.ndarray,
-        watch: Callable[[int, Decided], None] | None,
-        tick: Callable[[float], None] | None,
-    ) -> None:
-        """Live from decision to decision, each of them taken as live."""
+        walk, mind = (walks.walk_asking, 0) if watch is not None else self._mind(scaled)
         row, told = self.first, self.first
-        while True:
-            row = self._walked(walks.walk_asking, 0, self.last)
-            if row == self.last:
-                return
-            self._answer(row, scaled, watch)
-            if row - told >= TICK_BARS:
-                self._tell(row, tick)
+        while row < self.last:
+            end = min(row + CHUNK, self.last)
+            row = self._walked(walk, mind, end)
+            if row < end:
+                self._answer(row, scaled, watch)
+            if tick is not None and row - told >= TICK_BARS:
+                tick((row - self.first) / (self.last + 1 - self.first))
                 told = row
+
+    def _mind(self, scaled: np.ndarray) -> tuple[Callable[..., int], Any]:
+        """Return the loop that decides most for the policy, and what it decides with."""
+        policy = self.decider.policy
+        if isinstance(policy, Rule) and (wishes := policy.wishes(scaled)) is not None:
+            ahead = np.zeros(self.first)
+            outside, inside = (np.concatenate([ahead, one]) for one in wishes)
+            return walks.walk_wishes, (outside, inside, policy.rest)
+        if (network := self._known_network(policy)) is not None:
+            return walks.walk_network, self._network_mind(network, scaled)
+        return walks.walk_asking, 0
+
+    def _known_network(self, policy: Policy) -> Network | None:
+        """Return the network of a policy that takes the best of discrete actions by dense layers alone."""
+        if type(policy) is not NetworkPolicy or self.decider.settings.sample or self._is_averaging:
+            return None
+        network = policy.network
+        if type(network) is not Network or network.actor_sight is not None:
+            return None
+        is_known = network.head in (CATEGORICAL, GREEDY) and network.outputs <= kernel.ACTIONS
+        return network if is_known else None
+
+    def _network_mind(self, network: Network, scaled: np.ndarray) -> tuple[Any, ...]:
+        tower, widths = packed(network.actor)
+        confidence = self.decider.settings.gate.confidence
+        return (
+            np.ascontiguousarray(scaled), self.first, self.decider.needs.window, tower, widths,
+            network.activation == "relu", np.empty(network.inputs, np.float32),
+            np.empty((2, int(widths.max())), np.float32), np.empty(network.outputs, np.float32),
+            self.decider.policy.action_spec.table(),
+            confidence if network.head == CATEGORICAL else 0.0, NEAR,
+        )  # fmt: skip
 
     def _answer(self, row: int, scaled: np.ndarray, watch: Callable[[int, Decided], None] | None) -> None:
         cash, held, entry, peak = self._books[:4, 0].tolist()
@@ -118,10 +134,6 @@ class CompiledRun:
             self._given, self.first, end, self._equities, self._exposures, self._fills, self._notes,
             self._tallies,
         )  # fmt: skip
-
-    def _tell(self, row: int, tick: Callable[[float], None] | None) -> None:
-        if tick is not None:
-            tick((row - self.first) / (self.last + 1 - self.first))
 
     def finished(self) -> Simulation:
         run, notes = self.result, self._notes.tolist()

@@ -1,5 +1,7 @@
 """The compiled loop of a backtest and the plain one come to the same, bit for bit."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -10,6 +12,7 @@ from agents.backtest.simulate import COMPILED, PLAIN, TICK_BARS, Simulation, eng
 from agents.decide import Decider
 from agents.policies import BASELINES, baseline
 from agents.policies.rules import BAND
+from agents.policies.trained import NetworkPolicy
 from agents.spaces import ActionSpec
 from market.candles import Candles
 from market.errors import BadInput
@@ -43,12 +46,34 @@ RULES = {
 }  # fmt: skip
 LEVELS = ActionSpec("levels", (-1.0, -0.3, 0.0, 0.6, 1.0), 0.03)
 FREELY = ActionSpec("continuous", (-1.0, 1.0))
+
+
+def changed(policy, **fields):
+    """Return a policy whose network is another one in some respects."""
+    network = dataclasses.replace(policy.network, **fields)
+    needs, action = policy.observation, policy.action_spec
+    return NetworkPolicy("changed", network.hash, network, needs, action, policy.decision_every)
+
+
+def undecided(candles, seed):
+    """Return a network for which two actions are always as good as each other."""
+    policy = network_policy(candles, seed=seed)
+    *below, (weight, bias) = policy.network.actor
+    weight, bias = weight.copy(), bias.copy()
+    weight[:, 2], bias[2] = weight[:, 1], bias[1]
+    return changed(policy, actor=(*below, (weight, bias)))
+
+
 POLICIES = {
     **{name: lambda candles, seed, name=name: baseline(name) for name in BASELINES},
     "rare target_weight": lambda candles, seed: baseline("target_weight", every=7, band=0.1, share=0.6),
     "eager mean_reversion": lambda candles, seed: baseline("mean_reversion", period=9, entry=0.8, exit=0.4),
     "network": lambda candles, seed: network_policy(candles, seed=seed),
     "levels": lambda candles, seed: network_policy(candles, action=LEVELS, seed=seed, decision_every=3),
+    "relu": lambda candles, seed: changed(network_policy(candles, seed=seed), activation="relu"),
+    "greedy": lambda candles, seed: changed(network_policy(candles, seed=seed), head="greedy", critic=()),
+    "masked": lambda candles, seed: changed(network_policy(candles, seed=seed), head="masked"),
+    "undecided": undecided,
     "continuous": lambda candles, seed: network_policy(candles, action=FREELY, seed=seed),
     "council": lambda candles, seed: council_of(network_policy(candles, seed=seed), baseline("momentum")),
 }
@@ -164,6 +189,40 @@ def test_progress_is_told_and_may_end_the_run(name):
 
     with pytest.raises(InterruptedError):
         ran(POLICIES[name](candles, 1), candles, picked, COMPILED, tick=stop)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "asked"),
+    [
+        ("sma_crossover", {}, "never"),
+        ("network", {}, "never"),
+        ("network", RULES["gate"] | RULES["exits"], "never"),
+        ("levels", {}, "never"),
+        ("relu", {}, "never"),
+        ("greedy", RULES["gate"], "never"),
+        ("undecided", {}, "sometimes"),
+        ("network", RULES["lowrider"], "always"),
+        ("network", RULES["sampled"], "always"),
+        ("masked", {}, "always"),
+        ("continuous", {}, "always"),
+        ("random", {}, "always"),
+        ("council", {}, "always"),
+    ],
+)
+def test_python_is_asked_only_for_what_the_compiled_loop_cannot_decide(monkeypatch, name, given, asked):
+    from agents.backtest.compiled import CompiledRun
+
+    rows, answer = [], CompiledRun._answer
+
+    def counted(run, row, *rest):
+        rows.append(row)
+        answer(run, row, *rest)
+
+    monkeypatch.setattr(CompiledRun, "_answer", counted)
+    candles = walk(700, 3, 0.004)
+    run = ran(POLICIES[name](candles, 3), candles, BacktestSettings.parse(given), COMPILED)
+    kinds = {0: "never", run.decisions: "always"}
+    assert kinds.get(len(rows), "sometimes") == asked
 
 
 def test_only_a_team_goes_through_the_plain_engine():
