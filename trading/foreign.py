@@ -11,6 +11,7 @@ from decimal import ROUND_DOWN, Decimal
 from market.kernel.instrument import floor_to_step
 from market.kernel.shorts import Short
 from trading import books, short_books
+from trading.caps import held_by
 from trading.exchanges.port import FILLED, OrderReport
 from trading.models import (
     Account,
@@ -20,8 +21,10 @@ from trading.models import (
     LiveSession,
     Order,
     OrderStatus,
+    SessionStatus,
     Side,
 )
+from trading.models.session import DRIVEN
 
 UNIT = Decimal("0.000000000001")  # the finest amount a column holds
 BY_HAND = "placed by hand"
@@ -116,11 +119,11 @@ def take_over(account: Account, reports: list[OrderReport]) -> list[str]:
             done.append(f"order {late.client_ref} had reached the venue after all")
             continue
         what = f"{note_of(report)} ({report.side} {report.filled:f} {report.pair})"
-        share = _share(account, report)
-        if share is not None:
-            _close(share, report)
+        shares = _shares(account, report)
+        for place, share in enumerate(shares):
+            _close(share, report, "" if place else report.venue_order_id)
             what += f", of which {share.quantity:f} were the position of {share.session}"
-        rest = _rest(report, share)
+        rest = _rest(report, shares)
         if rest.quantity or rest.fee:
             side, kind = Side(report.side), LedgerKind.ADJUSTMENT
             books.post(account, side, report.pair, rest, kind, note=note_of(report))
@@ -153,34 +156,40 @@ def note_of(report: OrderReport) -> str:
     return f"foreign order {report.venue_order_id}"
 
 
-def _share(account: Account, report: OrderReport) -> Share | None:
-    """Return what a closing by hand took of a session's position: what it counts on and that is gone."""
+def _shares(account: Account, report: OrderReport) -> list[Share]:
+    """Return what a closing by hand took of positions: what sessions count on and that is gone.
+
+    Of a session that has failed first: nobody but a person can close it.
+    """
     if account.foreign_orders != ForeignOrders.ADOPT or report.side not in (Side.SELL, Side.SHORT_CLOSE):
-        return None
+        return []
     is_short = report.side == Side.SHORT_CLOSE
-    wanted = LiveSession.objects.driven().filter(account=account)
-    wanted = wanted.filter(shorted__gt=0) if is_short else wanted.filter(held__gt=0)
-    driven = list(wanted.select_for_update(of=("self",)).select_related("account", "owner"))
-    session = next((one for one in driven if one.pair == report.pair), None)
-    if session is None:
-        return None
-    base, _ = books.coins(report.pair)
-    if is_short:
-        name, mine, counted_on = short_books.name_of(report.pair), session.shorted, session.shorted
-    else:
-        name, mine = base, session.held
-        counted_on = sum((one.held for one in driven if books.coins(one.pair)[0] == base), ZERO)
-    holding = account.holdings.filter(coin=name).first()
+    wanted = LiveSession.objects.filter(account=account, status__in=[*DRIVEN, SessionStatus.FAILED])
+    wanted = wanted.filter(shorted__gt=0, pair=report.pair) if is_short else wanted.filter(held__gt=0)
+    rows = list(wanted.select_for_update(of=("self",)).select_related("account", "owner"))
+    base = books.coins(report.pair)[0]
+    if not is_short:
+        rows = [row for row in rows if books.coins(row.pair)[0] == base]
+    there = {pk: abs(held) for pk, held in held_by(rows).items()}
+    holding = account.holdings.filter(coin=short_books.name_of(report.pair) if is_short else base).first()
     left = (holding.quantity if holding else ZERO) - report.filled
-    quantity = min(counted_on - left, mine, report.filled)
-    if quantity <= 0:
-        return None
-    fee = (report.fee * quantity / report.filled).quantize(UNIT, ROUND_DOWN)
-    return Share(session, quantity, fee)
+    missing = min(sum(there.values(), ZERO) - left, report.filled)
+    shares = []
+    for row in sorted(rows, key=lambda one: (one.is_driven, one.pk)):
+        quantity = min(missing, there[row.pk], row.shorted if is_short else row.held)
+        if row.pair != report.pair or quantity <= 0:
+            continue
+        fee = (report.fee * quantity / report.filled).quantize(UNIT, ROUND_DOWN)
+        shares.append(Share(row, quantity, fee))
+        missing -= quantity
+    return shares
 
 
-def _close(share: Share, report: OrderReport) -> None:
-    """Write a closing by hand down as an order of the session whose position it closed."""
+def _close(share: Share, report: OrderReport, venue_order_id: str) -> None:
+    """Write a closing by hand down as an order of the session whose position it closed.
+
+    :param venue_order_id: empty where it closed another session's, too: an order is in the books once
+    """
     session = share.session
     order = Order.objects.create(
         client_ref=f"{session.pk}:by-hand:{report.venue_order_id}",
@@ -193,7 +202,7 @@ def _close(share: Share, report: OrderReport) -> None:
         expected_price=report.average_price,
         reason=BY_HAND,
         status=OrderStatus.FILLED,
-        venue_order_id=report.venue_order_id,
+        venue_order_id=venue_order_id,
         answer="somebody closed this position outside the session",
         fence=0,
         planned_ms=report.created_ms,
@@ -203,11 +212,10 @@ def _close(share: Share, report: OrderReport) -> None:
     books.book_part(session, order, books.Part(share.quantity, report.average_price, share.fee), report)
 
 
-def _rest(report: OrderReport, share: Share | None) -> books.Part:
+def _rest(report: OrderReport, shares: list[Share]) -> books.Part:
     """Return what of an order no session has booked."""
-    if share is None:
-        return books.Part(report.filled, report.average_price, report.fee)
-    return books.Part(report.filled - share.quantity, report.average_price, report.fee - share.fee)
+    quantity = report.filled - sum((one.quantity for one in shares), ZERO)
+    return books.Part(quantity, report.average_price, report.fee - sum((one.fee for one in shares), ZERO))
 
 
 def _proven_absent(account: Account, report: OrderReport) -> Order | None:

@@ -5,9 +5,10 @@ from decimal import ROUND_FLOOR, Decimal
 from market.errors import BadInput
 from market.kernel import shorts
 from trading.books import coins
-from trading.models import LiveSession
+from trading.models import Holding, LiveSession
 
 CENT = Decimal("0.01")
+ENOUGH = Decimal("0.999")  # of its cash: fees that the venue rounds in its own way are corrected by cents
 
 
 def capital_of(session: LiveSession, free: Decimal, min_notional: Decimal | float) -> Decimal:
@@ -18,9 +19,7 @@ def capital_of(session: LiveSession, free: Decimal, min_notional: Decimal | floa
     :raises BadInput: when that is not there, or too little for a single order.
     """
     _, coin = coins(session.pair)
-    others = LiveSession.objects.driven().filter(account=session.account_id).exclude(pk=session.pk)
-    given = sum((_claim(other) for other in others if coins(other.pair)[1] == coin), Decimal(0))
-    available = max(free - given, Decimal(0)).quantize(CENT, ROUND_FLOOR)
+    available = max(free - given(session), Decimal(0)).quantize(CENT, ROUND_FLOOR)
     capital = available if session.capital is None else session.capital
     wanted = coin if session.capital is None else f"{session.capital.normalize():f} {coin}"
     if capital > available or (session.capital is None and capital <= min_notional):
@@ -36,6 +35,25 @@ def capital_of(session: LiveSession, free: Decimal, min_notional: Decimal | floa
             field="capital",
         )
     return capital
+
+
+def given(session: LiveSession) -> Decimal:
+    """Return how much of the free money of a session's account and quote currency belongs to others."""
+    _, coin = coins(session.pair)
+    others = LiveSession.objects.driven().filter(account=session.account_id).exclude(pk=session.pk)
+    return sum((_claim(other) for other in others if coins(other.pair)[1] == coin), Decimal(0))
+
+
+def booked(session: LiveSession) -> Decimal:
+    """Return what the books hold of a session's quote currency, without proceeds that nobody has seen."""
+    row = Holding.objects.filter(account=session.account_id, coin=coins(session.pair)[1]).first()
+    return row.quantity if row else Decimal(0)
+
+
+def lacks(session: LiveSession) -> Decimal:
+    """Return how much of a session's cash others have been given since it last was driven; 0: none of it."""
+    cash, available = free_cash(session), booked(session) - given(session)
+    return Decimal(0) if available >= cash * ENOUGH else cash - max(available, Decimal(0))
 
 
 def _claim(other: LiveSession) -> Decimal:

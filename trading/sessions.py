@@ -33,7 +33,7 @@ from trading.deciding import follow_bars
 from trading.exchanges.errors import BadCredentials, ExchangeError
 from trading.exchanges.port import Quote
 from trading.models import Account, AlertKind, AlertLevel, LiveSession, RiskState, SessionStatus
-from trading.purse import capital_of
+from trading.purse import booked, capital_of
 from trading.seat import Seat
 from trading.states import (
     DRIVEN,
@@ -112,6 +112,9 @@ def _take_turn(seat: Seat, quote: Quote | None, now_ms: int, *, is_settled: bool
     if not seat.is_checked:  # the last driver may have died in the middle
         seat.is_checked = reconciliation.reconcile(session.account, seat.exchange) is not None
         reload(session)  # a position that was sold by hand is gone
+    if session.started_ms == 0 and not seat.is_checked:
+        unknown(seat, "another order of the account is under way: what is free is not known yet")
+        return
     if session.started_ms == 0 and not begin(seat, quote.at_ms if quote else now_ms):
         return
     if session.status == SessionStatus.PENDING:
@@ -170,6 +173,8 @@ def begin(seat: Seat, now_ms: int) -> bool:
     with transaction.atomic():
         Account.objects.select_for_update().get(pk=session.account_id)  # sessions share out one purse
         try:
+            # The wallet was read before the lock, and may show proceeds that our books do not know yet.
+            free = min(free, booked(session))
             capital = capital_of(session, free, seat.instrument.min_notional)
         except BadInput as error:
             fail(session, error.message, now_ms)
@@ -309,6 +314,7 @@ def _stop(session: LiveSession, now_ms: int) -> None:
     point(session, now_ms, risk.last_exit_price(session))
     summaries.close_days(session, now_ms, is_end=True)
     if change_status(
-        session, SessionStatus.STOPPING, SessionStatus.STOPPED, stopped_ms=now_ms, flatten_wanted=False
-    ):
+        session, SessionStatus.STOPPING, SessionStatus.STOPPED, only=("flatten_wanted",), stopped_ms=now_ms,
+        flatten_wanted=False,
+    ):  # fmt: skip
         close_alerts(session, *PASSING)

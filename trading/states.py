@@ -12,7 +12,7 @@ from django.utils import timezone
 from market.kernel import portfolio
 from market.prepared import Insert, Update, Upsert
 from market.web import audit
-from trading import alerts
+from trading import alerts, waiting
 from trading.models import AlertKind, Decision, EquityPoint, LiveSession, SessionStatus
 from trading.models.session import DRIVEN as DRIVEN
 from trading.seat import Seat
@@ -58,10 +58,16 @@ def adopt(session: LiveSession, row: LiveSession) -> None:
     session.stored_marks, session.seen = _marks(session), row.seen
 
 
-def change_status(session: LiveSession, before: str, after: str, **changes: object) -> bool:
-    """Change a session's status unless a person changed it meanwhile."""
+def change_status(
+    session: LiveSession, before: str, after: str, *, only: Collection[str] = (), **changes: object
+) -> bool:
+    """Change a session's status unless a person changed it meanwhile.
+
+    :param only: names of what a person must not have changed either
+    """
     changes["status"] = after
-    if not LiveSession.objects.filter(pk=session.pk, status=before).update(**changes):
+    mine = {name: getattr(session, name) for name in only}
+    if not LiveSession.objects.filter(pk=session.pk, status=before, **mine).update(**changes):
         return False
     for name, value in changes.items():
         setattr(session, name, value)
@@ -140,6 +146,7 @@ def fail(session: LiveSession, sentence: str, now_ms: int) -> None:
     LiveSession.objects.filter(pk=session.pk, status__in=DRIVEN).update(
         status=SessionStatus.FAILED, note=sentence, stopped_ms=now_ms
     )
+    waiting.drop(session, "the session has failed", now_ms)
     reload(session)
     logger.warning("session %s failed: %s", session.pk, sentence)
     text = f"{session} failed: {sentence}"

@@ -32,7 +32,10 @@ def held_back(session: LiveSession) -> list[Order]:
 def drop(session: LiveSession, why: str, at_ms: int) -> None:
     """End the waiting of the session's orders: something else has come first."""
     for order in held_back(session):
-        refuse(order, why, at_ms)
+        if not refuse(order, why, at_ms):  # a person has just said yes
+            order.refresh_from_db()
+            if order.status in HELD_BACK:
+                refuse(order, why, at_ms)
 
 
 def refuse(order: Order, why: str, at_ms: int) -> bool:

@@ -8,6 +8,7 @@ from market.errors import BadInput, Conflict
 from market.models import AuditEvent
 from trading import alerts, orders, waiting
 from trading.models import Order, OrderStatus
+from trading.models.order import HELD_BACK
 
 
 def approve_order(*, order: Order, by: Any = None, via: str = "") -> Order:
@@ -22,10 +23,12 @@ def approve_order(*, order: Order, by: Any = None, via: str = "") -> Order:
 
 
 def reject_order(*, order: Order, reason: str = "", by: Any = None, via: str = "") -> Order:
-    """Drop a waiting order.
+    """Drop an order that waits for a person, or that one has approved and that is not on its way yet.
+
+    A link answers once; only who is signed in can take a yes back.
 
     :raises BadInput: for a reason that is too long
-    :raises Conflict: when it does not wait (any more)
+    :raises Conflict: when it is neither (any more)
     """
     if len(reason) > 200:
         raise BadInput("the reason must have at most 200 characters", field="reason")
@@ -35,7 +38,8 @@ def reject_order(*, order: Order, reason: str = "", by: Any = None, via: str = "
 
 @transaction.atomic
 def _decide(order: Order, status: OrderStatus, action: str, by: Any, via: str, *, answer: str) -> Order:
-    if order.status != OrderStatus.WAITING or not orders.move(order, status, answer=answer):
+    wanted = HELD_BACK if status == OrderStatus.REFUSED and not via else [OrderStatus.WAITING]
+    if order.status not in wanted or not orders.move(order, status, answer=answer):
         order.refresh_from_db()
         raise Conflict(f"the order does not wait for a person, it is {order.status}", field="order")
     detail = {"session": order.session_id, "answer": answer, **({"via": via} if via else {})}

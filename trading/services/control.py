@@ -3,12 +3,18 @@
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from market.errors import BadInput, Conflict
 from market.kernel import portfolio
 from market.models import AuditEvent
 from trading import alerts
+from trading.books import coins
+from trading.caps import held_by
 from trading.models import Account, LiveSession, RiskState, SessionStatus
+from trading.models.session import DRIVEN
+from trading.purse import lacks
+from trading.reconciliation import DUST
 from trading.risk import last_exit_price
 from trading.services.start import check_not_driven
 from trading.states import RESUME_FROM_HALT
@@ -63,19 +69,27 @@ def flatten_session(*, session: LiveSession, by: Any = None) -> LiveSession:
     return stop_session(session=session, flatten=True, by=by)
 
 
-def stop_all(*, owner: Any, flatten: bool = False, by: Any = None) -> int:
-    """Stop every session of `owner`; return how many were asked to stop."""
-    count = 0
-    for session in LiveSession.objects.driven().filter(owner=owner):
+def stop_all(*, sessions: Any, flatten: bool = False, by: Any = None) -> tuple[int, list[str]]:
+    """Stop every session; return how many were asked to, and why others were not.
+
+    With `flatten` one that has failed and left a position behind is driven once more, to sell it.
+
+    :param sessions: queryset of those that `by` may stop
+    """
+    count, kept = 0, []
+    left = Q(status=S.FAILED) & ~Q(held=0) if flatten else Q(pk=None)
+    for session in sessions.filter(Q(status__in=DRIVEN) | left):
         session.refresh_from_db()
         is_done = session.status == S.STOPPING and flatten <= session.flatten_wanted and session.is_weighed
         try:
             if not is_done:  # else it was stopped together with another session of its plan
                 stop_session(session=session, flatten=flatten, by=by)
-        except Conflict:  # it ended by itself meanwhile
+        except Conflict as error:
+            if session.status in (*DRIVEN, S.FAILED):  # else it ended by itself meanwhile
+                kept.append(f"{session}: {error.message}")
             continue
         count += 1
-    return count
+    return count, kept
 
 
 @transaction.atomic
@@ -115,17 +129,39 @@ def resume_from_halt(*, session: LiveSession, reason: str, by: Any = None) -> Li
 def _revived(session: LiveSession, *given: Any, **changes: Any) -> LiveSession | None:
     """Have a failed session driven again; None when it has not failed.
 
-    :raises Conflict: when its account is switched off, or another session trades its pair, by now.
+    :raises Conflict: when its account is switched off, another session trades its pair, or what it counts on
+        is not there, by now.
     """
     if session.status != S.FAILED:
         return None
     account = Account.objects.select_for_update().get(pk=session.account_id)
+    session.refresh_from_db()
     if not account.is_active:
         raise Conflict(f"the account {account} is switched off: switch it on first", field="account")
     check_not_driven(account, session.pair)
+    _require_its_own(session, needs_cash=changes["status"] == S.RUNNING)
     revived = _change(session, [S.FAILED], *given, note="", stopped_ms=0, **changes)
     alerts.close_alert(session.owner, f"failed:{session.pk}")
     return revived
+
+
+def _require_its_own(session: LiveSession, *, needs_cash: bool) -> None:
+    """:raises Conflict: when a session's position is not in the account, or its cash is others' by now"""
+    fellows = LiveSession.objects.driven().filter(account=session.account_id)
+    there = abs(held_by([*fellows, session])[session.pk])
+    coin, currency = coins(session.pair)
+    if abs(session.held) - there > DUST:
+        raise Conflict(
+            f"{session} counts on {abs(session.held).normalize():f} {coin}, of which the account has "
+            f"{there.normalize():f} left: its position was closed outside of it; start a new session",
+            field="account",
+        )
+    if needs_cash and session.started_ms and (lacking := lacks(session)):
+        raise Conflict(
+            f"{lacking:.2f} {currency} of the cash of {session} belong to other sessions by now: stop one of "
+            "them, or flatten this one",
+            field="account",
+        )
 
 
 @transaction.atomic

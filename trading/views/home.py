@@ -5,7 +5,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from market.errors import BadInput
 from market.web.ownership import visible
 from market.web.pages import page_of
 from market.web.roles import Role, page
@@ -25,14 +24,10 @@ def home(request: HttpRequest) -> HttpResponse:
 @page(Role.OPERATOR)
 def stop_all(request: HttpRequest) -> HttpResponse:
     flatten = request.POST.get("flatten") == "yes"
-    stopped, kept = 0, 0
-    for session in visible(LiveSession, request.user).driven():
-        try:
-            services.stop_session(session=session, flatten=flatten, by=request.user)
-            stopped += 1
-        except BadInput as error:
-            kept += 1
-            messages.error(request, f"{session.name}: {error.message}")
+    mine = visible(LiveSession, request.user)
+    stopped, kept = services.stop_all(sessions=mine, flatten=flatten, by=request.user)
+    for sentence in kept:
+        messages.error(request, sentence)
     if stopped or not kept:
         messages.success(request, f"{stopped} session{'' if stopped == 1 else 's'} asked to stop.")
     return redirect("home")

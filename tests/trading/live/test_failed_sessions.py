@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import Group
+from django.urls import reverse
 
 from market.errors import BadInput, Conflict
 from market.models import AuditEvent
 from tests.agents.council.members import made_model
 from tests.agents.markets import stored, walk
-from trading import services, states
-from trading.models import Alert, LiveSession, OrderStatus, SessionStatus
+from tests.trading.live.conftest import Live
+from trading import services, sessions, states
+from trading.models import Alert, ForeignOrders, LiveSession, Order, OrderStatus, SessionStatus
 from trading.parity import verify
 
 CANDLES = walk(700, seed=4)
@@ -139,3 +142,101 @@ def test_a_failed_session_does_not_come_back_on_an_account_that_is_switched_off(
     event = AuditEvent.objects.filter(action="session.stop").latest("id")
     assert event.detail == {"flatten": True}
     assert holding.take().turn().held == 0
+
+
+def test_a_position_sold_by_hand_while_its_session_has_failed_is_closed_in_its_books(holding):
+    held, fills = holding.session.held, holding.session.fills.count()
+    fail(holding)
+    holding.venue.order("SELL", held)
+    done = services.reconcile_account(account=holding.account, by=holding.user).differences[0]["done"]
+    assert "were the position of" in done
+    holding.session.refresh_from_db()
+    assert (holding.session.held, holding.session.fills.count()) == (0, fills + 1)
+    services.resume_session(session=holding.session)
+    services.flatten_session(session=holding.session)
+    assert holding.take().turn().status == SessionStatus.STOPPED
+    assert holding.books() == pytest.approx(holding.ledger(), abs=Decimal("0.02"))
+
+
+def test_where_orders_by_hand_are_ignored_a_position_that_is_gone_is_not_taken_up_again(holding):
+    holding.account.foreign_orders = ForeignOrders.IGNORE
+    holding.account.save()
+    held = holding.session.held
+    fail(holding)
+    holding.venue.order("SELL", held)
+    services.reconcile_account(account=holding.account, by=holding.user)
+    for act in (services.resume_session, services.flatten_session):
+        with pytest.raises(Conflict, match="its position was closed outside of it"):
+            act(session=holding.session)
+
+
+def test_what_is_sold_by_hand_is_the_failed_sessions_first_and_then_its_heirs(live):
+    live.start("buy_and_hold", capital=Decimal(10_000)).bar(2)
+    fail(live)
+    heir = Live(live.user, live.venue, live.account)
+    heir.start("buy_and_hold", capital=Decimal(20_000)).bar(2)
+    old, new = live.session.held, heir.session.held
+    assert old > 0
+    assert new > 0
+    half = (new / 2).quantize(Decimal("0.00001"))
+    live.venue.order("SELL", old + half)
+    services.reconcile_account(account=live.account)
+    live.session.refresh_from_db()
+    heir.session.refresh_from_db()
+    assert (live.session.held, heir.session.held) == (0, new - half)
+    assert heir.books() == pytest.approx(heir.ledger(), abs=Decimal("0.02"))
+    orders = Order.objects.filter(reason="placed by hand")
+    assert sorted(bool(one.venue_order_id) for one in orders) == [False, True]
+
+
+def test_an_order_that_waits_for_a_person_ends_with_a_session_that_fails(live):
+    live.start("buy_and_hold", risk={"approval_above": 1000.0}).bar()
+    order = live.session.orders.get()
+    assert order.status == OrderStatus.WAITING
+    fail(live)
+    order.refresh_from_db()
+    assert (order.status, order.answer) == (OrderStatus.REFUSED, "the session has failed")
+    assert not Alert.objects.filter(key=f"approval:{order.pk}", closed_at=None).exists()
+    heir = Live(live.user, live.venue, live.account)
+    heir.start("buy_and_hold").bar(2)
+    assert heir.session.held > 0
+
+
+def test_a_yes_can_be_taken_back_while_the_order_is_not_on_its_way(live):
+    live.start("buy_and_hold", risk={"approval_above": 1000.0}).bar()
+    order = live.session.orders.get()
+    services.approve_order(order=order, by=live.user)
+    services.reject_order(order=order, by=live.user)
+    assert order.status == OrderStatus.REFUSED
+    with pytest.raises(Conflict):
+        services.reject_order(order=order, by=live.user)
+
+
+def test_a_flatten_pressed_while_the_session_stops_is_not_lost(live, monkeypatch):
+    live.start("buy_and_hold").bar(2)
+    held = live.session.held
+    services.stop_session(session=live.session)
+    real = sessions.summaries.close_days
+
+    def pressed(session, *given, **options):
+        if options.get("is_end"):
+            monkeypatch.setattr(sessions.summaries, "close_days", real)
+            services.flatten_session(session=LiveSession.objects.get(pk=session.pk))
+        return real(session, *given, **options)
+
+    monkeypatch.setattr(sessions.summaries, "close_days", pressed)
+    assert live.turn().status == SessionStatus.STOPPING
+    assert live.session.held == held > 0
+    live.turn()
+    live.turn()
+    assert (live.session.status, live.session.held) == (SessionStatus.STOPPED, 0)
+
+
+def test_stopping_everything_with_flatten_takes_failed_sessions_with_positions_along(holding, client):
+    fail(holding)
+    client.force_login(holding.user)
+    holding.user.groups.add(Group.objects.get(name="operator"))
+    page = client.post(reverse("stop-all"), {"flatten": "yes"}, follow=True).content.decode()
+    assert "1 session asked to stop" in page
+    holding.take().turn()
+    assert holding.session.held == 0

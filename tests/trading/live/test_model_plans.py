@@ -61,7 +61,10 @@ def test_its_sessions_pause_go_on_and_stop_together(core, user):
     assert core.decisions()[-1].is_made
     with pytest.raises(Conflict):
         services.resume_plan(plan=core.plan, by=user)
-    assert services.stop_all(owner=user, flatten=True, by=user) == 2
+    assert services.stop_all(sessions=LiveSession.objects.filter(owner=user), flatten=True, by=user) == (
+        2,
+        [],
+    )
     core.bar(2)
     assert statuses(core) == {SessionStatus.STOPPED}
     assert {row.held for row in core.sessions()} == {0}

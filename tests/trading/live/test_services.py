@@ -94,8 +94,8 @@ def test_a_halt_is_lifted_with_a_reason_only(live):
 
 def test_stop_all_stops_only_ones_own(live, other_user):
     attempt(live)
-    assert services.stop_all(owner=other_user) == 0
-    assert services.stop_all(owner=live.user, by=live.user) == 1
+    assert services.stop_all(sessions=LiveSession.objects.filter(owner=other_user)) == (0, [])
+    assert services.stop_all(sessions=LiveSession.objects.filter(owner=live.user), by=live.user) == (1, [])
 
 
 def test_a_session_stopped_before_it_began_just_ends(live):

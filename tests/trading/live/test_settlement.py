@@ -180,13 +180,21 @@ def test_somebody_elses_order_on_another_pair_does_not_stop_the_proof_of_absence
     assert live.books() == live.ledger()
 
 
+def begin(one):
+    """Let a session take its capital without trading yet."""
+    services.pause_session(session=one.session)
+    one.turn()
+    services.resume_session(session=one.session)
+
+
 def test_an_order_of_ours_in_flight_is_never_taken_for_somebody_elses(live, user, account, patience):
     one = live.start("buy_and_hold", capital=Decimal(20000))
     two = Live(user, live.venue, account).start("buy_and_hold", pair="ETH/USD", capital=Decimal(20000))
+    begin(two)
     live.venue.faults(drop_before=UNANSWERED)
     one.turn()
     live.venue.faults(drop_after=UNANSWERED)
-    two.turn()  # on the venue, and not known to us yet
+    two.bar()  # on the venue, and not known to us yet
     live.exchange.place(Proposal("BTC/USD", "BUY", "MARKET", Decimal("0.01")))
     patience()
     for _ in range(2):
@@ -205,9 +213,10 @@ def test_an_order_of_ours_in_flight_is_never_taken_for_somebody_elses(live, user
 def test_two_uncertain_orders_of_one_account_do_not_wait_for_each_other(live, user, account, patience):
     one = live.start("buy_and_hold", capital=Decimal(20000))
     two = Live(user, live.venue, account).start("buy_and_hold", pair="ETH/USD", capital=Decimal(20000))
+    begin(two)
     live.venue.faults(drop_before={**UNANSWERED, "times": 2})
     one.turn()
-    two.turn()
+    two.bar()
     assert [o.status for o in Order.objects.all()] == [S.UNCERTAIN, S.UNCERTAIN]
     patience()
     for _ in range(2):
