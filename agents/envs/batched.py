@@ -60,15 +60,17 @@ class BatchedMarket(Accounts):
         size = observation_size(settings.window, market.features)
         super().__init__(settings, len(market.rows), accounts, size, seed)
         self.market = market
-        is_plain = settings.reward._replace(log_return=0.0, decay=0.0) == Terms(decay=0.0)
+        reward = settings.reward
+        is_rich = reward._replace(log_return=0.0, decay=0.0) != Terms(decay=0.0)
         counts = settings.kelly_fraction or settings.streak_losses or settings.dca_lots  # trades, or lots
-        is_full = bool(settings.is_futures or settings.is_watched or counts or not is_plain)
-        self._is_planned = settings.has_plan and not is_full
+        is_full = bool(settings.is_futures or settings.is_watched or counts)
+        self._is_planned = (settings.has_plan or is_rich) and not is_full
+        has_moments = is_full or reward.sharpe > 0 or reward.sortino > 0
         # One row per number, so that the compiled loops take the same one of many accounts at once.
         self._columns = np.zeros((len(Book._fields) - 1, accounts))  # cash, held, entry, peak, water, stop
         self._whole = np.zeros((3, accounts), np.int32)  # row, closes in position, last row of the episode
         self._books, self._counts = self._columns.T, self._whole.T
-        self._moments = np.zeros((accounts if is_full else 1, 3))  # `market.kernel.reward.Moments`
+        self._moments = np.zeros((accounts if has_moments else 1, 3))  # `market.kernel.reward.Moments`
         self._task = task_of(market.features, settings)
         self._plan, self._ranges = np.array(settings.plan()), average_ranges(market.candles, settings)
         self._terms = np.array(settings.reward, dtype=np.float64)
@@ -118,7 +120,7 @@ class BatchedMarket(Accounts):
         rewards, ends = np.empty(self.size, np.float32), np.empty(self.size, np.uint8)
         made = observations, rewards, ends, self.last_observations
         if self._advance is None:
-            planned = (self._ranges, self._plan, self._tracks) if self._is_planned else ()
+            planned = (self._ranges, self._plan, self._terms, self._tracks) if self._is_planned else ()
             ended = (batch_lanes.advance_planned if self._is_planned else batch_lanes.advance)(
                 places, table, self._starts, *self.market[:2], self._columns, self._whole, self._moments,
                 self._rules, self._task, self._draw(self.turn + 1), *made, *planned,

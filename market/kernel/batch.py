@@ -88,8 +88,8 @@ COMPILED: tuple[Callable[..., Any], ...] = (
     risk.drawdown_breach, risk.daily_loss_breach, risk.reduce_only, is_over,
     breakers._closing_part, breakers._opened, breakers.limited_order,
     reward.is_short, reward.log_series, log_return, deepening, differential_sharpe, differential_sortino,
-    bar_reward, open_book, notional, step.with_stop, step.with_levels, step.fill_price, step.asked,
-    step.capped, step._ordered, step._exited,
+    reward.reward_of, bar_reward, open_book, notional, step.with_stop, step.with_levels, step.fill_price,
+    step.asked, step.capped, step._ordered, step._exited,
     step.left, step.filled, step.marked, step_bar,
     futures.liquidation_price, futures.bankruptcy_price, futures.is_liquidated, futures.margined_quantity,
     futures._asked, futures._ordered, futures._bounded, futures._forced, futures._with_cash,
@@ -225,7 +225,7 @@ def _compile_advance(  # noqa: C901 - see `advance`
 ) -> Callable[..., Any]:
     """Compile `advance`, with `digest` in its cache key, as one flat loop over scalar helpers.
 
-    Accounts rewarded by log returns alone whose rules need no statistics have `batch_lanes.advance`.
+    Accounts on the spot market without breakers whose rules need no statistics have `batch_lanes.advance`.
 
     :param is_futures: True compiles the loop for a futures market; no other reads `funding` and `margin`
     :param is_watched: True compiles the loop with breakers and entry guards; no other reads `opens`,

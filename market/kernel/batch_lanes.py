@@ -1,7 +1,7 @@
 """Accounts stepped side by side in the lanes of vector instructions: what `lanes.py` compiles, in one loop.
 
 Which rules stay with the loops from account to account of `batch.py` is `agents.envs.batched`'s choice: those
-that need statistics of closed trades or averaging cycles, futures, breakers, rewards beside the log return.
+that need statistics of closed trades or averaging cycles, futures, breakers.
 """
 
 from collections.abc import Callable
@@ -24,6 +24,8 @@ from market.kernel.lanes import (
     HIGH,
     LANES,
     LOW,
+    MEAN,
+    MOMENTS,
     OPEN,
     RANGE,
     ROW,
@@ -35,10 +37,13 @@ from market.kernel.lanes import (
     _forget,
     _look,
     _mark,
+    _note,
+    _note_traded,
     _order,
     _reach,
     _reward,
     _reward_others,
+    _reward_planned,
     _see,
     _tighten,
     _tighten_planned,
@@ -51,6 +56,7 @@ from market.kernel.packing import (
     _prefetch,
     _rules,
     _task,
+    _terms,
     compiled_loop,
 )
 
@@ -68,7 +74,7 @@ def _compile(digest: int, is_planned: bool = False) -> Callable[..., Any]:  # no
     ):  # fmt: skip
         """Take one decision in every account, as `batch.advance_full` does.
 
-        :param planned: ranges and plan as there, and the brackets, float64 (N, 1), or (1, 1) without any
+        :param planned: ranges, plan and terms as there, and the brackets, float64 (N, 1)
         :return: how many episodes ended; -1, and nothing has changed, if an action has no place in the table
         """
         is_wrong = digest < 0
@@ -79,8 +85,11 @@ def _compile(digest: int, is_planned: bool = False) -> Callable[..., Any]:  # no
         rules_, task_, size = _rules(rules), _task(task), np.uint64(len(ends))
         ended, s = 0, np.ones(COLUMNS * LANES)
         if is_planned:
-            ranges, plan, brackets = planned
-            plan_ = _plan(plan)
+            ranges, plan, terms, brackets = planned
+            plan_, terms_ = _plan(plan), _terms(terms)
+            penalties = terms_.drawdown + terms_.holding_risk + terms_.turnover
+            rates = terms_.sharpe > 0 or terms_.sortino > 0
+            is_rich = rates or penalties + terms_.benchmark > 0
             aims = plan_.reward_ratio > 0
             bracketing = _exits(0.0, 0.0, 0.0, plan_.reward_ratio, 0.0)
         for base in range(np.uint64(0), size, EACH):
@@ -100,11 +109,17 @@ def _compile(digest: int, is_planned: bool = False) -> Callable[..., Any]:  # no
                 if aims:
                     for lane in range(FIRST, count):
                         s[BRACKET + lane] = brackets[base + lane, 0]
+                if rates:
+                    for field in range(MOMENTS):
+                        for lane in range(FIRST, count):
+                            s[MEAN + field * EACH + lane] = moments[base + lane, field]
                 _decide_planned(s, task_, rules_, plan_)
             else:
                 _decide(s, task_)
             for _ in range(task_.decision_every):
                 _look(s, task_)
+                if is_planned and is_rich:
+                    _note(s)
                 for lane in range(FIRST, count):  # an account whose episode is over stays where it is
                     at = np.uint64(np.int64(s[ROW + lane] + (1.0 if s[END + lane] == 0 else 0.0)))
                     _prefetch(rows, np.int64(at))  # from the second cache to the first, for the observation
@@ -112,12 +127,16 @@ def _compile(digest: int, is_planned: bool = False) -> Callable[..., Any]:  # no
                     s[LOW + lane], s[CLOSE + lane] = prices[at, 2], prices[at, 3]
                 _order(s, rules_)
                 if is_planned:
+                    if is_rich:
+                        _note_traded(s)
                     if aims:
                         _forget(s, bracketing)
                     _enter(s)
                     _tighten_planned(s, rules_, plan_)
                     _reach(s, plan_)
                     _exit(s, rules_)
+                    if is_rich:
+                        _note_traded(s)
                     if aims:
                         _forget(s, bracketing)
                     _mark(s)
@@ -130,7 +149,9 @@ def _compile(digest: int, is_planned: bool = False) -> Callable[..., Any]:  # no
                     _reach(s, _no_plan())
                     _exit(s, rules_)
                     _mark(s)
-                if _reward(s, task_):
+                if is_planned and is_rich:
+                    _reward_planned(s, count, terms_)
+                elif _reward(s, task_):
                     _reward_others(s, count, task_)
             _look(s, task_)
             _see(s, task_)
@@ -143,6 +164,10 @@ def _compile(digest: int, is_planned: bool = False) -> Callable[..., Any]:  # no
             if is_planned and aims:
                 for lane in range(FIRST, count):
                     brackets[base + lane, 0] = s[BRACKET + lane]
+            if is_planned and rates:
+                for field in range(MOMENTS):
+                    for lane in range(FIRST, count):
+                        moments[base + lane, field] = s[MEAN + field * EACH + lane]
             for lane in range(FIRST, count):
                 rewards[base + lane] = s[EARNED + lane] * task_.reward_scale
             for lane in range(FIRST, count):

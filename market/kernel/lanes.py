@@ -14,28 +14,29 @@ from market.kernel.packing import (
     _no_plan,
     _no_track,
     _sizes,
+    _without_ratios,
     _without_stops,
     compiled,
 )
 from market.kernel.plan import Track
 from market.kernel.portfolio import equity, exposure_of, portfolio_row
 from market.kernel.rebalance import is_kept
-from market.kernel.reward import is_short, log_return, log_series
+from market.kernel.reward import Moments, is_short, log_return, log_series, reward_of
 from market.kernel.risk import is_over
 from market.kernel.sizing import sized_order
-from market.kernel.step import Book, Fill, filled, left, marked
+from market.kernel.step import Book, Fill, filled, left, marked, notional
 from market.kernel.triggers import NONE, TAKE, bar_leave, levels
 from market.kernel.triggers import STOP as STOP_LOSS
 
 LANES = 64  # accounts that pass through a loop together; lanes behind the last account hold nonsense
 FIRST, EACH = np.uint64(0), np.uint64(LANES)  # unsigned: what may be negative costs a look at its sign
-COLUMNS = 30
+COLUMNS = 38
 (  # where a column of the workspace begins; the first nine are those of books and counts
     CASH, HELD, ENTRY, PEAK, WATER, STOP, ROW, BARS, LAST, TARGET, OPEN, HIGH, LOW, CLOSE, QUANTITY, PRICE,
     FEE, BEFORE, WORTH, EARNED, END, EXPOSURE, UNREALISED, TIME, DRAWDOWN, CASH_SHARE, RANGE, BRACKET, GOAL,
-    LEVEL,
+    LEVEL, PAST, HIGHEST, TRADED, OWN, ASSET, MEAN, SQUARE, BELOW,
 ) = (np.uint64(LANES * column) for column in range(COLUMNS))  # fmt: skip
-BOOKS, COUNTS = np.uint64(6), np.uint64(3)
+BOOKS, COUNTS, MOMENTS = np.uint64(6), np.uint64(3), np.uint64(3)
 
 
 @compiled
@@ -238,6 +239,70 @@ def _reward_others(s, count, task):
         before, after = s[BEFORE + lane], s[WORTH + lane]
         if s[END + lane] == 0 and not is_short((after - before) / (after + before)):
             s[EARNED + lane] += task.log_weight * log_return(before, after)
+
+
+@compiled
+def _note(s):
+    """Keep what a reward compares the next close with."""
+    for lane in range(FIRST, EACH):
+        s[PAST + lane], s[HIGHEST + lane], s[TRADED + lane] = s[CLOSE + lane], s[PEAK + lane], 0.0
+
+
+@compiled
+def _note_traded(s):
+    for lane in range(FIRST, EACH):
+        fill = _fill(s, lane)
+        s[TRADED + lane] += notional(fill) if fill.quantity != 0 else 0.0  # no fill has no price
+
+
+@compiled
+def _return(s):
+    """Lay out log returns where a series serves them; return how many accounts need a logarithm."""
+    others = 0
+    for lane in range(FIRST, EACH):
+        before, after = s[WORTH + lane], equity(s[CASH + lane], s[HELD + lane], s[CLOSE + lane])
+        past, close = s[PAST + lane], s[CLOSE + lane]
+        own, asset = (after - before) / (after + before), (close - past) / (close + past)
+        s[OWN + lane], s[ASSET + lane] = log_series(own), log_series(asset)
+        goes_on = s[END + lane] == 0
+        others += 1 if goes_on & (not (is_short(own) & is_short(asset))) else 0
+        s[BEFORE + lane], s[WORTH + lane] = before, after if goes_on else before
+    return others
+
+
+@compiled
+def _return_others(s, count):
+    for lane in range(FIRST, count):
+        if s[END + lane] == 0:
+            s[OWN + lane] = log_return(s[BEFORE + lane], s[WORTH + lane])
+            s[ASSET + lane] = log_return(s[PAST + lane], s[CLOSE + lane])
+
+
+@compiled
+def _reward_by(s, terms):
+    """Add the bar's reward by all terms, from the returns that are laid out."""
+    for lane in range(FIRST, EACH):
+        before = Moments(s[MEAN + lane], s[SQUARE + lane], s[BELOW + lane])
+        reward, after = reward_of(
+            s[OWN + lane], s[ASSET + lane], s[BEFORE + lane], s[WORTH + lane], s[HIGHEST + lane],
+            s[PEAK + lane], s[TRADED + lane], before, terms,
+        )  # fmt: skip
+        goes_on = s[END + lane] == 0
+        s[EARNED + lane] += reward if goes_on else 0.0
+        s[MEAN + lane] = after.mean if goes_on else before.mean
+        s[SQUARE + lane] = after.square if goes_on else before.square
+        s[BELOW + lane] = after.below if goes_on else before.below
+
+
+@compiled
+def _reward_planned(s, count, terms):
+    """Add the bar's reward by the terms that have a weight."""
+    if _return(s):
+        _return_others(s, count)
+    if terms.sharpe > 0 or terms.sortino > 0:
+        _reward_by(s, terms)
+    else:
+        _reward_by(s, _without_ratios(terms))
 
 
 @compiled

@@ -232,3 +232,10 @@ def _task(v):
 @compiled
 def _terms(v):
     return Terms(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7])
+
+
+@compiled
+def _without_ratios(terms):
+    return Terms(
+        terms.log_return, 0.0, 0.0, terms.drawdown, terms.holding_risk, terms.turnover, terms.benchmark, 0.0
+    )

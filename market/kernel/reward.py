@@ -33,9 +33,17 @@ def bar_reward(before, after, peak_before, peak_after, price_before, price, trad
     :param peak_before: highest equity at a close up to the first one, `peak_after` up to the second
     :param traded: sum of the notionals filled in between, quote currency
     """
+    zero = before - before
+    own = log_return(before, after) if terms.log_return != 0 or terms.benchmark != 0 else zero
+    asset = log_return(price_before, price) if terms.benchmark != 0 else zero
+    return reward_of(own, asset, before, after, peak_before, peak_after, traded, moments, terms)
+
+
+def reward_of(own, asset, before, after, peak_before, peak_after, traded, moments, terms):
+    """Return what `bar_reward` does, from the log returns `own` of the equity and `asset` of the price."""
     reward = before - before
     if terms.log_return != 0:
-        reward += terms.log_return * log_return(before, after)
+        reward += terms.log_return * own
     if terms.sharpe != 0 or terms.sortino != 0:
         rate = after / before - 1
         sharpe, mean, square = differential_sharpe(rate, moments.mean, moments.square, terms.decay)
@@ -51,7 +59,7 @@ def bar_reward(before, after, peak_before, peak_after, price_before, price, trad
     if terms.turnover != 0:
         reward -= terms.turnover * traded / before
     if terms.benchmark != 0:
-        reward += terms.benchmark * (log_return(before, after) - log_return(price_before, price))
+        reward += terms.benchmark * (own - asset)
     return reward, moments
 
 

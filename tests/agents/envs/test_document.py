@@ -9,6 +9,7 @@ from agents.envs.batched import BatchedMarket, packed
 from agents.envs.settings import TERMS, EnvSettings
 from agents.observation import PORTFOLIO
 from agents.spec import PRESETS, TrainingSpec
+from market.kernel.reward import Terms
 from tests.agents.envs.markets import random_market
 
 TEXT = (Path(__file__).parents[3] / "docs" / "environments.md").read_text()
@@ -33,6 +34,8 @@ def test_every_reward_term_is_explained():
         ("plain", {"stop_loss": 0.01, "trailing": 0.01}),
         ("planned", {"size_fraction": 0.5, "risk_per_trade": 0.01, "stop_atr": 2.0, "max_bars": 9}),
         ("bracketed", {"stop_loss": 0.01, "reward_ratio": 2.0}),
+        ("planned", {"reward": Terms(drawdown=1.0, turnover=1.0)}),
+        ("rated", {"reward": Terms(sharpe=1.0)}),
         ("full", {"kelly_fraction": 0.5}),
         ("full", {"streak_losses": 2}),
         ("full", {"dca_lots": 3}),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.envs.batched import BatchedMarket, packed
-from agents.envs.settings import EnvSettings
+from agents.envs.settings import TERMS, EnvSettings
 from agents.spaces import ActionSpec
 from market.candles import Candles
 from market.kernel import batch
@@ -18,8 +18,7 @@ from tests.agents.envs.markets import coherent, costs_and_exits, positions, rand
 PRICES = ("open", "high", "low", "close")
 NEVER = 1000  # losses before sizes shrink: a rule that changes nothing, but is kept account by account
 one_by_one = {"kelly_fraction": st.just(0), "streak_losses": st.just(0), "dca_lots": st.just(0)}
-log_return = {"reward": st.just(Terms(log_return=1.0))}
-in_lanes = st.builds(coherent, **positions | costs_and_exits | one_by_one | log_return)
+in_lanes = st.builds(coherent, **positions | costs_and_exits | one_by_one)
 
 
 def walk_beside_those_stepped_one_by_one(chosen, seed, accounts=70, steps=60, **market):
@@ -38,6 +37,8 @@ def walk_beside_those_stepped_one_by_one(chosen, seed, accounts=70, steps=60, **
         for found, expected in zip(lanes.step(actions), single.step(actions), strict=True):
             assert np.asarray(found).tobytes() == np.asarray(expected).tobytes()
         assert lanes.last_observations.tobytes() == single.last_observations.tobytes()
+        if len(lanes._moments) == accounts:
+            assert lanes._moments.tobytes() == single._moments.tobytes()
         assert lanes._columns.tobytes() == single._columns.tobytes()
         assert lanes._whole.tobytes() == single._whole.tobytes()
     return lanes
@@ -84,9 +85,22 @@ def test_each_rule_on_sizes_changes_the_path(rule):
     assert (found[0] != found[1]).any()
 
 
-def test_a_saved_state_with_brackets_continues_exactly():
+WEIGHTS = Terms(1.0, 0.1, 0.2, 0.5, 0.3, 0.01, 0.5)
+
+
+@pytest.mark.parametrize("term", [name for name in TERMS if name != "log_return"])
+@pytest.mark.parametrize("volatility", [0.004, 0.05])
+def test_each_term_of_the_reward_alone_and_all_together(term, volatility):
+    """Calm bars have returns that a series serves, wild ones need logarithms."""
+    alone = Terms(**{name: float(name == term) for name in TERMS})
+    for reward in (alone, WEIGHTS, WEIGHTS._replace(sharpe=0.0, sortino=0.0)):
+        chosen = EnvSettings(episode_bars=20, stop_loss=0.02, decision_every=2, reward=reward)
+        walk_beside_those_stepped_one_by_one(chosen, 3, 65, volatility=volatility)
+
+
+def test_a_saved_state_with_brackets_and_moments_continues_exactly():
     market = packed(*random_market(bars=2000))
-    chosen = EnvSettings(episode_bars=30, **EVERY_EXIT, **EVERY_SIZE)
+    chosen = EnvSettings(episode_bars=30, reward=WEIGHTS, **EVERY_EXIT, **EVERY_SIZE)
     one, other = (BatchedMarket(market, chosen, 70, seed) for seed in (1, 2))
     one.reset()
     rng = np.random.default_rng(3)
@@ -94,6 +108,7 @@ def test_a_saved_state_with_brackets_continues_exactly():
         one.step(rng.integers(0, 3, 70))
     state = one.state()
     assert state["tracks"].any()
+    assert state["moments"].any()
     other.set_state(state)
     for _ in range(60):
         actions = rng.integers(0, 3, 70)
