@@ -1,6 +1,5 @@
 """The one path from closed bars to a wished exposure: backtest, live session and replay all take it."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -8,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.gate import Gate
-from agents.observation import observation_hash, observe
+from agents.observation import observation_hash, observe, observe_raw
 from agents.policies.chance import uniform
 from agents.policies.port import Opinion, Policy
 from agents.spaces import BUY
@@ -93,16 +92,20 @@ class Decider:
         :param current_exposure: share of equity held in the asset, `portfolio.exposure_of` at that close
         :raises BadInput: when a feature is missing (NaN), which says that the warm-up is not over
         """
-        flat = window.ravel()
-        if math.isnan(flat.dot(flat)):  # squares never cancel out: NaN only where there is one
+        observation, is_whole = observe_raw(window, portfolio, self.needs.scaler)
+        if not is_whole:
             raise BadInput("too few candles for the warm-up: a feature has no value yet", "candles")
-        return self.decide_scaled(self.needs.scaler.transform(window), closes, portfolio, current_exposure)
+        return self._decided(observation, closes, portfolio, current_exposure)
 
     def decide_scaled(
         self, rows: np.ndarray, closes: np.ndarray, portfolio: Sequence[float], current_exposure: float
     ) -> Decided:
         """Decide on rows that the scaler has already seen, float32 (W, F); see `decide`."""
-        observation = observe(rows, portfolio)
+        return self._decided(observe(rows, portfolio), closes, portfolio, current_exposure)
+
+    def _decided(
+        self, observation: np.ndarray, closes: np.ndarray, portfolio: Sequence[float], current_exposure: float
+    ) -> Decided:
         draw = self._draw(observation) if self.settings.sample else None
         opinion = self.policy.opine(observation, current_exposure, draw)
         target, reason = self.settings.gate.passed(opinion, closes, current_exposure)
@@ -110,7 +113,7 @@ class Decider:
 
     def observed(self, window: np.ndarray, portfolio: Sequence[float]) -> np.ndarray:
         """Return the observation that `decide` asks the policy with; parameters as there."""
-        return observe(self.needs.scaler.transform(window), portfolio)
+        return observe_raw(window, portfolio, self.needs.scaler)[0]
 
     @property
     def band(self) -> float:

@@ -1,9 +1,16 @@
 """The observation: one definition for training, backtest and live."""
 
 import hashlib
+import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from market.features import Scaler
+
+if TYPE_CHECKING:
+    from agents.policies.port import Scaling
 
 PORTFOLIO = ("exposure", "unrealised_return", "time_in_position", "drawdown", "cash_share")
 
@@ -19,6 +26,23 @@ def observe(window_rows: np.ndarray, portfolio_row: Sequence[float]) -> np.ndarr
     observation[: rows.size] = rows.reshape(-1)  # (W, F) -> (W * F,)
     observation[rows.size :] = portfolio_row
     return observation
+
+
+def observe_raw(
+    window_rows: np.ndarray, portfolio_row: Sequence[float], scaling: "Scaling"
+) -> tuple[np.ndarray, bool]:
+    """Return the observation of unscaled feature rows, float64 (W, F), and whether no feature is missing.
+
+    What `observe` returns of the scaled rows, bit for bit; the usual window is scaled to where it belongs.
+    """
+    if type(scaling) is Scaler and window_rows.flags.carray and window_rows.dtype == np.float64:
+        observation = np.empty(window_rows.size + len(PORTFOLIO), dtype=np.float32)
+        is_whole = scaling.write(window_rows, observation)
+        observation[window_rows.size :] = portfolio_row
+        return observation, is_whole
+    flat = window_rows.ravel()
+    is_whole = not math.isnan(flat.dot(flat))  # squares never cancel out: NaN only where there is one
+    return observe(scaling.transform(window_rows), portfolio_row), is_whole
 
 
 def observation_size(window: int, features: int, pairs: int = 0) -> int:

@@ -81,8 +81,9 @@ class Network:
         """
         if not self._is_plain:
             return self.act(observations), self.value(observations)[:, 0]
-        rows, count = _rows(observations, self.inputs), len(observations)
-        acts, values = np.empty((count, len(self.actor[-1][1])), np.float32), np.empty((count, 1), np.float32)
+        inputs, outputs = self._ends
+        rows, count = _rows(observations, inputs), len(observations)
+        acts, values = np.empty((count, outputs), np.float32), np.empty((count, 1), np.float32)
         think(*self._towers, self.activation == "relu", rows, acts, values)
         return acts, values[:, 0]
 
@@ -91,6 +92,11 @@ class Network:
         """Say whether both towers read the observation as it is."""
         bare = self.actor_sight is None and self.critic_sight is None
         return bare and self.head in (CATEGORICAL, MASKED, GAUSSIAN)
+
+    @cached_property
+    def _ends(self) -> tuple[int, int]:
+        """Return how many numbers go into the action tower and come out of it."""
+        return len(self.actor[0][0]), len(self.actor[-1][1])
 
     @cached_property
     def _towers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -154,6 +160,8 @@ def _rows(seen: np.ndarray, width: int) -> np.ndarray:
     """Return what a tower sees as float32 (n, width). :raises ValueError: where it is not that wide"""
     if seen.shape[-1] != width:
         raise ValueError(f"the network takes {width} numbers, not {seen.shape[-1]}")
+    if seen.ndim == 2 and seen.dtype == np.float32 and seen.flags.c_contiguous:
+        return seen
     return np.ascontiguousarray(seen.reshape(-1, width), np.float32)
 
 

@@ -55,7 +55,7 @@ class Scaler:
             raise BadInput(f"The scaler knows {len(self.centre)} features, not {rows.shape[-1]}.", "scaler")
         if rows.ndim == 2 and rows.flags.carray and rows.dtype == np.float64:  # a decision's window
             out = np.empty(rows.shape, np.float32)
-            _scale(rows, self.centre, self.scale, self.clip, out)
+            self.write(rows, out.reshape(-1))
             return out
         if rows.ndim == 1 or len(rows) <= ROWS_AT_ONCE:
             return self._scaled(rows).astype(np.float32, order="C")
@@ -63,6 +63,17 @@ class Scaler:
         for start in range(0, len(rows), ROWS_AT_ONCE):
             out[start : start + ROWS_AT_ONCE] = self._scaled(rows[start : start + ROWS_AT_ONCE])
         return out
+
+    def write(self, rows: np.ndarray, out: np.ndarray) -> bool:
+        """Write `transform` of rows one behind the other to `out` and say whether no number is missing.
+
+        :param rows: float64 (n, F), row-major
+        :param out: float32 (n * F or more,)
+        :raises BadInput: when the number of columns is not the fitted one.
+        """
+        if rows.shape[-1] != len(self.centre):
+            raise BadInput(f"The scaler knows {len(self.centre)} features, not {rows.shape[-1]}.", "scaler")
+        return bool(_write(rows, self.centre, self.scale, self.clip, out))
 
     def _scaled(self, rows: np.ndarray) -> np.ndarray:
         scaled = (rows - self.centre) / self.scale
@@ -101,13 +112,17 @@ class Scaler:
 
 
 @compiled_loop
-def _scale(rows, centre, scale, clip, out):  # type: ignore[no-untyped-def]  # compiled: types are its caller's
-    """Write what `Scaler._scaled` makes of rows, float64 (n, F), to out, float32: one call, not five."""
+def _write(rows, centre, scale, clip, out):  # type: ignore[no-untyped-def]  # compiled: types are its caller's
+    """See `Scaler.write`: what `Scaler._scaled` makes of rows, in one call, not five."""
+    is_whole, at = True, 0
     for n in range(rows.shape[0]):
         for c in range(rows.shape[1]):
             value = (rows[n, c] - centre[c]) / scale[c]
             value = -clip if value < -clip else clip if value > clip else value  # NaN stays NaN
-            out[n, c] = np.float32(value)
+            is_whole = is_whole and value == value  # only NaN differs from itself
+            out[at] = np.float32(value)
+            at += 1
+    return is_whole
 
 
 def _standard(column: np.ndarray) -> tuple[float, float]:

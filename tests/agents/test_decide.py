@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.decide import DECISION_KEYS, Decider, DecisionSettings
-from agents.observation import observe
+from agents.observation import observe, observe_raw
 from agents.policies import baseline
 from agents.policies.chance import uniform
 from agents.policies.trained import drawn, softmax
@@ -39,6 +39,19 @@ def test_the_observation_is_scaled_rows_then_portfolio():
     rows = compute(walk(), policy.observation.feature_set)[299:301]
     expected = observe(policy.observation.scaler.transform(rows), FLAT)
     np.testing.assert_array_equal(made.observation, expected)
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+@given(scale=st.sampled_from([1e-9, 1.0, 1e9]), missing=st.booleans(), seed=st.integers(0, 99))
+def test_rows_of_a_live_feed_and_of_a_backtest_give_the_same_observation(ahead, scale, missing, seed):
+    """One lie row after row in memory, the others column after column; a later row changes nothing."""
+    scaler = network_policy(walk()).observation.scaler
+    rows = np.random.default_rng(seed).normal(0, scale, (3 + ahead, len(scaler.centre)))
+    rows[1, 0] = np.nan if missing else rows[1, 0]
+    live, whole = observe_raw(rows[:3], FLAT, scaler)
+    replayed, also = observe_raw(np.asfortranarray(rows)[:3], FLAT, scaler)
+    assert live.tobytes() == replayed.tobytes() == observe(scaler.transform(rows[:3]), FLAT).tobytes()
+    assert whole == also == (not missing)
 
 
 def test_without_sampling_the_most_probable_action_wins():

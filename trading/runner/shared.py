@@ -59,7 +59,8 @@ class SharedPolicy:
         if self._bars != self._feeds.bars:
             self._bars = self._feeds.bars
             others = [seen for foresee in self._askers.values() if (seen := foresee()) is not None]
-        outputs, values = self._policy.network.forward(np.stack([observation, *others]))
+        asked = np.stack([observation, *others]) if others else observation[np.newaxis]
+        outputs, values = self._policy.network.forward(asked)
         self.forwards += 1
         answers = list(zip(outputs, values.tolist(), strict=True))
         if others:

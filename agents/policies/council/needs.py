@@ -22,7 +22,7 @@ class Stack:
 
     def transform(self, rows: np.ndarray) -> np.ndarray:
         """Return float32 (n, sum of the members' F) of raw rows (n, F of the union)."""
-        scaled = [scaler.transform(rows[..., columns]) for columns, scaler in self.parts]
+        scaled = [scaler.transform(rows.take(columns, axis=-1)) for columns, scaler in self.parts]
         return np.concatenate(scaled, axis=-1)
 
 
