@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
@@ -28,6 +28,7 @@ from trading.exchanges.stream_dialects import STREAMS
 from trading.models import Account, ForeignOrders
 from trading.secrets import seal, unseal
 
+USUAL_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 MAX_CALLS_PER_MINUTE = 100_000
 POLL_RANGE_S = (0.05, 3600.0)
 OFFSET_WORTH_TELLING_MS = 2_000
@@ -265,7 +266,7 @@ def _address(
     schemes: tuple[str, ...] = ("http", "https"),
     example: str = "https://mock-api.roostoo.com",
 ) -> str:
-    """Return a base address without a trailing slash."""
+    """Return a base address: scheme and host in small letters, no usual port, no trailing slash."""
     text = text.strip().rstrip("/")
     try:
         parts = urlsplit(text)
@@ -274,7 +275,14 @@ def _address(
         usable = False
     if not usable or parts.username or parts.query or parts.fragment or len(text) > 200:
         raise BadInput(f"{text!r} is not an address like {example}", field=name)
-    return text
+    return _spelled(parts)
+
+
+def _spelled(parts: SplitResult) -> str:
+    """Return an address as it is always spelled: one venue is one place, and one key there one account."""
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    port = "" if parts.port in (None, USUAL_PORTS[parts.scheme]) else f":{parts.port}"
+    return urlunsplit((parts.scheme, host + port, parts.path, "", ""))
 
 
 def _check_credentials(key: str, secret: str) -> None:

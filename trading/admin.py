@@ -3,7 +3,7 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.http import HttpRequest
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
@@ -16,6 +16,7 @@ from unfold.widgets import (
 
 from agents.policies import BASELINES
 from market.candles import MS
+from market.errors import BadInput
 from market.web import audit
 from market.web.admin import OwnedAdmin, ServiceAdmin, ServiceForm, confirmed
 from market.web.numbers import plain
@@ -185,24 +186,29 @@ class AccountAdmin(ServiceAdmin):
     def masked(self, account: Account) -> str:
         return accounts.masked_key(account)
 
-    @admin.action(description="Test connection")
-    def test_connection(self, request: HttpRequest, queryset: Any) -> None:
-        for account in queryset:
-            result = accounts.check_account(account=account, by=person(request))
-            (messages.success if result.ok else messages.error)(request, f"{account}: {result.sentence}")
+    @confirmed("Test connection", "The venues are asked for time, rules and wallet with these keys.")
+    def test_connection(self, request: HttpRequest, account: Account) -> str:
+        result = accounts.check_account(account=account, by=person(request))
+        if not result.ok:
+            raise BadInput(result.sentence)
+        return result.sentence
 
-    @admin.action(description="Adopt orders placed by hand")
-    def adopt_foreign_orders(self, request: HttpRequest, queryset: Any) -> None:
-        self._treat(request, queryset, ForeignOrders.ADOPT)
+    @confirmed(
+        "Adopt orders placed by hand", "What is closed by hand closes the sessions' positions, too.",
+        role=Role.ADMIN, done="orders placed by hand are adopted",
+    )  # fmt: skip
+    def adopt_foreign_orders(self, request: HttpRequest, account: Account) -> None:
+        self._treat(request, account, ForeignOrders.ADOPT)
 
-    @admin.action(description="Ignore orders placed by hand")
-    def ignore_foreign_orders(self, request: HttpRequest, queryset: Any) -> None:
-        self._treat(request, queryset, ForeignOrders.IGNORE)
+    @confirmed(
+        "Ignore orders placed by hand", "Sessions keep their own view of what they hold.",
+        role=Role.ADMIN, done="orders placed by hand are ignored",
+    )  # fmt: skip
+    def ignore_foreign_orders(self, request: HttpRequest, account: Account) -> None:
+        self._treat(request, account, ForeignOrders.IGNORE)
 
-    def _treat(self, request: HttpRequest, queryset: Any, policy: str) -> None:
-        for account in queryset:
-            accounts.treat_foreign_orders(account=account, foreign_orders=policy, by=person(request))
-        messages.success(request, f"Orders placed by hand: {policy}.")
+    def _treat(self, request: HttpRequest, account: Account, policy: str) -> None:
+        accounts.treat_foreign_orders(account=account, foreign_orders=policy, by=person(request))
 
 
 @admin.register(RiskProfile)

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from market.kernel import breakers
-from trading import entry, risk
+from trading import entry, risk, turnover
 from trading.exchanges.port import Quote
 from trading.seat import Seat
 from trading.weighing.books import equity_around
@@ -20,7 +20,8 @@ def admitted(
     reference: Decimal,
     words: str = "the last close",
 ) -> tuple[Decimal, str]:
-    """Return (quantity, reason): a signed order cut to what entry guards and order limits leave of it now.
+    """Return (quantity, reason): a signed order cut to what entry guards, the day's turnover and order limits
+    leave of it now.
 
     The caps over several sessions are not asked: see `caps.fitted`, inside the intent's transaction.
 
@@ -29,7 +30,7 @@ def admitted(
     """
     session, profile = seat.session, seat.session.risk
     seen = entry.of_seat(seat, quote, now_ms=now_ms, trades_today=trades_today, reference=reference)
-    why = entry.refusal(seen, profile, words)
+    why = entry.refusal(seen, profile, words) or turnover.spent(session, now_ms)
     equity = equity_around(session, quote.mid)
     allowed, code = breakers.limited_order(
         quantity, session.held, price, equity, risk.caps_of(profile), risk.state_of(session), not why,

@@ -3,7 +3,6 @@
 A contest counts days with a trade and screens by 0.4 Sortino + 0.3 Sharpe + 0.3 Calmar. Days are UTC.
 """
 
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from django.db import transaction
 from django.db.models import F, Max, Min
 
 from market.kernel import metrics, portfolio
-from trading import alerts, caps, entry, risk, working
+from trading import alerts, caps, entry, risk, turnover, working
 from trading.acting import RETRY_MS, carry_out, intend
 from trading.exchanges.port import Quote
 from trading.models import (
@@ -23,7 +22,6 @@ from trading.models import (
     RiskState,
     SessionStatus,
 )
-from trading.numbers import exact
 from trading.seat import Seat
 
 REASON = "activity floor"
@@ -32,30 +30,8 @@ LEAN = 0.001  # of exposure: a policy that leans less wants nothing
 
 def within_budget(seat: Seat, sized: risk.Sized, now_ms: int) -> risk.Sized:
     """Cut an order to what leaves the position once the day's turnover budget is spent."""
-    why = spent(seat.session, now_ms) if sized.quantity else ""
+    why = turnover.spent(seat.session, now_ms) if sized.quantity else ""
     return risk.exits_only(sized, seat.session, seat.instrument, why) if why else sized
-
-
-def spent(session: LiveSession, now_ms: int) -> str:
-    """Return why the session only leaves positions for the rest of the UTC day, or an empty string."""
-    budget = working.execution_of(session).turnover_budget
-    if not budget or session.day_equity <= 0:
-        return ""
-    turnover = turnover_today(session, now_ms)
-    if turnover < exact(budget):
-        return ""
-    return f"turnover of {turnover:.2f} times the day's equity, {budget:g} is the budget: exits only"
-
-
-def turnover_today(session: LiveSession, now_ms: int) -> Decimal:
-    """Return the notional traded since 00:00 UTC as a multiple of the equity the day began with."""
-    fills = session.fills.filter(filled_ms__gte=day_start(now_ms)).values_list("quantity", "price")
-    notional = sum((abs(quantity) * price for quantity, price in fills), Decimal(0))
-    return notional / session.day_equity if session.day_equity > 0 else Decimal(0)
-
-
-def day_start(now_ms: int) -> int:
-    return now_ms - now_ms % risk.DAY_MS
 
 
 def keep_active(seat: Seat, quote: Quote, now_ms: int) -> None:
@@ -73,10 +49,8 @@ def keep_active(seat: Seat, quote: Quote, now_ms: int) -> None:
     with transaction.atomic():
         quantity, why = caps.fitted(session, sized.quantity, sized.price, seat.instrument)
         order = intend(seat, quantity, sized.price, reason, now_ms)
-    if why:
-        _tell_idle(session, why)
-    elif order is None:
-        _tell_idle(session, "an order that small cannot be told from another of this hour")
+    if order is None:
+        _tell_idle(session, why or "an order that small cannot be told from another of this hour")
     carry_out(seat, order, quote)
 
 
@@ -85,11 +59,12 @@ def _is_wanted(seat: Seat, now_ms: int) -> bool:
     floor_s = working.execution_of(session).activity_s
     if not floor_s or session.status != SessionStatus.RUNNING or session.risk_state != RiskState.ACTIVE:
         return False
-    if now_ms < seat.refused_ms + RETRY_MS or now_ms < day_start(now_ms) + risk.DAY_MS - floor_s * 1000:
+    today_ms = turnover.day_start(now_ms)
+    if now_ms < seat.refused_ms + RETRY_MS or now_ms < today_ms + risk.DAY_MS - floor_s * 1000:
         return False
     if session.orders.unsettled().exists() or working.working(session) is not None:
         return False
-    return not session.orders.filter(status=OrderStatus.FILLED, settled_ms__gte=day_start(now_ms)).exists()
+    return not session.orders.filter(status=OrderStatus.FILLED, settled_ms__gte=today_ms).exists()
 
 
 def lean(session: LiveSession, asked: Any) -> float | None:

@@ -157,6 +157,7 @@ def confirmed(
             return None
 
         run.__name__ = act.__name__
+        run.role = role  # type: ignore[attr-defined]  # that an action has one is tested
         run.__doc__ = act.__doc__
         return admin.action(description=label)(run)
 

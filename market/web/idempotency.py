@@ -6,7 +6,7 @@ that was refused (4xx) or failed stores nothing, so that it may be sent again wi
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
@@ -75,6 +75,8 @@ def _claim(request: Request, key: str) -> tuple[IdempotencyKey, Response | None]
 def _hash(request: Request) -> str:
     digest = hashlib.sha256()
     body: Any = request.data
+    if not isinstance(body, Mapping):  # the view says what is wrong with it
+        return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
     for name, value in sorted(body.items()):
         digest.update(name.encode() + b"=")
         if isinstance(value, UploadedFile):

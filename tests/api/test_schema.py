@@ -1,9 +1,14 @@
 """The OpenAPI description is complete, and what it promises holds for whatever is asked."""
 
+import json
+
+import pytest
 from django.core.cache import cache
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from market.web.roles import Role
+from tests import factories
 from tests.api.conftest import client_of
 
 
@@ -72,3 +77,31 @@ def test_no_question_makes_the_api_fail(schema, world, ada, which, asked, known,
     assert answer.status_code < 500
     if answer.status_code >= 400:
         assert answer["Content-Type"] == "application/problem+json"
+
+
+ODD = (
+    [],
+    [1],
+    3,
+    None,
+    "x",
+    True,
+    {"": None},
+    {"x": [[[{}]]] * 3},
+    {"name": {"a": 1}, "pair": 10**400},
+    1e308,
+)
+
+
+@pytest.mark.parametrize("has_key", [False, True])
+def test_no_body_however_odd_is_an_error_of_ours(schema, has_key, db):
+    client = client_of(factories.UserFactory(role=Role.ADMIN, is_staff=True))
+    client.raise_request_exception = False
+    for path, acts in schema["paths"].items():
+        for method in acts.keys() & {"post", "put", "patch"}:
+            for place, body in enumerate([*map(json.dumps, ODD), "{", b"\xff\xfe", '{"name": NaN}']):
+                cache.clear()  # of the throttle's counts
+                key = {"HTTP_IDEMPOTENCY_KEY": f"{path}{place}"[-80:]} if has_key else {}
+                send = getattr(client, method)
+                answer = send(path.replace("{id}", "1"), body, content_type="application/json", **key)
+                assert answer.status_code < 500, (method, path, body, answer.content[:300])

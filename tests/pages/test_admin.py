@@ -132,7 +132,40 @@ def test_an_account_added_in_the_admin_never_shows_its_secret(as_boss):
 def test_what_sessions_make_of_orders_by_hand_is_an_action(as_boss, world):
     account = world["account"]
     given = {"action": "ignore_foreign_orders", "_selected_action": [account.pk]}
-    as_boss.post(reverse("admin:trading_account_changelist"), given)
+    asked = as_boss.post(reverse("admin:trading_account_changelist"), given)
+    assert "Ignore orders placed by hand" in asked.content.decode()
+    as_boss.post(reverse("admin:trading_account_changelist"), given | {"confirmed": "yes"})
     account.refresh_from_db()
     assert account.foreign_orders == "ignore"
     assert AuditEvent.objects.filter(action="account.foreign_orders", detail={"policy": "ignore"}).exists()
+
+
+def own_actions():
+    """Yield (model admin, name) of every action that is ours."""
+    for model in OURS:
+        registered = admin.site._registry[model]
+        for name in registered.actions or ():
+            yield pytest.param(registered, name, id=f"{model.__name__}.{name}")
+
+
+@pytest.mark.parametrize(("registered", "name"), list(own_actions()))
+def test_every_action_asks_for_a_role_and_then_for_a_yes(client, db, registered, name):
+    action = registered.get_action(name)[0]
+    assert action.role >= Role.OPERATOR
+    user = factories.UserFactory(role=Role.VIEWER, is_staff=True)
+    client.force_login(user)
+    meta = registered.model._meta
+    address = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
+    answer = client.post(address, {"action": name, "_selected_action": ["1"], "confirmed": "yes"})
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(("role", "policy"), [(Role.OPERATOR, "adopt"), (Role.ADMIN, "ignore")])
+def test_only_an_admin_changes_what_is_made_of_orders_by_hand(client, db, role, policy):
+    user = factories.UserFactory(role=role, is_staff=True)
+    account = factories.AccountFactory(owner=user)
+    client.force_login(user)
+    chosen = {"action": "ignore_foreign_orders", "_selected_action": [account.pk], "confirmed": "yes"}
+    client.post(reverse("admin:trading_account_changelist"), chosen)
+    account.refresh_from_db()
+    assert account.foreign_orders == policy

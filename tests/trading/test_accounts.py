@@ -52,6 +52,28 @@ def test_an_account_is_stored_tidily_and_its_making_is_on_record(user):
 
 
 @pytest.mark.parametrize(
+    "address",
+    [
+        "HTTPS://Mock-API.roostoo.com",
+        "https://mock-api.roostoo.com:443/",
+        " https://mock-api.roostoo.COM/// ",
+    ],
+)
+def test_one_key_is_one_account_however_its_address_is_spelled(user, address):
+    accounts.create_account(owner=user, **GOOD)
+    with pytest.raises(Conflict) as refusal:
+        accounts.create_account(owner=user, **GOOD | {"name": "again", "base_url": address})
+    assert refusal.value.field == "key"
+    assert Account.objects.count() == 1
+
+
+def test_addresses_keep_what_says_where(user):
+    spelled = {"name": "v6", "base_url": "http://[::1]:8010/Path/", "candles_url": "http://LOCALHOST:80"}
+    account = accounts.create_account(owner=user, **GOOD | spelled)
+    assert (account.base_url, account.candles_url) == ("http://[::1]:8010/Path", "http://localhost")
+
+
+@pytest.mark.parametrize(
     ("changes", "field", "words"),
     [
         ({"name": "  "}, "name", "name"),

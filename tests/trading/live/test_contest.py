@@ -10,9 +10,9 @@ from agents.spaces import ActionSpec
 from market.kernel import metrics
 from tests.factories import DecisionFactory, EquityFactory, SessionFactory
 from tests.trading.live.conftest import MINUTE
-from trading import contest, sessions
+from trading import contest, sessions, turnover
 from trading.forms import SessionForm
-from trading.models import Alert
+from trading.models import Alert, ExposureCap, OrderStatus
 from trading.risk import DAY_MS
 
 DAY_END = 24 * 60
@@ -91,8 +91,8 @@ def test_once_the_turnover_budget_is_spent_only_exits_are_made(live, monkeypatch
         live.bar()
     assert [order.side for order in live.session.orders.order_by("id")] == ["BUY", "SELL"]
     assert "0.5 is the budget: exits only" in live.session.decisions.first().risk_reason
-    assert contest.turnover_today(live.session, live.exchange.now_ms()) > D("1.9")
-    assert contest.spent(live.session, live.exchange.now_ms() + DAY_MS) == ""  # tomorrow is another day
+    assert turnover.turnover_today(live.session, live.exchange.now_ms()) > D("1.9")
+    assert turnover.spent(live.session, live.exchange.now_ms() + DAY_MS) == ""  # tomorrow is another day
 
 
 @pytest.mark.django_db
@@ -135,3 +135,33 @@ def test_the_start_form_gathers_the_execution_settings(user):
     form.is_valid()
     assert form.cleaned_data["settings"] == {"style": "limit", "deadline_s": 90.0}
     assert not {"style", "deadline_s"} & set(form.cleaned_data)
+
+
+def test_a_cap_that_leaves_room_for_the_small_trade_is_no_reason_to_call_the_day_idle(live, monkeypatch):
+    settings = {"activity_s": 86_400, "activity_share": 0.2}
+    live.start("cash", capital=D(10_000), settings=settings)
+    ExposureCap.objects.create(owner=live.user, account=live.account, max_total=D(1000))
+    monkeypatch.setattr(contest, "lean", lambda *_: 0.5)
+    live.turn()
+    live.venue.advance(20_000)
+    live.turn()
+    order = live.session.orders.get()
+    assert order.status == OrderStatus.FILLED
+    assert order.quantity * order.expected_price <= 1000
+    assert not Alert.objects.filter(key__startswith="idle").exists()
+
+
+@pytest.mark.parametrize("style", ["split", "limit"])
+def test_the_days_turnover_binds_every_child(live, style):
+    execution = {"split": {"children": 4, "over_s": 40}, "limit": {"deadline_s": 20, "requote_s": 5}}[style]
+    budget = {"split": 0.1, "limit": 0.0001}[style]
+    live.start("buy_and_hold", settings={"style": style, "turnover_budget": budget, **execution})
+    notes = set()
+    for _ in range(12):
+        live.venue.advance(10_000)
+        live.turn()
+        notes |= {parent.note for parent in live.session.parents.all()}
+    traded = turnover.turnover_today(live.session, live.exchange.now_ms())
+    if style == "split":
+        assert traded < D("0.3"), "the first child goes over the budget, no other follows"
+        assert any("is the budget" in note for note in notes)
