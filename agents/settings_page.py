@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from agents.forms import TrainingForm
-from agents.spec import TrainingSpec, written
+from agents.spec import TrainingSpec, horizon_notes, written
 from market.web.pages import attempt, unbound_or_posted
 
 PART = "agents/_settings_form.html"
@@ -35,12 +35,14 @@ class SettingsPage:
             return self._page(request, form)
         if "preview" in request.POST:
             form.fields["name"].required = False  # nothing is started that would need one
-            preview = attempt(form, lambda **_: written(TrainingSpec.parse(form.spec()).as_dict()))
-            return self._page(request, form, preview or "")
+            spec = attempt(form, lambda **_: TrainingSpec.parse(form.spec()))
+            return self._page(request, form, spec)
         return attempt(form, lambda **_: start(form)) or self._page(request, form)
 
-    def _page(self, request: HttpRequest, form: Any, preview: str = "") -> HttpResponse:
+    def _page(self, request: HttpRequest, form: Any, spec: TrainingSpec | None = None) -> HttpResponse:
         is_part = request.headers.get("HX-Request") == "true"
-        context = {"form": form, "preview": preview, "start": self.start, "links": self.links}
+        context = {"form": form, "start": self.start, "links": self.links}
+        if spec is not None:
+            context |= {"preview": written(spec.as_dict()), "notes": horizon_notes(spec)}
         status = 422 if form.errors and not is_part else 200  # htmx shows only what went well
         return render(request, PART if is_part else self.template, context, status=status)

@@ -284,6 +284,14 @@ def test_one_changed_weight_of_a_team_leaves_the_others_as_the_form_shows_them(a
     assert spec["team"]["weights"] == {"momentum": 2.0, "mean_reversion": 3.0}
 
 
+def test_a_preview_says_whose_horizon_the_settings_have(as_ada, ada, series):
+    given = {"series": series.pk, "basis": "", "preview": "1"}
+    page = as_ada.post(reverse("run-start"), BASIC | given | {"preset": "default-1h"}).content.decode()
+    assert "those of the preset default-1h, made for candles of 1h: these are of 1m" in page
+    page = as_ada.post(reverse("run-start"), BASIC | given | {"preset": "default-1m"}).content.decode()
+    assert "made for candles of" not in page
+
+
 def test_the_only_account_and_the_only_candles_are_chosen_already(as_ada, ada, series):
     account = factories.AccountFactory(owner=ada)
     assert as_ada.get(reverse("run-start")).context["form"]["series"].value() == series.pk
