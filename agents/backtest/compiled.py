@@ -87,9 +87,7 @@ class CompiledRun:
         """Return the loop that decides most for the policy, and what it decides with."""
         policy = self.decider.policy
         if isinstance(policy, Rule) and (wishes := policy.wishes(scaled)) is not None:
-            ahead = np.zeros(self.first)
-            outside, inside = (np.concatenate([ahead, one]) for one in wishes)
-            return walks.walk_wishes, (outside, inside, policy.rest)
+            return walks.walk_wishes, (*wishes, policy.rest, self.first)
         if (network := self._known_network(policy)) is not None:
             return walks.walk_network, self._network_mind(network, scaled)
         return walks.walk_asking, 0

@@ -33,10 +33,12 @@ def by_nobody(row, book, close, exposure, asking, mind):
 def by_wishes(row, book, close, exposure, asking, mind):
     """Decide as `agents.policies.rules.Rule.opinion` does on wishes known beforehand.
 
-    :param mind: wishes of who is out of the market and of who is in it, float64 (n,), and `Rule.rest`
+    :param mind: wishes of who is out of the market and of who is in it, float64 (n - first,), `Rule.rest`,
+        and the row of the first ones
     """
-    outside, inside, rest = mind
-    wish = inside[row] if exposure > BAND else outside[row]
+    at, rest = row - mind[3], mind[2]
+    outside, inside = mind[0][at], mind[1][at]  # numbers: arrays on two ways would count references
+    wish = inside if exposure > BAND else outside
     if wish != wish or is_kept(wish, exposure, BAND) or abs(wish - exposure) <= rest:
         return True, 0, math.nan, math.nan
     return True, 1 if wish > exposure else 2, wish, math.nan

@@ -24,6 +24,8 @@ from market.kernel.packing import (
 from market.kernel.portfolio import equity, exposure_of
 from market.kernel.risk import OK, cap_exposure
 from market.kernel.sizing import sized_order
+from market.kernel.step import marked
+from market.kernel.triggers import NONE, bar_exit, take_price
 from market.kernel.watch import close_seen, fills_seen, watched_target
 
 compiled(risk.cap_exposure)
@@ -83,6 +85,19 @@ def _is_gated(wish, confidence, exposure, closes, row, asking):
     return _is_quiet(closes, row, asking)
 
 
+@compiled
+def _is_uneventful(book, is_order, target, open, high, low, take_profit):
+    """Say whether a bar only marks an account whose stop does not move and has been set before.
+
+    Then the whole of `step_market` would change nothing else.
+    """
+    if is_order and (target != 0 or book.held != 0):
+        return False
+    take = take_price(book.held, book.entry, take_profit)
+    _price, reason = bar_exit(book.held, book.entry, open, high, low, book.stop, take)
+    return reason == NONE
+
+
 def compile_walk(answer: Callable[..., Any], digest: int) -> Callable[..., Any]:  # noqa: C901 - see `walk`
     """Compile `walk` around a function that answers for the policy.
 
@@ -112,6 +127,7 @@ def compile_walk(answer: Callable[..., Any], digest: int) -> Callable[..., Any]:
         margin_ = Margin(margin[0], margin[1])
         watching_, interval_ms = _watch_rules(watching), int(watching[18])
         book, track, seen = _loaded(0, books, counts), _track(0, tracks), _watch(0, watches)
+        is_bare = not (plan_.is_on > 0 or margin_.leverage > 0 or rules_.trailing > 0 or asking_.is_watched)
         row, count, halted = counts[0, 0], int(notes[FILLS]), notes[HALTED] >= 0
         while row < end and digest >= 0:
             close, exposure = closes[row], exposures[row - first]
@@ -151,6 +167,13 @@ def compile_walk(answer: Callable[..., Any], digest: int) -> Callable[..., Any]:
             atr = ranges[row]
             row += 1
             open, close = opens[row], closes[row]
+            if is_bare and _is_uneventful(
+                book, is_order, target, open, highs[row], lows[row], rules_.take_profit
+            ):
+                book = marked(book, highs[row], lows[row], close)
+                equities[row - first] = equity(book.cash, book.held, close)
+                exposures[row - first] = exposure_of(book.cash, book.held, close)
+                continue
             if is_order and asking_.is_capped:
                 _count(tallies, CUT + cap_at(book, target, open, rules_, margin_), row)
             held, entry = book.held, book.entry
