@@ -6,16 +6,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from agents.backtest.settings import Limits
 from agents.backtest.simulate import TICK_BARS, Simulation
 from agents.decide import falls_due
+from agents.envs.rows import average_ranges
 from agents.envs.settings import EnvSettings
 from agents.observation import observe_basket
 from agents.policies.weights import BasketPolicy, EqualWeights, Weighed
 from market.basket import Account, require_aligned
 from market.candles import Candles
 from market.errors import BadInput
-from market.kernel.step import Fill
-from market.kernel.triggers import NONE
+from market.kernel.basket_rules import Bars
+from market.kernel.risk import OK
+from market.plans import SWITCHES
 
 
 @dataclass(slots=True)
@@ -47,12 +50,14 @@ def simulate_basket(
     policy: BasketPolicy,
     settings: EnvSettings,
     *,
+    limits: Limits | None = None,
     watch: Callable[[int, Weighed], None] | None = None,
     tick: Callable[[float], None] | None = None,
 ) -> BasketSimulation:
-    """Run a policy over candles, and equal weights beside it under the same rules.
+    """Run a policy over candles, and equal weights beside it at the same costs, without exits and limits.
 
-    :param settings: costs and rounding of the pairs; what concerns learning is not read
+    :param settings: costs, exits and rounding of the pairs; what concerns learning is not read
+    :param limits: breakers and guards; a loss limit of the whole account leaves every pair for good
     :param watch: is given every opinion with its row
     :param tick: is given the share done, every few hundred bars
     :raises BadInput: when warm-up and window leave nothing to decide on
@@ -69,59 +74,108 @@ def simulate_basket(
     scaled = needs.scaler.transform(stretch.rows[first - needs.window + 1 :])
     if np.isnan(scaled).any():
         raise BadInput("a feature has no value after its warm-up: repair or import the candles", "series")
-    run = _run(stretch, scaled, policy, settings, first, watch, tick)
+    run = _Run(stretch, scaled, policy, settings, limits or Limits(), first).result(watch, tick)
     equal = EqualWeights(needs, policy.action_spec, policy.decision_every)
-    run.benchmark = _run(stretch, scaled, equal, settings, first).equity
+    run.benchmark = _Run(stretch, scaled, equal, _costs_only(settings), Limits(), first).result().equity
     return run
 
 
-def _run(
-    stretch: Stretch,
-    scaled: np.ndarray,
-    policy: BasketPolicy,
-    settings: EnvSettings,
-    first: int,
-    watch: Callable[[int, Weighed], None] | None = None,
-    tick: Callable[[float], None] | None = None,
-) -> BasketSimulation:
-    candles, window, count = stretch.candles, policy.observation.window, len(stretch.rows)
-    opens, closes = (np.stack([getattr(one, name) for one in candles], axis=1) for name in ("open", "close"))
-    times, step_ms = candles[0].open_ms.tolist(), candles[0].interval_ms
-    account = Account(float(settings.initial_cash), settings.rules(), *settings.roundings())
-    run = BasketSimulation(
-        step_ms, candles[0].open_ms[first:], closes[first:, 0], np.empty(0), np.empty(0),
-        pairs=policy.action_spec.pairs, closes=closes[first:],
+class _Run:
+    """One account on its way through the candles of its pairs."""
+
+    def __init__(
+        self,
+        stretch: Stretch,
+        scaled: np.ndarray,
+        policy: BasketPolicy,
+        settings: EnvSettings,
+        limits: Limits,
+        first: int,
+    ) -> None:
+        candles = stretch.candles
+        self.policy, self.scaled, self.first, self.last = policy, scaled, first, len(stretch.rows) - 1
+        self.times, self.step_ms = candles[0].open_ms.tolist(), candles[0].interval_ms
+        prices = [[getattr(one, name) for one in candles] for name in ("open", "high", "low", "close")]
+        ranges = [average_ranges(one, settings) for one in candles]
+        self.opens, self.highs, self.lows, self.closes, self.ranges = (
+            np.stack(columns, axis=1) for columns in (*prices, ranges)
+        )
+        self.account = _account(settings, limits, self._closed_ms(first))
+        self.run = BasketSimulation(
+            self.step_ms, candles[0].open_ms[first:], self.closes[first:, 0], np.empty(0), np.empty(0),
+            pairs=policy.action_spec.pairs, closes=self.closes[first:],
+        )  # fmt: skip
+
+    def result(
+        self,
+        watch: Callable[[int, Weighed], None] | None = None,
+        tick: Callable[[float], None] | None = None,
+    ) -> BasketSimulation:
+        marks = self.closes[self.first].tolist()
+        equities, weights = [self.account.equity(marks)], [self.account.weights(marks)]
+        for row in range(self.first, self.last):
+            self._bar(row, self._is_due(row, marks, watch))
+            marks = self.closes[row + 1].tolist()
+            equities.append(self.account.mark(marks, self._closed_ms(row + 1)))
+            weights.append(self.account.weights(marks))
+            if self.account.halt != OK and self.run.halted_ms is None:
+                self.run.halted_ms, self.run.halted_by = self._closed_ms(row + 1), self.account.halt
+            if tick is not None and row % TICK_BARS == 0:
+                tick((row - self.first) / (self.last + 1 - self.first))
+        self.run.equity, self.run.held = np.array(equities), np.array(weights)
+        self.run.exposure = self.run.held.sum(axis=1)
+        self.run.safe_modes = sum(one.safe_modes for one in self.account.watches)
+        return self.run
+
+    def _is_due(self, row: int, marks: list[float], watch: Callable[[int, Weighed], None] | None) -> bool:
+        """Say whether anything is to be traded at the next open: what the policy wants, or all sold."""
+        if self.run.halted_ms is not None:
+            return self.account.ask([0.0] * len(marks), marks, 0.0, self._closed_ms(row))
+        if not falls_due(self.policy.decision_every, self.times[row], self.step_ms):
+            return False
+        window = self.scaled[row - self.first : row - self.first + self.policy.observation.window]
+        weighed = self.policy.weigh(observe_basket(window, self.account.row(marks)))
+        self.run.decisions += 1
+        if watch is not None:
+            watch(row, weighed)
+        band = self.policy.action_spec.band
+        return self.account.ask(weighed.weights, marks, band, self._closed_ms(row))
+
+    def _bar(self, row: int, is_due: bool) -> None:
+        """Live through the bar after `row`."""
+        prices = [array[row + 1].tolist() for array in (self.opens, self.highs, self.lows, self.closes)]
+        at_ms, bars = self.times[row + 1], Bars._make([*prices, self.ranges[row].tolist()])
+        for place, fill in self.account.live(is_due, bars, at_ms):
+            self.run.fills.append((at_ms, fill))
+            self.run.places.append(place)
+        self.run.cut.update(code for code in self.account.cuts if code != OK)
+
+    def _closed_ms(self, row: int) -> int:
+        return self.times[row] + self.step_ms
+
+
+def _account(settings: EnvSettings, limits: Limits | None = None, at_ms: int = 0) -> Account:
+    limits = limits or Limits()
+    rules, watching = settings.rules()._replace(**limits.caps()), limits.watch_rules()
+    is_watched = any((*watching.limits, *watching.guards))
+    return Account(
+        float(settings.initial_cash), rules, *settings.roundings(), settings.plan(),
+        watching if is_watched else None, at_ms,
     )  # fmt: skip
-    marks = closes[first].tolist()
-    equities, weights = [account.equity(marks)], [account.weights(marks)]
-    for row in range(first, count - 1):
-        is_asked = falls_due(policy.decision_every, times[row], step_ms)
-        if is_asked:
-            seen = observe_basket(scaled[row - first : row - first + window], account.row(marks))
-            weighed = policy.weigh(seen)
-            run.decisions += 1
-            if watch is not None:
-                watch(row, weighed)
-            is_asked = account.ask(weighed.weights, marks, policy.action_spec.band)
-        for place, quantity, price, fee in account.trade(opens[row + 1].tolist()) if is_asked else ():
-            run.fills.append((times[row + 1], Fill(quantity, price, fee, NONE)))
-            run.places.append(place)
-        marks = closes[row + 1].tolist()
-        equities.append(account.mark(marks))
-        weights.append(account.weights(marks))
-        if tick is not None and row % TICK_BARS == 0:
-            tick((row - first) / (count - first))
-    run.equity, run.held = np.array(equities), np.array(weights)
-    run.exposure = run.held.sum(axis=1)
-    return run
+
+
+def _costs_only(settings: EnvSettings) -> EnvSettings:
+    """Return the rules of a benchmark: nothing forces it out."""
+    off = dict.fromkeys(("stop_loss", "take_profit", "trailing", *SWITCHES), 0)
+    return EnvSettings.from_dict({**settings.to_dict(), **off})
 
 
 def held_alone(run: BasketSimulation, settings: EnvSettings) -> dict[str, float]:
     """Return what holding each pair alone from the first close on would have returned, costs paid."""
-    found, cash = {}, float(settings.initial_cash)
+    found, cash, costs = {}, float(settings.initial_cash), _costs_only(settings)
     first, last = run.closes[0].tolist(), run.closes[-1].tolist()
     for place, pair in enumerate(run.pairs):
-        account = Account(cash, settings.rules(), *settings.roundings())
+        account = _account(costs)
         account.ask([float(at == place) for at in range(len(run.pairs))], first, 0.0)
         account.trade(first)
         found[pair] = account.equity(last) / cash - 1

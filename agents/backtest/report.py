@@ -120,9 +120,28 @@ def _of_portfolio(run: BasketSimulation, settings: BacktestSettings) -> list[str
     return [
         f"One account over {', '.join(run.pairs)}: only bars that all of them have are traded and marked; "
         "sells fill before buys, so that their proceeds pay for them.",
-        "The benchmark is equal weights, brought back at every decision under the same costs and band. "
+        *_of_rules(settings, env),
+        "The benchmark is equal weights, brought back at every decision under the same costs and band, "
+        "without exits or limits. "
         f"Cash would have earned nothing; buying one pair alone and holding it: {alone}.",
     ]
+
+
+def _of_rules(settings: BacktestSettings, env: EnvSettings) -> list[str]:
+    """Return, as sentences, which pairs a portfolio's exits and limits act on."""
+    said = []
+    if env.has_exits:
+        said.append(
+            "Exits are each pair's own and sell all of it; the next decision may buy it back. Levels that "
+            "several pairs reach in one bar all fill, whichever came first."
+        )
+    if any(getattr(settings.limits, name) for name in LIMITS):
+        said.append(
+            "Loss limits and safe mode by drawdown act on the equity of the whole account, and one that "
+            "halts sells every pair at the next open. Losing streaks, cool-downs, the day's trades and the "
+            "largest position are each pair's own; an order's largest share is one of the account's equity."
+        )
+    return said
 
 
 def assumptions(settings: BacktestSettings) -> list[str]:

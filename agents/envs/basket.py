@@ -9,11 +9,13 @@ from agents.envs.baskets import packed_basket, require_weights
 from agents.envs.rows import start_range
 from agents.envs.settings import EnvSettings
 from agents.observation import observation_size, observe_basket
-from market.basket import Account, Fill
+from market.basket import Account, Traded
 from market.candles import Candles
 from market.kernel.basket import mean_growth
+from market.kernel.basket_rules import Bars
 from market.kernel.reward import Moments, bar_reward
-from market.kernel.risk import is_over
+from market.kernel.risk import OK, is_over
+from market.kernel.step import notional
 
 
 class BasketEnv(gym.Env[np.ndarray, np.ndarray]):
@@ -26,14 +28,15 @@ class BasketEnv(gym.Env[np.ndarray, np.ndarray]):
 
     Action: float (k,) in -1..1, the weights wanted (`market.kernel.basket.target_weights`): long only,
     together at most `action.levels[-1]`. Sells fill before buys at the next open
-    (`market.kernel.basket.rebalanced`).
+    (`market.kernel.basket.rebalanced`); each pair's stops act inside every bar, breakers and guards as
+    `market.kernel.basket_rules` says.
 
     Reward, summed over the bars of one decision: the weighted terms of `market.kernel.reward.Terms`, times
     `reward_scale`; the benchmark is all pairs in equal parts, without costs.
 
     Ends and `reset(options={"start": row})`: as `agents.envs.single.TradingEnv`. `info` holds `row`,
     `equity`, `cash`, `weights` (k,), `fees` (paid since the episode began) and `fills` of this decision:
-    (pair, quantity, price, fee), the pair by its place.
+    (place of the pair, `market.kernel.step.Fill`).
     """
 
     metadata = {"render_modes": []}
@@ -46,6 +49,8 @@ class BasketEnv(gym.Env[np.ndarray, np.ndarray]):
         require_weights(settings, len(candles))
         self.market, self.settings = packed_basket(candles, features), settings
         self.first_start, self.last_start = start_range(len(self.market.closes), settings)
+        self._ranges = self.market.ranges(settings)
+        self._watching = settings.watch_rules() if settings.is_watched else None
         self._action = settings.allowed_action
         size = observation_size(settings.window, self.market.features, len(candles))
         self.observation_space = gym.spaces.Box(-np.inf, np.inf, (size,), np.float32)
@@ -66,8 +71,8 @@ class BasketEnv(gym.Env[np.ndarray, np.ndarray]):
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         weights = self._action.weights(np.asarray(action, dtype=np.float64).tolist())
-        is_due = self.account.ask(weights, self._closes(), self._action.band)
-        reward, fills = 0.0, list[Fill]()
+        is_due = self.account.ask(weights, self._closes(), self._action.band, self._closed_ms())
+        reward, fills = 0.0, list[Traded]()
         for _ in range(min(self.settings.decision_every, self._end - self.row)):
             if self._is_ruined():
                 break
@@ -79,25 +84,34 @@ class BasketEnv(gym.Env[np.ndarray, np.ndarray]):
 
     def _begin(self, start: int) -> None:
         ticks, steps = self.settings.roundings()
-        self.account = Account(float(self.settings.initial_cash), self.settings.rules(), ticks, steps)
         self.row, bars = start, self.settings.episode_bars
+        self.account = Account(
+            float(self.settings.initial_cash), self.settings.rules(), ticks, steps, self.settings.plan(),
+            self._watching, self._closed_ms(),
+        )  # fmt: skip
         self._end = start + bars if bars else len(self.market.closes) - 1
         self._moments, self._fees = Moments(0.0, 0.0, 0.0), 0.0
 
-    def _bar(self, is_due: bool) -> tuple[float, list[Fill]]:
+    def _bar(self, is_due: bool) -> tuple[float, list[Traded]]:
         """Move one bar on; return its reward and fills."""
         past, before, peak = self._closes(), self.account.equity(self._closes()), self.account.peak
         self.row += 1
-        fills = self.account.trade(self.market.opens[self.row].tolist()) if is_due else []
-        self._fees += sum(fee for *_, fee in fills)
+        bars = Bars._make(
+            [*(array[self.row].tolist() for array in self.market[:4]), self._ranges[self.row - 1].tolist()]
+        )
+        fills = self.account.live(is_due, bars, int(self.market.open_ms[self.row]))
+        self._fees += sum(fill.fee for _, fill in fills)
         closes = self._closes()
-        after = self.account.mark(closes)
-        traded = sum(abs(quantity) * price for _, quantity, price, _ in fills)
+        after = self.account.mark(closes, self._closed_ms())
+        traded = sum(notional(fill) for _, fill in fills)
         reward, self._moments = bar_reward(
             before, after, peak, self.account.peak, 1.0, mean_growth(past, closes), traded, self._moments,
             self.settings.reward,
         )  # fmt: skip
         return reward * self.settings.reward_scale, fills
+
+    def _closed_ms(self) -> int:
+        return int(self.market.open_ms[self.row]) + self.market.interval_ms
 
     def _closes(self) -> list[float]:
         return self.market.closes[self.row].tolist()
@@ -105,13 +119,14 @@ class BasketEnv(gym.Env[np.ndarray, np.ndarray]):
     def _is_ruined(self) -> bool:
         ruin = self.settings.ruin * self.settings.initial_cash
         worth = self.account.equity(self._closes())
-        return is_over(worth, ruin, self.account.peak, self.settings.max_drawdown)
+        is_lost = is_over(worth, ruin, self.account.peak, self.settings.max_drawdown)
+        return is_lost or self.account.halt != OK
 
     def _observation(self) -> np.ndarray:
         window = self.market.scaled[self.row + 1 - self.settings.window : self.row + 1]
         return observe_basket(window, self.account.row(self._closes()))
 
-    def _info(self, fills: list[Fill]) -> dict[str, Any]:
+    def _info(self, fills: list[Traded]) -> dict[str, Any]:
         closes = self._closes()
         return {
             "row": self.row,

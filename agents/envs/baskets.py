@@ -5,28 +5,42 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.envs.accounts import Accounts, Stepped
-from agents.envs.batched import task_of
-from agents.envs.rows import checked_features
+from agents.envs.batched import task_of, watching_of
+from agents.envs.rows import average_ranges, checked_features
 from agents.envs.settings import EnvSettings
 from agents.observation import observation_size
 from market.basket import require_aligned
 from market.candles import Candles
 from market.errors import BadInput
-from market.kernel import batch_basket
+from market.kernel import batch_basket, batch_basket_rules
+from market.kernel.basket_rules import Leg
 from market.kernel.reward import Terms
+from market.kernel.watch import Watch, open_watch
 
 
 class PackedBasket(NamedTuple):
     """Aligned candles of k pairs and their scaled features side by side: shared, read-only."""
 
     opens: np.ndarray  # float64 (n, k)
+    highs: np.ndarray  # float64 (n, k)
+    lows: np.ndarray  # float64 (n, k)
     closes: np.ndarray  # float64 (n, k)
     scaled: np.ndarray  # float32 (n, C)
+    open_ms: np.ndarray  # int64 (n,)
+    candles: tuple[Candles, ...]
 
     @property
     def features(self) -> int:
         """Return how many columns a feature row has, all pairs together."""
         return self.scaled.shape[1]
+
+    @property
+    def interval_ms(self) -> int:
+        return self.candles[0].interval_ms
+
+    def ranges(self, settings: EnvSettings) -> np.ndarray:
+        """Return the average true range of every pair at every close, float64 (n, k)."""
+        return np.stack([average_ranges(one, settings) for one in self.candles], axis=1)
 
 
 def packed_basket(candles: tuple[Candles, ...], features: np.ndarray) -> PackedBasket:
@@ -37,12 +51,14 @@ def packed_basket(candles: tuple[Candles, ...], features: np.ndarray) -> PackedB
     require_aligned(candles)
     for one in candles:
         features = checked_features(one, features)
-    opens = np.stack([one.open for one in candles], axis=1)
-    closes = np.stack([one.close for one in candles], axis=1)
-    found = (opens, closes, np.ascontiguousarray(features))
-    for array in found:
+    opens, highs, lows, closes = (
+        np.stack([getattr(one, name) for one in candles], axis=1) for name in ("open", "high", "low", "close")
+    )
+    times = candles[0].open_ms.copy()
+    found = PackedBasket(opens, highs, lows, closes, np.ascontiguousarray(features), times, candles)
+    for array in found[:6]:
         array.flags.writeable = False
-    return PackedBasket(*found)
+    return found
 
 
 class BatchedBasket(Accounts):
@@ -63,6 +79,11 @@ class BatchedBasket(Accounts):
         self._task = task_of(market.features, settings)
         self._terms = np.array(settings.reward, dtype=np.float64)
         self._ticks, self._steps = (np.array(values) for values in settings.roundings())
+        self._has_exits, self._is_watched = settings.has_exits, settings.is_watched
+        self._plan, self._ranges = np.array(settings.plan()), market.ranges(settings)
+        self._watching = watching_of(settings, market.interval_ms)
+        self._legs = np.zeros((accounts if self._has_exits else 1, pairs, len(Leg._fields)))
+        self._watches = np.zeros((accounts if self._is_watched else 1, pairs + 1, len(Watch._fields)))
 
     def step(self, actions: np.ndarray) -> Stepped:
         """Take one decision per account.
@@ -75,12 +96,21 @@ class BatchedBasket(Accounts):
             raise ValueError("weights must be finite numbers")
         observations = self._empty()
         rewards, ends = np.empty(self.size, np.float32), np.empty(self.size, np.uint8)
-        ended = batch_basket.advance(
-            wishes, float(self.action.levels[-1]), self._starts, self.market.scaled, self.market.opens,
-            self.market.closes, self._books, self._held, self._entry, self._counts, self._moments,
-            self._rules, self._ticks, self._steps, self._terms, self._task, self._draw(self.turn + 1),
-            observations, rewards, ends, self.last_observations,
-        )  # fmt: skip
+        top, market, draw = float(self.action.levels[-1]), self.market, self._draw(self.turn + 1)
+        made = observations, rewards, ends, self.last_observations
+        if self._has_exits or self._is_watched:
+            ended = batch_basket_rules.advance(
+                wishes, top, self._starts, market.scaled, *market[:4], self._ranges, market.open_ms,
+                self._books, self._held, self._entry, self._counts, self._moments, self._legs, self._watches,
+                self._rules, self._plan, self._watching, self._has_exits, self._is_watched, self._ticks,
+                self._steps, self._terms, self._task, draw, *made,
+            )  # fmt: skip
+        else:
+            ended = batch_basket.advance(
+                wishes, top, self._starts, market.scaled, market.opens, market.closes, self._books,
+                self._held, self._entry, self._counts, self._moments, self._rules, self._ticks, self._steps,
+                self._terms, self._task, draw, *made,
+            )  # fmt: skip
         self.turn += 1
         return Stepped(observations, rewards, ends, ended)
 
@@ -98,6 +128,14 @@ class BatchedBasket(Accounts):
             self._starts, self.market.scaled, self.market.closes, self._books, self._held, self._entry,
             self._counts, self._moments, self._task, draw, observations,
         )  # fmt: skip
+        self._legs[:] = 0
+        if self._is_watched:
+            closes, cash = (
+                self.market.open_ms[self.rows] + self.market.interval_ms,
+                self.settings.initial_cash,
+            )
+            fresh = np.array([open_watch(cash, at) for at in closes.tolist()], dtype=np.float64)
+            self._watches[:] = fresh[:, None]
         return observations
 
     def _empty(self) -> np.ndarray:
@@ -110,6 +148,8 @@ class BatchedBasket(Accounts):
             "entry": self._entry,
             "counts": self._counts,
             "moments": self._moments,
+            **({"legs": self._legs} if self._has_exits else {}),
+            **({"watches": self._watches} if self._is_watched else {}),
         }
 
 

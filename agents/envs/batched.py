@@ -76,7 +76,7 @@ class BatchedMarket(Accounts):
         self._terms = np.array(settings.reward, dtype=np.float64)
         self._funding, self._margin = funding_rates(market.candles, settings), np.array(settings.margin())
         self._watching, self._opens = (
-            _watching(market, settings),
+            watching_of(settings, market.candles.interval_ms),
             np.ascontiguousarray(market.candles.open_ms),
         )
         self._watches = np.zeros((accounts if settings.is_watched else 1, len(Watch._fields)))
@@ -160,10 +160,10 @@ class BatchedMarket(Accounts):
         return np.ascontiguousarray(actions, dtype=np.int64).reshape(self.size), self._table
 
 
-def _watching(market: PackedMarket, settings: EnvSettings) -> np.ndarray:
+def watching_of(settings: EnvSettings, interval_ms: int) -> np.ndarray:
     """Return the compiled loops' view of breakers and guards, and the bars' length, float64 (19,)."""
     rules = settings.watch_rules()
-    return np.array([*rules.limits, *rules.guards, *rules[2:], market.candles.interval_ms], dtype=np.float64)
+    return np.array([*rules.limits, *rules.guards, *rules[2:], interval_ms], dtype=np.float64)
 
 
 def task_of(features: int, settings: EnvSettings) -> np.ndarray:

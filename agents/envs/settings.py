@@ -7,6 +7,7 @@ from typing import Any
 
 from agents.spaces import MOST_LEVERAGE, WEIGHTS, ActionSpec
 from market.errors import BadInput
+from market.kernel.basket_rules import has_exits
 from market.kernel.breakers import Limits
 from market.kernel.futures import Margin
 from market.kernel.guards import Guards
@@ -17,7 +18,7 @@ from market.kernel.step import Rules
 from market.kernel.watch import WatchRules
 from market.plans import (
     RANGES,
-    SWITCHES,
+    SIZES,
     PositionRules,
     contradiction,
     is_allowed,
@@ -50,7 +51,7 @@ AMOUNTS = ("tick", "step", "min_notional", "fee_step", "take_profit", *COUNTS, *
 WATCHED = (
     "daily_loss", "weekly_loss", "safe_drawdown", *COUNTS, "exit_cooldown_s", "loss_cooldown_s", *CAPS
 )  # fmt: skip
-BY_WEIGHTS = "is a rule for one position: a portfolio of several pairs is left by its weights"
+BY_WEIGHTS = "is a rule on size, and the weights of several pairs are sizes already: leave it out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +142,7 @@ class EnvSettings(PositionRules):
         if not self.is_basket:
             return
         _require(not self.is_futures, "market", "must be spot where weights are given to several pairs")
-        for name in ("stop_loss", "take_profit", "trailing"):
-            _require(not getattr(self, name), name, BY_WEIGHTS)
-        for name in (*SWITCHES, *WATCHED):
+        for name in (*SIZES, "dca_lots"):
             _require(not getattr(self, name), name, BY_WEIGHTS)
 
     def _check_market(self) -> None:
@@ -215,6 +214,11 @@ class EnvSettings(PositionRules):
     def is_watched(self) -> bool:
         """Say whether any rule of `watch_rules`, or a cap on orders, is switched on."""
         return any(getattr(self, name) for name in WATCHED)
+
+    @property
+    def has_exits(self) -> bool:
+        """Say whether any rule can leave a position."""
+        return has_exits(self.rules(), self.plan())
 
     @property
     def needs_atr(self) -> bool:

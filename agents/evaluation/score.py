@@ -89,10 +89,10 @@ def _run(
     first = policy.observation.first_row
     part = slice(start - first, end)
     rows, settings = prepared.rows[part], spec.env_settings()
+    limits = Limits(**spec.limits.model_dump())
     if isinstance(policy, NetworkWeights):
         candles = tuple(one[part] for one in prepared.all_candles)
-        return simulate_basket(Stretch(candles, rows, first), policy, settings)
+        return simulate_basket(Stretch(candles, rows, first), policy, settings, limits=limits)
     return simulate(
-        prepared.candles[part], rows, Decider(policy), settings, first=first,
-        limits=Limits(**spec.limits.model_dump()),
+        prepared.candles[part], rows, Decider(policy), settings, first=first, limits=limits,
     )  # fmt: skip

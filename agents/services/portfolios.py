@@ -7,7 +7,6 @@ import numpy as np
 from agents.artefacts import load_weights
 from agents.backtest import BacktestSettings
 from agents.backtest.basket import BasketSimulation, Stretch, simulate_basket
-from agents.backtest.settings import Limits
 from agents.decide import DecisionSettings
 from agents.envs.settings import EnvSettings
 from agents.evaluation.data import basket_rows, members_of, require_volume
@@ -42,7 +41,7 @@ def planned_portfolio(backtest: Backtest, model: TrainedModel, settings: Backtes
 
     :raises BadInput: when the stretch and the settings do not fit
     """
-    _require_plain(settings)
+    _require_ungated(settings)
     names, members = model.pairs, members_of(model.spec["basket"])
     policy = load_weights(model)
     policy.action_spec = policy.action_spec.capped(settings.trading.max_exposure)
@@ -74,20 +73,19 @@ def simulate_portfolio(plan: Plan, tick: Callable[[float], None]) -> tuple[Baske
     members, own = zip(*plan.own, strict=True)
     candles, rows = basket_rows(members, own, policy.action_spec.pairs, policy.observation.feature_set)
     stretch = Stretch(candles, rows, plan.first)
-    run = simulate_basket(stretch, policy, env_of(plan.settings, policy), tick=tick)
+    run = simulate_basket(
+        stretch, policy, env_of(plan.settings, policy), limits=plan.settings.limits, tick=tick
+    )
     return run, join(archive.fingerprint(one[plan.first :]) for one in candles)
 
 
-def _require_plain(settings: BacktestSettings) -> None:
-    """:raises BadInput: for limits and gates, which watch over one position"""
-    limits = settings.limits.model_dump()
-    changed = [name for name, value in Limits().model_dump().items() if limits[name] != value]
-    changed += [
-        name for name, value in DecisionSettings().to_dict().items() if settings.decision[name] != value
-    ]
+def _require_ungated(settings: BacktestSettings) -> None:
+    """:raises BadInput: for a gate, which reads the probabilities of an action"""
+    usual = DecisionSettings().to_dict()
+    changed = [name for name, value in usual.items() if settings.decision[name] != value]
     if changed:
         raise BadInput(
-            f"{changed[0]} watches over one position: a portfolio's backtest knows costs and weights only, "
-            "so leave it out",
+            f"{changed[0]} is about the probabilities of one pair's actions, and a portfolio's model gives "
+            "weights: leave it out",
             changed[0],
         )

@@ -89,13 +89,13 @@ COMPILED: tuple[Callable[..., Any], ...] = (
     breakers._closing_part, breakers._opened, breakers.limited_order,
     reward.is_short, reward.log_series, log_return, deepening, differential_sharpe, differential_sortino,
     reward.reward_of, bar_reward, open_book, notional, step.with_stop, step.with_levels, step.fill_price,
-    step.asked, step.capped, step._ordered, step._exited,
+    step.asked, step.within_caps, step.capped, step._ordered, step.exited,
     step.left, step.filled, step.marked, step_bar,
     futures.liquidation_price, futures.bankruptcy_price, futures.is_liquidated, futures.margined_quantity,
     futures._asked, futures._ordered, futures._bounded, futures._forced, futures._with_cash,
     step_futures,
     guards.entry_refusal, breakers.halting, breakers.cautious, breakers.next_state, breakers.limited_target,
-    open_watch, watch._seen, fills_seen, close_seen, watched_target,
+    open_watch, watch.fill_seen, fills_seen, close_seen, watch.allowed_target, watched_target,
 )  # fmt: skip
 for function in COMPILED:
     compiled(function)

@@ -1,4 +1,7 @@
-"""Accounts over several pairs, many at once: `basket.py` compiled, together with what `batch.py` compiles."""
+"""Accounts over several pairs, many at once: `basket.py` compiled, together with what `batch.py` compiles.
+
+Accounts with exits, breakers or guards have `batch_basket_rules.advance`.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +24,7 @@ from market.kernel.reward import Moments, bar_reward
 from market.kernel.risk import is_over
 
 for function in (
-    target_weights, basket_worth, wanted_orders, basket._of_pair, basket._others, rebalanced, traded,
+    target_weights, basket_worth, wanted_orders, basket.of_pair, basket._others, rebalanced, traded,
     mean_growth, account_row,
 ):  # fmt: skip
     compiled(function)
@@ -95,6 +98,7 @@ def _compile_advance(digest: int) -> Callable[..., Any]:
         rules_, task_, terms_ = _rules(rules), _task(task), _terms(terms)
         weights, orders = np.empty(pairs), np.empty(pairs, np.int64)
         quantities, prices, fees = np.empty(pairs), np.empty(pairs), np.empty(pairs)
+        cuts = np.empty(pairs, np.int64)
         if digest < 0:
             return -1
         for i in range(len(counts)):
@@ -114,7 +118,7 @@ def _compile_advance(digest: int) -> Callable[..., Any]:
                 if wanted > 0:
                     cash = rebalanced(
                         cash, own, paid, weights, orders, opens[row], ticks, steps, rules_, quantities,
-                        prices, fees,
+                        prices, fees, cuts,
                     )  # fmt: skip
                     moved = traded(quantities, prices)
                     wanted = 0

@@ -11,6 +11,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload, register_jitable
 
+from market.kernel.basket_rules import Leg, keep_leg, keep_watch, leg_of, watch_of
 from market.kernel.breakers import Limits
 from market.kernel.guards import Guards
 from market.kernel.instrument import whole
@@ -218,6 +219,32 @@ def _keep_watch(i, w, seen):
     w[i, 0], w[i, 1], w[i, 2], w[i, 3] = seen.state, seen.day_equity, seen.week_equity, seen.caution_peak
     w[i, 4], w[i, 5], w[i, 6] = seen.losses, seen.trades_today, seen.safe_modes
     w[i, 7], w[i, 8], w[i, 9], w[i, 10] = seen.safe_until_ms, seen.exit_ms, seen.loss_ms, seen.seen_ms
+
+
+@overload(leg_of, inline="always")
+def _leg(legs, place):
+    return lambda legs, place: Leg(
+        np.int64(legs[place, 0]), legs[place, 1], legs[place, 2], np.int64(legs[place, 3]), legs[place, 4]
+    )
+
+
+@overload(keep_leg, inline="always")
+def _keep_leg(legs, place, leg):
+    def keep(legs, place, leg):
+        legs[place, 0], legs[place, 1], legs[place, 2] = leg.bars_held, leg.water, leg.stop
+        legs[place, 3], legs[place, 4] = leg.kind, leg.take
+
+    return keep
+
+
+@overload(watch_of, inline="always")
+def _watch_at(watches, place):
+    return lambda watches, place: _watch(place, watches)
+
+
+@overload(keep_watch, inline="always")
+def _watch_kept(watches, place, watch):
+    return lambda watches, place, watch: _keep_watch(place, watches, watch)
 
 
 @compiled

@@ -81,7 +81,7 @@ def step_bar(book, track, is_order, target, open, high, low, close, atr, rules, 
         book, track = filled(book, track, order, plan)
     exit = none
     if book.held != 0:
-        book, track, exit = _exited(book, track, open, high, low, atr, rules, plan)
+        book, track, exit = exited(book, track, open, high, low, atr, rules, plan)
     book, track = filled(book, track, exit, plan)
     return marked(book, high, low, close), track, order, exit
 
@@ -112,13 +112,17 @@ def capped(quantity, price, book, open, rules):
     :param price: of the fill; :param open: what the account is marked at
     :return: the code of `breakers.limited_order`, OK for an order that no cap cuts
     """
+    return within_caps(quantity, price, book.held, equity(book.cash, book.held, open), rules)
+
+
+def within_caps(quantity, price, held, worth, rules):
+    """Return what `capped` does, for a position in an account that is worth `worth` at the open."""
     caps = OrderCaps(rules.max_order_share, rules.max_position, 0, 0)
-    worth = equity(book.cash, book.held, open)
-    cut, code = limited_order(quantity, book.held, price, worth, caps, ACTIVE, True, rules.step, rules.guard)
+    cut, code = limited_order(quantity, held, price, worth, caps, ACTIVE, True, rules.step, rules.guard)
     return (cut if is_tradable(cut, price, rules.min_notional) else cut - cut), code
 
 
-def _exited(book, track, open, high, low, atr, rules, plan):
+def exited(book, track, open, high, low, atr, rules, plan):
     """Return (book, track, fill): levels tightened, and the fill of what they force, perhaps nothing."""
     stop, kind, take, goal, bracket = levels(book, track, atr, rules, plan)
     if stop != book.stop:

@@ -63,9 +63,9 @@ def fills_seen(watch, held, entry, order, exit, at_ms):
     :param held: position before them, and its average `entry`
     :param at_ms: open time of the bar
     """
-    watch = _seen(watch, held, entry, order, at_ms)
+    watch = fill_seen(watch, held, entry, order, at_ms)
     after = average_entry(entry, held, order.quantity, order.price)
-    return _seen(watch, held + order.quantity, after, exit, at_ms)
+    return fill_seen(watch, held + order.quantity, after, exit, at_ms)
 
 
 def close_seen(watch, rules, worth, peak, is_flat, close_ms):
@@ -104,6 +104,11 @@ def watched_target(watch, rules, target, exposure, at_ms):
     :param exposure: share of equity held; returned where the position may not grow
     :param at_ms: of the decision
     """
+    return allowed_target(watch, watch.state, rules, target, exposure, at_ms)
+
+
+def allowed_target(watch, state, rules, target, exposure, at_ms):
+    """Return what `watched_target` does, in another risk state than the watch's own."""
     entry = Entry(
         0, 0, UNKNOWN,
         at_ms - watch.exit_ms if watch.exit_ms >= 0 else UNKNOWN,
@@ -111,12 +116,15 @@ def watched_target(watch, rules, target, exposure, at_ms):
         watch.trades_today,
     )  # fmt: skip
     is_allowed = entry_refusal(entry, rules.guards) == OK
-    target, _code = limited_target(target, exposure, watch.state, is_allowed, rules.safe_share)
+    target, _code = limited_target(target, exposure, state, is_allowed, rules.safe_share)
     return target
 
 
-def _seen(watch, held, entry, fill, at_ms):
-    """Return the watch after one fill; quantity 0 is none."""
+def fill_seen(watch, held, entry, fill, at_ms):
+    """Return the watch after one fill; quantity 0 is none.
+
+    :param held: position before it, and its average `entry`
+    """
     if fill.quantity == 0:
         return watch
     losses, exit_ms, loss_ms = watch.losses, watch.exit_ms, watch.loss_ms

@@ -88,7 +88,10 @@ def test_too_little_in_common_is_refused_with_the_pair_that_lacks_most(user):
         ({"series": 1}, "not the first of basket"),
         ({"forecast": {"kind": "xgboost"}}, "read one pair"),
         ({"curriculum": {"stages": "volatility"}}, "read one pair"),
-        ({"trading": {"stop_loss": 0.1}}, "stop_loss is a rule for one position"),
+        ({"trading": {"size_fraction": 0.1}}, "size_fraction is a rule on size"),
+        ({"trading": {"dca_lots": 3}}, "dca_lots is a rule on size"),
+        ({"trading": {"trail_step": 0.1}}, "switch the trailing stop on too"),
+        ({"limits": {"daily_loss": 2}}, "daily_loss"),
         ({"trading": {"pair_steps": {"X/USD": 1}}}, "none of the pairs"),
         ({"pairs": [], "action": {"kind": "weights"}, "pair": "AAA/USD"}, "name them as pairs"),
         ({"pairs": [], "trading": {"pair_steps": {"X/USD": 1}}, "pair": "AAA/USD"}, "for several pairs"),
@@ -188,9 +191,9 @@ def test_a_backtest_on_any_of_its_pairs_is_one_on_all_and_others_are_refused(use
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"daily_loss": 0.1}, "daily_loss watches over one position"),
-        ({"confidence": 0.6}, "confidence watches over one position"),
-        ({"trailing": 0.1}, "trailing is a rule for one position"),
+        ({"confidence": 0.6}, "confidence is about the probabilities of one pair's actions"),
+        ({"risk_per_trade": 0.1, "stop_loss": 0.1}, "risk_per_trade is a rule on size"),
+        ({"daily_loss": 1.1}, "daily_loss"),
         ({"fast": 3}, "no backtest setting 'fast'"),
     ],
 )
@@ -206,6 +209,40 @@ def test_dearer_trading_and_less_exposure_are_settings_of_its_backtest(user, mod
     assert dear.metrics["final_equity"] < plain.metrics["final_equity"]
     half = services.backtest_now(owner=user, model=model, series=model.series, settings={"max_exposure": 0.5})
     assert max(half.curve["exposure"]) < 0.52
+
+
+def test_limits_and_stops_are_settings_of_its_backtest_and_are_said(user, model):
+    def tested(**chosen):
+        return services.backtest_now(owner=user, model=model, series=model.series, settings=chosen)
+
+    plain = tested()
+    assert "breakers" not in " ".join(plain.assumptions).lower()
+    assert "each pair's own" not in " ".join(plain.assumptions)
+    halted = tested(daily_loss=0.002, max_drawdown=0.004)
+    said = " ".join(halted.assumptions)
+    assert "daily_loss 0.002" in said
+    assert "act on the equity of the whole account" in said
+    assert "Trading ended at" in said
+    assert halted.curve["exposure"][-1] == 0
+    assert halted.curve["benchmark"] == plain.curve["benchmark"], "nothing forces the benchmark out"
+    stopped = tested(stop_loss=0.003, max_order_share=0.2)
+    assert "stop-loss" in {trade["reason"] for trade in stopped.trades}
+    said = " ".join(stopped.assumptions)
+    assert "Exits are each pair's own" in said
+    assert "order cut to its maximum share of equity" in said
+
+
+def test_a_model_is_validated_and_tested_under_what_it_has_learned_with(user, pairs):
+    model = trained(user, limits={"max_trades_per_day": 4}, trading={"slippage": 0.0, "stop_loss": 0.01})
+    row = services.backtest_now(owner=user, model=model, series=model.series)
+    assert row.settings["limits"]["max_trades_per_day"] == 4
+    assert row.settings["trading"]["stop_loss"] == 0.01
+    assert "max_trades_per_day 4" in " ".join(row.assumptions)
+    assert row.metrics["fills"] <= 2 * 8, "four fills a pair and day, two days, and stops"
+    free = services.backtest_now(
+        owner=user, model=model, series=model.series, settings={"max_trades_per_day": 0}
+    )
+    assert free.metrics["fills"] > row.metrics["fills"]
 
 
 def test_the_sealed_part_stays_sealed_whichever_pair_is_named(user, pairs):

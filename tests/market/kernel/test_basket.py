@@ -57,15 +57,15 @@ def test_money_is_conserved_and_cash_never_negative(path):
         weights = [ZERO] * 3
         target_weights(asked, Decimal(1), weights)
         fills = rebalance(book, weights, prices)
-        spent = sum(quantity * price + fee for _, quantity, price, fee in fills)
+        spent = sum(fill.quantity * fill.price + fill.fee for _, fill in fills)
         assert abs(book.cash - (cash - spent)) < Decimal("1e-12")
         assert book.cash > Decimal("-1e-12")
         assert all(now >= 0 for now in book.held)
-        for place, quantity, _, _ in fills:
-            assert book.held[place] == held[place] + quantity
+        for place, fill in fills:
+            assert book.held[place] == held[place] + fill.quantity
         assert [book.held[at] % step for at, step in enumerate(steps)] == [0, 0]
-        worse = sum(abs(q) * prices[at] * Decimal("0.0007") + Decimal("0.01") * abs(q) + fee
-                    for at, q, _, fee in fills)  # fmt: skip
+        worse = sum(abs(fill.quantity) * (prices[at] * Decimal("0.0007") + Decimal("0.01")) + fill.fee
+                    for at, fill in fills)  # fmt: skip
         assert before - worse - Decimal("1e-12") <= book.equity(prices) <= before
 
 
@@ -90,7 +90,7 @@ def test_sells_pay_for_buys():
     rebalance(book, [Decimal(1), ZERO], [Decimal(10), Decimal(20)])
     assert (book.cash, book.held) == (ZERO, [Decimal(100), ZERO])
     fills = rebalance(book, [ZERO, Decimal(1)], [Decimal(10), Decimal(20)])
-    assert [(at, quantity) for at, quantity, _, _ in fills] == [(0, Decimal(-100)), (1, Decimal(50))]
+    assert [(at, fill.quantity) for at, fill in fills] == [(0, Decimal(-100)), (1, Decimal(50))]
     assert (book.cash, book.held) == (ZERO, [ZERO, Decimal(50)])
 
 
