@@ -94,6 +94,8 @@ def follow_price(session: LiveSession, price: Decimal, instrument: Instrument) -
     if session.held == 0 or session.entry_price == 0:
         return ""
     rules, plan = rules_of(session.risk, instrument), plan_of(session.risk)
+    if session.plan_id is not None:  # a cycle counts from the session's money, which the plan moves
+        plan = plan._replace(dca_lots=ZERO)
     book, track = book_of(session), track_of(session)
     stop, kind, take, goal, bracket = triggers.levels(book, track, session.atr, rules, plan)
     _, reason = triggers.bar_leave(book, price, price, price, stop, kind, take, goal, plan)

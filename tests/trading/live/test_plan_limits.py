@@ -112,3 +112,14 @@ def test_a_pairs_stop_sells_it_in_the_same_bars(both):
     rows = [(row.pair, fill) for row in live.sessions() for fill in row.fills.select_related("order")]
     sold = [(fill.filled_ms - MINUTE, pair) for pair, fill in rows if "stop-loss" in fill.order.reason]
     assert sorted(sold) == sorted(stopped), "live sees a bar's low when it closes there"
+
+
+def test_an_averaging_cycles_exits_do_not_act_on_a_plan_whose_money_moves(core):
+    """They count from the equity its session had when it bought; the plan lends that to another pair."""
+    RiskProfile.objects.update(dca_lots=3, dca_max_loss=0.001, dca_profit=0.0001)
+    core.bar(6)
+    orders = [order for row in core.sessions() for order in row.orders.all()]
+    assert len(orders) > 4
+    assert all(order.decision for order in orders), "nothing but the model's weights is traded"
+    assert not any(level in row.levels for row in core.sessions() for level in
+                   ("maximum loss of the cycle", "profit target of the cycle"))  # fmt: skip
