@@ -1,5 +1,6 @@
 """Whether agents learn: their share of the known optimum of planted markets, over seeds."""
 
+import math
 import re
 import statistics
 import sys
@@ -31,7 +32,8 @@ def run(
     that looks best is partly the luckiest.
 
     :param steps: decisions of a run; 3,000,000 or the budget's when 0
-    :param bars: one-minute bars to learn from, the preset's own validation part included
+    :param bars: one-minute bars to learn from; those that judge the preset come behind them. Algorithms have
+        the judging part within them
     :param markets: some of them, with commas; all when empty
     :param vary: settings to compare, as `key=value,key=value;key=value`: each variant laid over the preset,
         so that seconds and share show which setting reaches a score first
@@ -133,8 +135,21 @@ def learned(job: tuple[str, int, int, int, int, str, int]) -> dict[str, Any]:
     name, seed, steps, bars, test_bars, variant, fresh = job
     changed = {"algorithm": "fast_ppo", "steps": steps, "seed": seed, "test_share": 0.0}  # fresh paths test
     spec = TrainingSpec.parse(apply_overrides({**PRESETS[PRESET], **changed}, settings_of(variant)))
-    row, _ = _scored(spec, name, bars, test_bars, fresh)
+    row, _ = _scored(spec, name, whole(bars, spec), test_bars, fresh)
     return {**row, "algorithm": f"fast_ppo {PRESET}", "variant": variant}
+
+
+def whole(taught: int, spec: Any) -> int:
+    """Return how many bars a series has whose part to learn from is `taught` of them."""
+    from agents.evaluation.data import split_for
+
+    bars = spec.feature_set().warmup + math.ceil(taught / (1 - spec.validation_share - spec.test_share))
+    while True:
+        part = split_for(bars, spec)
+        missing = taught - (part.train_to - part.train_from)
+        if not missing:
+            return bars
+        bars += missing  # a bar more is one more to learn from or one more that judges, so this arrives
 
 
 def settings_of(variant: str) -> list[str]:

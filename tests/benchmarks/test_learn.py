@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from agents.evaluation import planted
-from agents.spec import ALGORITHMS
+from agents.evaluation.data import split_for
+from agents.spec import ALGORITHMS, PRESETS, TrainingSpec
 from benchmarks import bench_learn, budgets
 from benchmarks.bench_learn import run, within_budget
 from benchmarks.pool import Took
@@ -55,6 +56,15 @@ def test_commas_inside_a_value_do_not_part_it():
     terms, layers = 'reward.terms={"log_return":0.5,"benchmark":0.5}', "network.net_arch=[32,32]"
     assert bench_learn.settings_of(f"{terms},ppo.gamma=0.98,{layers}") == [terms, "ppo.gamma=0.98", layers]
     assert bench_learn.settings_of("") == []
+
+
+@pytest.mark.parametrize("taught", [10_000, 10_001, 10_002, 525_600])
+@pytest.mark.parametrize("shares", [{}, {"validation_share": 0.3, "test_share": 0.15}])
+def test_a_year_to_learn_from_is_a_year_without_what_judges(taught, shares):
+    spec = TrainingSpec.parse({**PRESETS[bench_learn.PRESET], "test_share": 0.0, **shares})
+    parts = split_for(bench_learn.whole(taught, spec), spec)
+    assert parts.train_to - parts.train_from == taught
+    assert parts.valid_to - parts.valid_from > 0.15 * taught
 
 
 def test_a_search_has_seeds_and_a_path_of_its_own(monkeypatch):
