@@ -26,6 +26,8 @@ WORKER = {
     "intent-committed": ("trading.orders", "send", BEFORE),
     "about-to-send": ("trading.exchanges.roostoo", "Roostoo.place", BEFORE),
     "answered": ("trading.exchanges.roostoo", "Roostoo.place", AFTER),
+    "withdrawing": ("trading.exchanges.roostoo", "Roostoo.cancel", BEFORE),  # what rests, also to re-quote it
+    "withdrawn": ("trading.exchanges.roostoo", "Roostoo.cancel", AFTER),
     "booking": ("trading.books", "enter", BEFORE),  # in the transaction of fill and ledger
     "booked": ("trading.books", "book", AFTER),
     "settling": ("trading.settle", "resolve", BEFORE),
