@@ -10,7 +10,7 @@ from typing import Any, cast
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import CharField, Field, FloatField, IntegerField, Model
 
-LEAST = "__gte"
+SIGNS = {"__gte": ">=", "__gt": ">"}
 PLAIN: dict[type[Field], type] = {CharField: str, FloatField: float, IntegerField: int}
 
 
@@ -21,26 +21,30 @@ class Prepared:
         self.model, self.names = model, names
         self._known: dict[str, tuple[str, list[tuple[Field, type | None]]]] = {}
 
-    def run(self, values: Sequence[Any]) -> int:
+    def run(self, values: Sequence[Any]) -> Any:
         """Execute with one value per name; return the statement's answer."""
+        text, prepared = self.prepared(values)
+        with connection.cursor() as cursor:
+            cursor.execute(text, prepared)
+            return self.answer(cursor)
+
+    def prepared(self, values: Sequence[Any]) -> tuple[str, list[Any]]:
+        """Return the statement's text and the values as the database takes them."""
         database = connections[DEFAULT_DB_ALIAS]
         found = self._known.get(database.vendor)
         if found is None:
             fields = [self._field(name) for name in self.names]
             found = self._known[database.vendor] = self.text(), [(one, plain_type(one)) for one in fields]
         text, columns = found
-        prepared: list[Any] = [
+        return text, [
             value if type(value) is plain else field.get_db_prep_save(value, database)
             for (field, plain), value in zip(columns, values, strict=True)
         ]
-        with database.cursor() as cursor:
-            cursor.execute(text, prepared)
-            return self.answer(cursor)
 
     def text(self) -> str:
         raise NotImplementedError
 
-    def answer(self, cursor: Any) -> int:
+    def answer(self, cursor: Any) -> Any:
         return int(cursor.rowcount)
 
     @property
@@ -50,8 +54,15 @@ class Prepared:
     def columns(self, names: Sequence[str]) -> list[str]:
         return [connection.ops.quote_name(str(self._field(name).column)) for name in names]
 
+    def where(self, names: Sequence[str]) -> str:
+        """Return the condition that each of the names has its value; `NAME__gte` asks for at least that."""
+        signs = [next((sign for end, sign in SIGNS.items() if name.endswith(end)), "=") for name in names]
+        return " AND ".join(
+            f"{column} {sign} %s" for column, sign in zip(self.columns(names), signs, strict=True)
+        )
+
     def _field(self, name: str) -> Field:
-        return cast(Field, self.model._meta.get_field(name.removesuffix(LEAST)))
+        return cast(Field, self.model._meta.get_field(name.partition("__")[0]))
 
 
 def plain_type(field: Field) -> type | None:
@@ -73,37 +84,132 @@ class Update(Prepared):
         self._set, self._where = names, where
 
     def __call__(self, values: Mapping[str, Any], **where: Any) -> int:
-        return self.run([*(values[name] for name in self._set), *(where[name] for name in self._where)])
+        return int(self.run([*(values[name] for name in self._set), *(where[name] for name in self._where)]))
 
     def text(self) -> str:
         sets = ", ".join(f"{column} = %s" for column in self.columns(self._set))
-        signs = [">=" if name.endswith(LEAST) else "=" for name in self._where]
-        columns = self.columns(self._where)
-        where = " AND ".join(f"{column} {sign} %s" for column, sign in zip(columns, signs, strict=True))
-        return f"UPDATE {self.table} SET {sets} WHERE {where}"  # noqa: S608 - names of our own models
+        return f"UPDATE {self.table} SET {sets} WHERE {self.where(self._where)}"  # noqa: S608 - our own models
+
+
+class Updates:
+    """`Update` of one model for callers that set now these fields, now those: one text for each set."""
+
+    def __init__(self, model: type[Model], *, where: Sequence[str]) -> None:
+        self._model, self._where = model, where
+        self._known: dict[tuple[str, ...], Update] = {}
+
+    def __call__(self, values: Mapping[str, Any], **where: Any) -> int:
+        names = tuple(values)
+        if names not in self._known:
+            self._known[names] = Update(self._model, names, where=self._where)
+        return self._known[names](values, **where)
+
+
+class Select(Prepared):
+    """Rows of named fields where others have given values, as the ORM would convert them.
+
+    :param lock: hold the rows until the transaction ends, where the database can
+    """
+
+    def __init__(
+        self, model: type[Model], names: Sequence[str], *, where: Sequence[str], lock: bool = False
+    ) -> None:
+        super().__init__(model, where)
+        self.given, self._lock = names, lock
+        self._converters: dict[str, list[list[tuple[Any, Any]]]] = {}
+
+    def __call__(self, **where: Any) -> list[tuple[Any, ...]]:
+        return [tuple(self.converted(row)) for row in self.rows(**where)]
+
+    def rows(self, **where: Any) -> list[tuple[Any, ...]]:
+        """Return the rows as the database hands them out."""
+        found: list[tuple[Any, ...]] = self.run([where[name] for name in self.names])
+        return found
+
+    def converted(self, row: Sequence[Any]) -> list[Any]:
+        """Return the values of a row of `rows` as the ORM would."""
+        known = self._converters.get(connection.vendor)
+        if known is None:
+            known = self._converters[connection.vendor] = [self._of(name) for name in self.given]
+        values = []
+        for value, converters in zip(row, known, strict=True):
+            for convert, expression in converters:
+                value = convert(value, expression, connection)
+            values.append(value)
+        return values
+
+    def answer(self, cursor: Any) -> Any:
+        return [tuple(row) for row in cursor.fetchall()]
+
+    def text(self) -> str:
+        columns = ", ".join(self.columns(self.given))
+        lock = " FOR UPDATE" if self._lock and connection.features.has_select_for_update else ""
+        return f"SELECT {columns} FROM {self.table} WHERE {self.where(self.names)}{lock}"  # noqa: S608
+
+    def _of(self, name: str) -> list[tuple[Any, Any]]:
+        field = self._field(name)
+        column = field.get_col(self.model._meta.db_table)
+        found = [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)]
+        return [(convert, column) for convert in found]
+
+
+class Count(Prepared):
+    """How many rows have given values in named fields."""
+
+    def __init__(self, model: type[Model], *, where: Sequence[str]) -> None:
+        super().__init__(model, where)
+
+    def __call__(self, **where: Any) -> int:
+        return int(self.run([where[name] for name in self.names]))
+
+    def answer(self, cursor: Any) -> Any:
+        return cursor.fetchone()[0]
+
+    def text(self) -> str:
+        return f"SELECT COUNT(*) FROM {self.table} WHERE {self.where(self.names)}"  # noqa: S608
 
 
 class Insert(Prepared):
-    """Insert a model's object as a new row and give it its key, as `save(force_insert=True)` does."""
+    """Insert a model's object as a new row and give it its key, as `save(force_insert=True)` does.
 
-    def __init__(self, model: type[Model]) -> None:
+    :param is_shy: leave it, where some row has what may be there only once; the answer says which it was
+    """
+
+    def __init__(self, model: type[Model], *, is_shy: bool = False) -> None:
         super().__init__(
             model, [field.name for field in model._meta.concrete_fields if not field.primary_key]
         )
-        self._attributes = [self._field(name).attname for name in self.names]
+        self._fields = [self._field(name) for name in self.names]
+        self._is_shy = is_shy
 
-    def __call__(self, row: Model) -> None:
-        row.pk = self.run([getattr(row, name) for name in self._attributes])
+    def __call__(self, row: Model) -> bool:
+        key = self.run(self._values(row))
+        if key is None:
+            return False
+        row.pk = key
         row._state.adding, row._state.db = False, connection.alias
+        return True
 
-    def answer(self, cursor: Any) -> int:
-        return int(cursor.fetchone()[0])
+    def all(self, rows: Sequence[Model]) -> None:
+        """Insert several rows, which do not learn their keys."""
+        made = [self.prepared(self._values(row)) for row in rows]
+        if made:
+            with connection.cursor() as cursor:
+                cursor.executemany(made[0][0].partition(" RETURNING ")[0], [values for _, values in made])
+
+    def _values(self, row: Model) -> list[Any]:
+        return [field.pre_save(row, True) for field in self._fields]
+
+    def answer(self, cursor: Any) -> Any:
+        found = cursor.fetchone()
+        return None if found is None else int(found[0])
 
     def text(self) -> str:
         places = ", ".join("%s" for _ in self.names)
         key = connection.ops.quote_name(str(self.model._meta.pk.column))
+        shy = "ON CONFLICT DO NOTHING " if self._is_shy else ""
         return (
-            f"INSERT INTO {self.table} ({', '.join(self.columns(self.names))}) VALUES ({places}) "  # noqa: S608
+            f"INSERT INTO {self.table} ({', '.join(self.columns(self.names))}) VALUES ({places}) {shy}"  # noqa: S608
             f"RETURNING {key}"
         )
 
@@ -116,7 +222,7 @@ class Upsert(Prepared):
         self._unique = unique
 
     def __call__(self, values: Mapping[str, Any]) -> int:
-        return self.run([values[name] for name in self.names])
+        return int(self.run([values[name] for name in self.names]))
 
     def text(self) -> str:
         places = ", ".join("%s" for _ in self.names)

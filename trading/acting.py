@@ -9,7 +9,7 @@ from django.utils import timezone
 from market.kernel import rebalance
 from trading import alerts, legs, orders, risk, settle, waiting
 from trading.exchanges.port import Quote
-from trading.models import AlertKind, Decision, LiveSession, Order, OrderStatus, ParentOrder, Side
+from trading.models import AlertKind, Decision, Fill, LiveSession, Order, OrderStatus, ParentOrder, Side
 from trading.seat import Seat
 from trading.states import point, reload
 
@@ -46,7 +46,7 @@ def intend(
     session = seat.session
     if quantity == 0:
         return None
-    if waiting.is_exit(session, quantity):
+    if seat.may_wait and waiting.is_exit(session, quantity):
         waiting.drop(session, f"the session leaves its position instead: {reason}", now_ms)
     leg = legs.first_leg(session, quantity, price, seat.instrument)
     if leg.side == Side.SHORT_OPEN and not seat.may_short:
@@ -95,20 +95,29 @@ def carry_out(seat: Seat, order: Order | None, quote: Quote) -> None:
     if report is None:
         seat.is_checked = False  # whatever happened there, compare the books before the next decision
         seat.refused_ms = quote.at_ms
+        seat.may_have_told = True
         _tell(session, order)
         return
     if report.venue_order_id:
-        settle.accept(order, report)
+        fill = settle.accept(order, report, session)
+        settled(session, fill)
     else:
         settle.accept_unnamed(order, report, seat.exchange)
-    settled(session)
-    alerts.close_alert(session.owner, f"order:{session.pk}")
+        settled(session)
+    if seat.may_have_told:
+        alerts.close_alert(session.owner, f"order:{session.pk}")
+        seat.may_have_told = False
 
 
-def settled(session: LiveSession) -> None:
-    """Take over what was booked and mark the equity right after it."""
-    reload(session)
-    last = session.fills.order_by("-id").values_list("filled_ms", flat=True).first()
+def settled(session: LiveSession, fill: Fill | None = None) -> None:
+    """Take over what was booked and mark the equity right after it.
+
+    :param fill: the newest, where that is known; a session that says what its row says is not read again
+    """
+    if fill is None or session.stored_marks is None:
+        reload(session)
+    newest = session.fills.order_by("-id").values_list("filled_ms", flat=True)
+    last = newest.first() if fill is None else fill.filled_ms
     if last:
         point(session, last, risk.last_exit_price(session))
 

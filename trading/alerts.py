@@ -43,7 +43,6 @@ def raise_alert(
     return alert
 
 
-@transaction.atomic
 def announce(
     owner: Any,
     kind: AlertKind,
@@ -62,11 +61,12 @@ def announce(
     rules = outbox.rules_for(owner.pk, kind, level)
     if kind == AlertKind.FILL and not rules:
         return None
-    alert = Alert.objects.create(
-        owner=owner, session=session, kind=kind, level=level, key=key, text=text, url=url,
-        closed_at=timezone.now(),
-    )  # fmt: skip
-    outbox.enqueue(alert, rules)
+    with transaction.atomic():
+        alert = Alert.objects.create(
+            owner=owner, session=session, kind=kind, level=level, key=key, text=text, url=url,
+            closed_at=timezone.now(),
+        )  # fmt: skip
+        outbox.enqueue(alert, rules)
     return alert
 
 

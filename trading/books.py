@@ -1,6 +1,7 @@
 """Our books: what an account holds is the sum of its ledger entries; a fill is booked in one piece."""
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import Any
@@ -10,7 +11,8 @@ from django.db import transaction
 from market.kernel.plan import followed
 from market.kernel.portfolio import average_entry, equity, realised, settle
 from market.kernel.triggers import EXIT_REASONS
-from trading import orders, positions, short_books
+from market.prepared import Insert, Select, Update
+from trading import orders, positions, session_row, short_books
 from trading.alerts import announce
 from trading.exchanges.port import FILLED, OPEN, OrderReport
 from trading.models import (
@@ -28,6 +30,10 @@ from trading.models import (
 
 logger = logging.getLogger(__name__)
 
+UNBOOKED = (OrderStatus.SENDING, OrderStatus.UNCERTAIN)  # never yet seen at the venue: no fills
+_holding = Select(Holding, ["id", "quantity"], where=["account", "coin"], lock=True)
+_store_holding = Update(Holding, ["quantity"], where=["id"])
+_store_entries, _store_fill = Insert(LedgerEntry), Insert(Fill)
 STOPS = {reason for reason in EXIT_REASONS.values() if reason}
 
 AVERAGES = Context(prec=14)  # an average is no balance: 14 digits survive every database
@@ -39,20 +45,31 @@ def coins(pair: str) -> tuple[str, str]:
     return base, quote
 
 
-def enter(
-    account: Account, coin: str, amount: Decimal, kind: str, *, fill: Fill | None = None, note: str = ""
-) -> None:
-    """Write one ledger entry and the holding it changes. Call inside a transaction.
+Change = tuple[str, Decimal, str]  # coin, amount, kind of ledger entry
 
-    The sum is made in Decimal here: SQL arithmetic on SQLite is binary floating point.
+
+def enter(account: Account, changes: Collection[Change], *, fill: Fill | None = None, note: str = "") -> None:
+    """Write ledger entries and the holdings they change. Call inside a transaction.
+
+    The sums are made in Decimal here: SQL arithmetic on SQLite is binary floating point.
     """
-    Holding.objects.get_or_create(account=account, coin=coin)
-    holding = Holding.objects.select_for_update().get(account=account, coin=coin)
-    LedgerEntry.objects.create(
-        account=account, coin=coin, amount=amount, kind=kind, fill=fill, note=note[:200]
-    )
-    holding.quantity += amount
-    holding.save(update_fields=["quantity"])
+    _store_entries.all([
+        LedgerEntry(account=account, coin=coin, amount=amount, kind=kind, fill=fill, note=note[:200])
+        for coin, amount, kind in changes
+    ])  # fmt: skip
+    for coin in dict.fromkeys(coin for coin, _, _ in changes):
+        key, quantity = _locked(account, coin)
+        for name, amount, _ in changes:
+            quantity += amount if name == coin else 0
+        _store_holding({"quantity": quantity}, id=key)
+
+
+def _locked(account: Account, coin: str) -> tuple[int, Decimal]:
+    """Lock a holding, made where there is none yet; return its key and quantity."""
+    while not (found := _holding(account=account.pk, coin=coin)):
+        Holding.objects.get_or_create(account=account, coin=coin)
+    key, quantity = found[0]
+    return key, quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +82,24 @@ class Part:
 
 
 @transaction.atomic
-def book(order: Order, report: OrderReport) -> Fill | None:
+def book(order: Order, report: OrderReport, session: LiveSession | None = None) -> Fill | None:
     """Book what the venue says about an order: status, new fill, ledger and session, all or nothing.
 
     An order that is still open is booked as far as it has traded; what was booked before counts once.
     None when there was nothing to book, or another process has booked it.
+
+    :param session: the order's, in the hands of its driver: it then says what its row says afterwards
     """
-    session = LiveSession.objects.select_for_update().select_related("account").get(pk=order.session_id)
-    finished_ms = report.finished_ms or report.created_ms
+    if session is None:
+        session = LiveSession.objects.select_for_update().select_related("account").get(pk=order.session_id)
+    else:
+        session_row.lock(session)
+    finished_ms, is_first = report.finished_ms or report.created_ms, order.status in UNBOOKED
     if report.status != OPEN:
         status = OrderStatus.FILLED if report.status == FILLED else OrderStatus.CANCELLED
         if not orders.move(order, status, venue_order_id=report.venue_order_id, settled_ms=finished_ms):
             return None
-    part = unbooked(order, report)
+    part = first_part(report) if is_first else unbooked(order, report)
     return None if part is None else book_part(session, order, part, report)
 
 
@@ -89,7 +111,7 @@ def book_part(session: LiveSession, order: Order, part: Part, report: OrderRepor
     side, note = Side(order.side), f"order {report.venue_order_id}"
     mine = of_session(session, side, part)
     quantity = mine.quantity * side.sign
-    fill = Fill.objects.create(
+    fill = Fill(
         order=order,
         session=session,
         quantity=quantity,
@@ -99,6 +121,7 @@ def book_part(session: LiveSession, order: Order, part: Part, report: OrderRepor
         realised=realised(session.entry_price, session.held, quantity, part.price),
         filled_ms=report.finished_ms or report.created_ms,
     )
+    _store_fill(fill)
     relief = post(session.account, side, order.pair, part, LedgerKind.TRADE, fill=fill, note=note)
     if relief:
         fill.relief = short_books.kept(relief * mine.quantity / part.quantity)
@@ -142,10 +165,10 @@ def post(
     else:
         quantity = part.quantity * side.sign
         changes = {base: quantity, quote: -quantity * part.price}
-    for name, amount in changes.items():
-        enter(account, name, amount, kind, fill=fill, note=note)
+    entries = [(name, amount, kind) for name, amount in changes.items()]
     if part.fee:
-        enter(account, quote, -part.fee, fee_kind, fill=fill, note=note)
+        entries.append((quote, -part.fee, fee_kind))
+    enter(account, entries, fill=fill, note=note)
     if side.is_short:
         short_books.remember(account, pair, made)
     return relief
@@ -174,15 +197,20 @@ def tell_fill(fill: Fill) -> None:
         logger.exception("fill %s: it is booked, but could not be announced", fill.pk)
 
 
+def first_part(report: OrderReport) -> Part | None:
+    """Return what a report shows of an order that has no fills; None when that is nothing."""
+    return Part(report.filled, report.average_price, report.fee) if report.filled > 0 else None
+
+
 def unbooked(order: Order, report: OrderReport) -> Part | None:
     """Return what a report shows beyond the order's fills; None when that is nothing."""
     fills = list(order.fills.all())
     booked = sum((abs(fill.quantity) for fill in fills), Decimal(0))
+    if not booked:
+        return first_part(report)
     quantity = report.filled - booked
     if quantity <= 0:
         return None
-    if not booked:
-        return Part(quantity, report.average_price, report.fee)
     paid = sum((abs(fill.quantity) * fill.price for fill in fills), Decimal(0))
     price = AVERAGES.plus((report.filled * report.average_price - paid) / quantity)
     return Part(quantity, price, report.fee - sum((fill.fee for fill in fills), Decimal(0)))
@@ -214,4 +242,4 @@ def _book_session(session: LiveSession, fill: Fill) -> None:
             changed["last_loss_ms"] = fill.filled_ms
     for name, value in changed.items():
         setattr(session, name, value)
-    session.save(update_fields=["cash", "held", "shorted", "entry_price", "fees", "realised", *changed])
+    session_row.store(session, ["cash", "held", "shorted", "entry_price", "fees", "realised", *changed])

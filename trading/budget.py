@@ -7,9 +7,9 @@ above its count. Reads leave a reserve that only orders, and the questions that 
 import logging
 
 from django.db import DatabaseError
-from django.db.models import F
 
 from market.leases import now_ms
+from market.prepared import Update
 from trading.exchanges.errors import Throttled, Unreachable
 from trading.models import CallBudget
 
@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 WINDOW_S = 61  # a call made late in a second still counts 60 s later
 TRIES = 200  # lost races; each means that somebody else got through
 Window = list[list[int]]
+_change = Update(CallBudget, ["window", "version"], where=["account", "version"])
 
 
 def reserve_of(limit: int) -> int:
@@ -56,6 +57,7 @@ class Budget:
 
     def __init__(self, account_id: int, calls_per_minute: int) -> None:
         self._account_id = account_id
+        self._last: tuple[Window, int] | None = None  # window and version as we left them
         self._rooms = {"order": calls_per_minute, "read": calls_per_minute - reserve_of(calls_per_minute)}
 
     def __call__(self, kind: str) -> None:
@@ -72,12 +74,17 @@ class Budget:
 
     def _count(self, room: int) -> None:
         for _ in range(TRIES):
-            row, _created = CallBudget.objects.get_or_create(account_id=self._account_id)
-            window, wait_s = charged(row.window, now_ms() // 1000, room)
-            if wait_s:
+            before, version = self._last or self._read()
+            window, wait_s = charged(before, now_ms() // 1000, room)
+            if wait_s:  # others can only have used more of it
                 raise Throttled(wait_s)
-            if CallBudget.objects.filter(pk=row.pk, version=row.version).update(
-                window=window, version=F("version") + 1
-            ):
+            changed = {"window": window, "version": version + 1}
+            if _change(changed, account=self._account_id, version=version):
+                self._last = window, version + 1
                 return
+            self._last = None  # somebody else has counted meanwhile
         raise Throttled(1.0)
+
+    def _read(self) -> tuple[Window, int]:
+        row, _created = CallBudget.objects.get_or_create(account_id=self._account_id)
+        return row.window, row.version

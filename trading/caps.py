@@ -15,12 +15,14 @@ from django.db.models import Q
 
 from market.kernel import breakers
 from market.kernel.instrument import Instrument
+from market.prepared import Select
 from trading import short_books
 from trading.books import coins
 from trading.models import ExposureCap, Holding, LiveSession, Order, ParentOrder, ParentStatus, Side
 from trading.models.order import HELD_BACK, UNSETTLED
 from trading.models.session import DRIVEN
 
+_caps = Select(ExposureCap, ["id"], where=["currency"])
 DUST = Decimal(1)  # quote currency; a position below it is a rest no venue takes an order for
 
 
@@ -35,8 +37,11 @@ class Use:
 
 def caps_over(session: LiveSession) -> list[ExposureCap]:
     """Lock and return the caps a session trades under. Call inside a transaction."""
+    currency = coins(session.pair)[1]
+    if not _caps(currency=currency):
+        return []
     over = Q(account=None, owner=session.owner_id) | Q(account=session.account_id)
-    rows = ExposureCap.objects.select_for_update().filter(over, currency=coins(session.pair)[1])
+    rows = ExposureCap.objects.select_for_update().filter(over, currency=currency)
     return list(rows.order_by("pk"))
 
 

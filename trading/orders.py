@@ -10,9 +10,9 @@ from datetime import datetime
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
-from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from market.prepared import Count, Insert, Select, Updates
 from trading.exchanges.errors import BadCredentials, ExchangeError, OrderRejected, VenueClosed
 from trading.exchanges.port import OrderReport, Proposal
 from trading.guard import Leased, LeaseLost
@@ -37,6 +37,10 @@ NEXT: dict[str, set[OrderStatus]] = {
 NEVER_THERE = [S.REJECTED, S.REFUSED]  # certainly not on the venue
 CENT = Decimal("0.01")
 DISTINCT_MS = 3_600_000  # venue time within which no two orders of an account look alike
+_store = Insert(Order, is_shy=True)  # the database allows one unsettled order per account and pair
+_store_move = Updates(Order, where=["id", "status"])
+_count = Count(Order, where=["session"])
+_recent = Select(Order, ["quantity", "status"], where=["account", "pair", "side", "planned_ms__gt"])
 
 
 class IllegalMove(Exception):
@@ -51,7 +55,7 @@ def move(order: Order, status: OrderStatus, **changes: Any) -> bool:
     if status not in NEXT[order.status]:
         raise IllegalMove(f"order {order.pk} is {order.status} and cannot become {status}")
     changes |= {"status": status, "changed_at": timezone.now()}
-    if not Order.objects.filter(pk=order.pk, status=order.status).update(**changes):
+    if not _store_move(changes, id=order.pk, status=order.status):
         return False
     for name, value in changes.items():
         setattr(order, name, value)
@@ -73,9 +77,9 @@ def distinct_quantity(
 
 def taken_quantities(session: LiveSession, side: str, now_ms: int) -> frozenset[Decimal]:
     """Return the quantities of the account's recent orders of the session's pair on one side."""
-    recent = Order.objects.filter(account=session.account_id, pair=session.pair, side=side)
-    recent = recent.filter(planned_ms__gt=now_ms - DISTINCT_MS).exclude(status__in=NEVER_THERE)
-    return frozenset(recent.values_list("quantity", flat=True))
+    where = {"account": session.account_id, "pair": session.pair, "side": side}
+    rows = _recent(**where, planned_ms__gt=now_ms - DISTINCT_MS)
+    return frozenset(quantity for quantity, status in rows if status not in NEVER_THERE)
 
 
 def distinct_collateral(notional: Decimal, *, gap: Decimal, session: LiveSession, now_ms: int) -> Decimal:
@@ -116,31 +120,28 @@ def plan(
     :param expires_at: makes the order wait for a person until then.
     """
     at_ms = decision.bar_ms if decision else now_ms
-    number = session.orders.count() + 1
-    try:
-        with transaction.atomic():
-            return Order.objects.create(
-                client_ref=f"{session.pk}:{at_ms}:{session.pair}:{number}",
-                session=session,
-                account_id=session.account_id,
-                decision=decision,
-                parent=parent,
-                pair=session.pair,
-                side=side or (Side.BUY if quantity > 0 else Side.SELL),
-                type=OrderType.MARKET if price is None else OrderType.LIMIT,
-                quantity=abs(quantity),
-                collateral=collateral,
-                step=step,
-                price=price,
-                expected_price=expected_price,
-                reason=reason[:200],
-                fence=fence,
-                planned_ms=now_ms,
-                status=S.WAITING if expires_at else S.PLANNED,
-                expires_at=expires_at,
-            )
-    except IntegrityError:
-        return None
+    number = _count(session=session.pk) + 1
+    order = Order(
+        client_ref=f"{session.pk}:{at_ms}:{session.pair}:{number}",
+        session=session,
+        account_id=session.account_id,
+        decision=decision,
+        parent=parent,
+        pair=session.pair,
+        side=side or (Side.BUY if quantity > 0 else Side.SELL),
+        type=OrderType.MARKET if price is None else OrderType.LIMIT,
+        quantity=abs(quantity),
+        collateral=collateral,
+        step=step,
+        price=price,
+        expected_price=expected_price,
+        reason=reason[:200],
+        fence=fence,
+        planned_ms=now_ms,
+        status=S.WAITING if expires_at else S.PLANNED,
+        expires_at=expires_at,
+    )
+    return order if _store(order) else None
 
 
 def client_id_of(order: Order) -> str:

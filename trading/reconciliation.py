@@ -124,9 +124,8 @@ def open_books(account: Account, exchange: Exchange | Leased) -> None:
         now = timezone.now()
         mine = Account.objects.filter(pk=account.pk, opened_at=None)
         if mine.update(opened_at=now, opened_ms=opened_ms, proven_equal_at=now):
-            for coin, amount in seen.totals.items():
-                if amount:
-                    books.enter(account, coin, amount, LedgerKind.OPENING, note="found at first reading")
+            found = [(coin, amount, LedgerKind.OPENING) for coin, amount in seen.totals.items() if amount]
+            books.enter(account, found, note="found at first reading")
             short_books.follow(account, seen.shorts)
             Reconciliation.objects.create(account=account, equal=True)
     account.refresh_from_db(fields=["opened_at", "opened_ms", "proven_equal_at"])
@@ -193,7 +192,8 @@ def _record(
 ) -> Reconciliation:
     done = foreign.take_over(account, orders) if differences else []
     for left in compare(holdings(account), seen.totals, seen.parts):
-        books.enter(account, left.coin, left.missing, LedgerKind.ADJUSTMENT, note="the venue's figure")
+        missing = (left.coin, left.missing, LedgerKind.ADJUSTMENT)
+        books.enter(account, [missing], note="the venue's figure")
         done.append(f"{left.coin} corrected by {left.missing:f}")
     short_books.follow(account, seen.shorts)
     if not all(one.is_dust for one in differences):

@@ -44,6 +44,7 @@ class Seat:
     mind: Mind | None = None  # of a model's plan, in the hands of the session that decides for it
     acted_ms: int = 0  # bar of the newest decision of a model's plan that it has taken its part in
     may_wait: bool = True  # orders that wait for a person may exist
+    may_have_told: bool = True  # an alert about an order that failed may be open
     may_turn: bool = True  # a decision whose second order is still to come may exist
     failures: deque[bool] = field(default_factory=lambda: deque(maxlen=LOOKED_AT))  # of the latest turns
 

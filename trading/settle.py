@@ -15,7 +15,17 @@ from trading import alerts, books, foreign, reconciliation, short_books
 from trading.exchanges.errors import OrderRejected, OutcomeUnknown
 from trading.exchanges.port import OPEN, Exchange, OrderReport
 from trading.guard import LISTED, Leased
-from trading.models import Account, AlertKind, AlertLevel, LedgerEntry, LiveSession, Order, OrderStatus, Side
+from trading.models import (
+    Account,
+    AlertKind,
+    AlertLevel,
+    Fill,
+    LedgerEntry,
+    LiveSession,
+    Order,
+    OrderStatus,
+    Side,
+)
 from trading.models.order import RESTING, OrderQuerySet
 from trading.orders import client_id_of, move
 from trading.states import DRIVEN
@@ -57,14 +67,17 @@ def concerning(session: LiveSession) -> OrderQuerySet:
     return Order.objects.filter(account=session.account_id).unsettled().filter(mine | orphaned)
 
 
-def accept(order: Order, report: OrderReport) -> None:
-    """Write down a report of the venue about our order, and book it once it is finished."""
+def accept(order: Order, report: OrderReport, session: LiveSession | None = None) -> Fill | None:
+    """Write down a report of the venue about our order, and book it once it is finished; return the fill.
+
+    :param session: see `books.book`
+    """
     if report.status == OPEN:
         if order.status != OrderStatus.OPEN:
             move(order, OrderStatus.OPEN, venue_order_id=report.venue_order_id)
         if not report.filled:
-            return
-    books.book(order, report)
+            return None
+    return books.book(order, report, session)
 
 
 def accept_unnamed(order: Order, report: OrderReport, exchange: Leased) -> None:

@@ -16,14 +16,12 @@ from trading import alerts, waiting
 from trading.models import AlertKind, Decision, EquityPoint, LiveSession, SessionStatus
 from trading.models.session import DRIVEN as DRIVEN
 from trading.seat import Seat
+from trading.session_row import MARKS
+from trading.session_row import WITH_RELATED as WITH_RELATED
+from trading.session_row import reload as reload
 
 logger = logging.getLogger(__name__)
 
-MARKS = [
-    "price", "bid", "ask", "price_ms", "start_price", "stop_price", "take_price", "high_water", "peak_equity",
-    "bars_held", "day", "day_equity", "last_bar_ms", "week_equity", "caution_peak",
-    "safe_until_ms", "health", "stop_kind", "take_kind", "bracket_price", "levels", "atr",
-]  # fmt: skip
 PRICES = {"price", "bid", "ask", "price_ms"}  # for people; caps value other sessions by them, a second old
 SHOWN = timedelta(seconds=1)
 RISK_CHANGE = "session.risk"  # in the audit trail: a limit moved the risk state
@@ -36,13 +34,6 @@ _store_point = Upsert(
     ["session", "at_ms", "equity", "cash", "held", "price", "drawdown"],
     unique=["session", "at_ms"],
 )
-WITH_RELATED = LiveSession.objects.select_related("owner", "account__owner", "risk", "council")
-
-
-def reload(session: LiveSession) -> None:
-    """Read the row again, limits and account included, in one query."""
-    session.refresh_from_db(from_queryset=WITH_RELATED.all())
-    session.stored_marks = None
 
 
 def adopt(session: LiveSession, row: LiveSession) -> None:

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from market.prepared import Select
 from trading.models import Alert, AlertChannel, AlertKind, AlertLevel, AlertRule, Delivery, DeliveryStatus
 from trading.notify.channels import send
 from trading.notify.message import message_of
@@ -19,6 +20,7 @@ from trading.notify.wire import NotSent
 
 logger = logging.getLogger(__name__)
 
+_rules = Select(AlertRule, ["id"], where=["owner", "is_active"])
 CLAIM_S = 40.0  # longer than any one send takes
 MAX_ATTEMPTS = 10  # with the waits below: about an hour and a half
 MAX_AGE = timedelta(days=1)  # of what waits behind others for a channel that does not work
@@ -28,6 +30,8 @@ LONGEST_WAIT_S = 1800.0
 
 def rules_for(owner_id: int, kind: str, level: str) -> list[AlertRule]:
     """Return the active rules that want such an alert."""
+    if not _rules(owner=owner_id, is_active=True):
+        return []
     rank = AlertLevel(level).rank
     rules = AlertRule.objects.filter(owner=owner_id, is_active=True, channel__is_active=True)
     return [

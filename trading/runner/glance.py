@@ -18,11 +18,10 @@ from django.contrib.auth import get_user_model
 from agents.models import Council
 from market.prepared import Rows
 from trading.models import Account, LiveSession, Order, RiskProfile
-from trading.states import MARKS, WITH_RELATED
+from trading.session_row import UNSEEN, WITH_RELATED
 
 GOOD_S = 1.0  # a turn that comes later than that after the tick looks for itself
 ANEW = 64  # rows made into objects at once; who comes later than those looks for itself
-UNSEEN = (*MARKS, "turn_at", "created_at")
 
 
 class Sight:
