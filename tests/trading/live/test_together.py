@@ -83,14 +83,13 @@ ORDER = """
 
 
 def test_a_decision_with_an_order_costs_these_statements(live, venue):
-    """Decided and intended in one transaction, sent, booked in another, marked. Nothing is read back twice."""
+    """Decided and intended in one transaction, sent, booked in another, marked: nothing is read twice."""
     live.start("random", settings={"turnover": 1.0, "seed": 2})
     for _ in range(4):
         live.bar()
     for is_entry in (True, False, True, False):
         venue.advance(60_000)
-        wanted = [one for one in ORDER.replace("\n", " ").strip().split(",")]
-        wanted = [one.strip() for one in wanted if is_entry or "cap" not in one]
+        wanted = [one.strip() for one in ORDER.split(",") if is_entry or "cap" not in one]
         assert own(_glanced(live)) == wanted
         assert (live.seat.session.held != 0) == is_entry
     assert live.books() == live.ledger()
