@@ -40,6 +40,7 @@ from market.kernel.lanes import (
     _note,
     _note_traded,
     _order,
+    _price,
     _reach,
     _reward,
     _reward_others,
@@ -125,6 +126,7 @@ def _compile(digest: int, is_planned: bool = False) -> Callable[..., Any]:  # no
                     _prefetch(rows, np.int64(at))  # from the second cache to the first, for the observation
                     s[OPEN + lane], s[HIGH + lane] = prices[at, 0], prices[at, 1]
                     s[LOW + lane], s[CLOSE + lane] = prices[at, 2], prices[at, 3]
+                _price(s, rules_)
                 _order(s, rules_)
                 if is_planned:
                     if is_rich:

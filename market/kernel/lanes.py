@@ -8,7 +8,7 @@ each other and whose conditions outnumber the registers for them.
 
 import numpy as np
 
-from market.kernel import step
+from market.kernel.costs import fee_of
 from market.kernel.packing import (
     _exits,
     _no_plan,
@@ -24,17 +24,27 @@ from market.kernel.rebalance import is_kept
 from market.kernel.reward import Moments, is_short, log_return, log_series, reward_of
 from market.kernel.risk import is_over
 from market.kernel.sizing import sized_order
-from market.kernel.step import Book, Fill, filled, left, marked, notional
+from market.kernel.step import (
+    Book,
+    Fill,
+    asked_quantity,
+    asked_side,
+    fill_price,
+    filled,
+    left,
+    marked,
+    notional,
+)
 from market.kernel.triggers import NONE, TAKE, bar_leave, levels
 from market.kernel.triggers import STOP as STOP_LOSS
 
 LANES = 64  # accounts that pass through a loop together; lanes behind the last account hold nonsense
 FIRST, EACH = np.uint64(0), np.uint64(LANES)  # unsigned: what may be negative costs a look at its sign
-COLUMNS = 38
+COLUMNS = 39
 (  # where a column of the workspace begins; the first nine are those of books and counts
     CASH, HELD, ENTRY, PEAK, WATER, STOP, ROW, BARS, LAST, TARGET, OPEN, HIGH, LOW, CLOSE, QUANTITY, PRICE,
     FEE, BEFORE, WORTH, EARNED, END, EXPOSURE, UNREALISED, TIME, DRAWDOWN, CASH_SHARE, RANGE, BRACKET, GOAL,
-    LEVEL, PAST, HIGHEST, TRADED, OWN, ASSET, MEAN, SQUARE, BELOW,
+    LEVEL, PAST, HIGHEST, TRADED, OWN, ASSET, MEAN, SQUARE, BELOW, SIDE,
 ) = (np.uint64(LANES * column) for column in range(COLUMNS))  # fmt: skip
 BOOKS, COUNTS, MOMENTS = np.uint64(6), np.uint64(3), np.uint64(3)
 
@@ -100,13 +110,24 @@ def _look(s, task):
 
 
 @compiled
-def _order(s, rules):
-    """Lay out the fills of orders at the open; quantity 0 is none."""
+def _price(s, rules):
+    """Lay out what orders would pay or receive at the open."""
     for lane in range(FIRST, EACH):
-        target = s[TARGET + lane]
-        fill = step._ordered(_book(s, lane), target, s[OPEN + lane], rules)
-        s[QUANTITY + lane] = fill.quantity if (target == target) & (s[END + lane] == 0) else 0.0
-        s[PRICE + lane], s[FEE + lane], s[TARGET + lane] = fill.price, fill.fee, np.nan
+        open = s[OPEN + lane]
+        side = asked_side(_book(s, lane), s[TARGET + lane], open)
+        s[SIDE + lane], s[PRICE + lane] = side, fill_price(open, side, rules)
+
+
+@compiled
+def _order(s, rules):
+    """Lay out the fills of orders; quantity 0 is none."""
+    for lane in range(FIRST, EACH):
+        target, price = s[TARGET + lane], s[PRICE + lane]
+        quantity = asked_quantity(_book(s, lane), target, s[SIDE + lane], price, rules)
+        is_filled = (target == target) & (s[END + lane] == 0)
+        s[QUANTITY + lane] = quantity if is_filled else 0.0
+        s[FEE + lane] = fee_of(quantity * price, rules.fee_rate, rules.fee_step, rules.guard)
+        s[TARGET + lane] = np.nan
 
 
 @compiled

@@ -96,14 +96,24 @@ def _ordered(book, target, open, rules):
 
 def asked(book, target, open, rules):
     """Return (quantity, price) of the order that reaches `target` at the open, whatever its size."""
-    side = 1 if target * equity(book.cash, book.held, open) > book.held * open else -1
+    side = asked_side(book, target, open)
     price = fill_price(open, side, rules)
+    return asked_quantity(book, target, side, price, rules), price
+
+
+def asked_side(book, target, open):
+    """Return 1 if reaching `target` at the open takes buying, else -1."""
+    return 1 if target * equity(book.cash, book.held, open) > book.held * open else -1
+
+
+def asked_quantity(book, target, side, price, rules):
+    """Return the signed quantity of an order towards `target` that fills at `price`."""
     quantity = order_quantity(
         target, book.cash, book.held, price, rules.step, rules.min_notional, rules.fee_rate, rules.guard
     )
     if quantity * side <= 0:  # the spread ate the difference between target and holdings
         quantity = quantity - quantity
-    return quantity, price
+    return quantity
 
 
 def capped(quantity, price, book, open, rules):
