@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
@@ -41,6 +41,14 @@ class DecisionSettings:
 
 
 DECISION_KEYS = tuple(DecisionSettings().to_dict())
+
+
+class Answered(Protocol):
+    """A policy that is a network: see `NetworkPolicy.opinion`."""
+
+    def opinion(
+        self, output: np.ndarray, value: float, current_exposure: float, draw: float | None = None
+    ) -> Opinion: ...
 
 
 class Decided(NamedTuple):
@@ -114,6 +122,17 @@ class Decider:
     def observed(self, window: np.ndarray, portfolio: Sequence[float]) -> np.ndarray:
         """Return the observation that `decide` asks the policy with; parameters as there."""
         return observe_raw(window, portfolio, self.needs.scaler)[0]
+
+    def foretold(
+        self, asked: np.ndarray, output: np.ndarray, value: float, closes: np.ndarray, current_exposure: float
+    ) -> float | None:
+        """Return the target that `decide` will name, from a network's answer to what it will be asked.
+
+        :param asked: the observation, see `observed`; `output` and `value` are the network's answer to it
+        """
+        draw = self._draw(asked) if self.settings.sample else None
+        opinion = cast(Answered, self.policy).opinion(output, value, current_exposure, draw)
+        return self.settings.gate.passed(opinion, closes, current_exposure)[0]
 
     @property
     def band(self) -> float:

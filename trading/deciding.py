@@ -1,15 +1,17 @@
 """At the close of a bar: the same observation and decision path as in training and backtests."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from typing import NamedTuple
 
 import numpy as np
 from django.db import transaction
 
 from market.kernel import portfolio
 from market.sources.port import SourceUnavailable
-from trading import caps, contest, entry, legs, plans, positions, risk, states, waiting, working
+from trading import caps, contest, entry, haste, legs, plans, positions, risk, states, waiting, working
 from trading.acting import carry_out
 from trading.away import catch_up
 from trading.exchanges.port import Quote
@@ -200,11 +202,18 @@ def _see_health(seat: Seat, decision: Decision) -> None:
     seat.health.see(seat.session, decision.probabilities, decision.features, decision.votes)
 
 
-def foreseen(seat: Seat) -> np.ndarray | None:
-    """Return the observation that the session is about to decide on, once a bar; None where none is known.
+class Foreseen(NamedTuple):
+    """What a session is about to ask its network, and who wants to hear the answer."""
+
+    observation: np.ndarray
+    hear: Callable[[np.ndarray, float], None]  # takes the network's output and value
+
+
+def foreseen(seat: Seat) -> Foreseen | None:
+    """Return what the session is about to decide on, once a bar; None where that is not known.
 
     It is what `close_bar` and `decide` will come to unless something happens before: a guess that costs
-    nothing when it is wrong.
+    nothing when it is wrong. The answer says whether the session is about to trade, see `haste`.
     """
     session, ahead = seat.session, seat.feed.ahead
     if ahead is None or not ahead.is_warm or ahead.open_ms[-1] <= max(seat.foreseen_ms, session.last_bar_ms):
@@ -215,7 +224,14 @@ def foreseen(seat: Seat) -> np.ndarray | None:
     close = float(ahead.closes[-1])
     bars_held, peak_equity = at_close(session, Decimal(repr(close)))
     row = portfolio_row(session, close, seat.decider.needs.bars_scale, bars_held, peak_equity)
-    return seat.decider.observed(ahead.rows, row)
+    asked = seat.decider.observed(ahead.rows, row)
+    seat.foretold = haste.UNKNOWN
+
+    def hear(output: np.ndarray, value: float) -> None:
+        target = seat.decider.foretold(asked, output, value, ahead.closes, row[0])
+        seat.foretold = haste.of_wish(target, row[0])
+
+    return Foreseen(asked, hear)
 
 
 def portfolio_row(

@@ -9,7 +9,7 @@ from market.errors import BadInput
 from market.kernel.instrument import Instrument
 from market.leases import Held
 from market.sources.port import DataSource
-from trading import positions
+from trading import haste, positions
 from trading.agent import decider_of
 from trading.bars import BarFeed, candle_source
 from trading.exchanges.port import Exchange
@@ -40,6 +40,7 @@ class Seat:
     next_summary_ms: int = 0  # venue time from which another day may be over
     health: Health | None = None  # made at the first decision
     foreseen_ms: int = 0  # newest bar whose question was told to those who think with this session
+    foretold: int = haste.UNKNOWN  # whether it is about to trade on that bar
     plan_equity: Decimal | None = None  # of the session's portfolio plan, at its last look
     mind: Mind | None = None  # of a model's plan, in the hands of the session that decides for it
     acted_ms: int = 0  # bar of the newest decision of a model's plan that it has taken its part in

@@ -42,6 +42,8 @@ class Desk:
         self.failures = 0
         self.is_reading = False
         self._sight = Sight()
+        self._round = 0
+        self._sorted_by = -1  # what was foretold when the line was last sorted
         self._noted: dict[int, tuple[dict[str, Any], float]] = {}  # account: state of its stream, when
 
     @property
@@ -94,9 +96,25 @@ class Desk:
         self._note_streams()
         due = self._due()
         glance = self._glance(due)
+        self._round += 1
         for one in due:
-            one.is_in_line, one.glance = True, glance
+            one.is_in_line, one.glance, one.round = True, glance, self._round
             self.line.append(one)
+        self._sorted_by = -1
+
+    def put_in_order(self, foretold: int) -> None:
+        """Let those in line go first who are about to trade, as far as that is known; see `trading.haste`.
+
+        Nobody has a second turn before all who had lined up with him have had theirs.
+
+        :param foretold: a number that has grown if more is known
+        """
+        if foretold != self._sorted_by:
+            self._sorted_by = foretold
+            quotes = self.quotes
+            self.line = deque(
+                sorted(self.line, key=lambda one: (one.round, one.haste(quotes.get(one.session.pair))))
+            )
 
     def look_again(self) -> None:
         """Read the rows of all in line anew when the first of them would have to look for itself."""

@@ -10,7 +10,7 @@ from market import connections
 from market.errors import BadInput
 from market.leases import Held
 from market.sources.port import DataSource
-from trading import alerts, sessions, states, working
+from trading import alerts, haste, sessions, states, working
 from trading.agent import decider_of
 from trading.bars import candle_source
 from trading.exchanges.errors import BadCredentials, ExchangeError
@@ -47,6 +47,7 @@ class Driven:
     is_busy: bool = False  # a turn is under way: it keeps its own lease
     is_over: bool = field(default=False)
     glance: Glance | None = None  # of the tick its turn is on
+    round: int = 0  # of its desk, in which it has lined up for its turn
 
     def keep(self) -> bool:
         """Renew the lease when half of it is used up; False when it is lost. Between turns only."""
@@ -54,6 +55,12 @@ class Driven:
             logger.warning("session %s: the lease is lost", self.session.pk)
             self.is_over = True
         return not self.is_over
+
+    def haste(self, quote: Quote | None) -> int:
+        """Return how urgent its turn seems, see `trading.haste`."""
+        if self.seat is None:
+            return haste.UNKNOWN
+        return haste.of_session(self.session, self.seat.foretold, self.seat.foreseen_ms, quote)
 
     def turn(self, quote: Quote | None, at_ms: int, now_s: float) -> None:
         """Take one turn; whatever goes wrong stays with this session."""

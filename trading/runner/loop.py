@@ -112,7 +112,7 @@ class Runner:
             self._changed.set()
 
     def _next_turns(self) -> list[tuple[Desk, Driven]]:
-        """Take out of the lines what may begin now, first come first served."""
+        """Take out of the lines what may begin now."""
         begun: list[tuple[Desk, Driven]] = []
         with self._baton:
             while (found := self._next_turn()) is not None:
@@ -125,11 +125,11 @@ class Runner:
             if self._must_end() or not self._has_room():
                 return None
             desk.look_again()
-            for _ in range(len(desk.line)):
-                one = desk.line.popleft()
+            desk.put_in_order(self.minds.foretold)
+            for place, one in enumerate(desk.line):
                 if self._under_way[one.session.account_id] >= OF_ACCOUNT:
-                    desk.line.append(one)
                     continue
+                del desk.line[place]  # and no further: the line has changed
                 one.is_in_line = False
                 if not one.is_over:
                     one.is_busy = True

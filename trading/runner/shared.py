@@ -15,12 +15,12 @@ import numpy as np
 
 from agents.policies.port import Opinion, Policy
 from agents.policies.trained import NetworkPolicy
-from trading.deciding import foreseen
+from trading.deciding import Foreseen, foreseen
 from trading.feeds import Feeds
 from trading.seat import Seat
 
 KEPT = 1024  # answers that wait to be asked for, beside those of the newest bar
-Foresight = Callable[[], np.ndarray | None]
+Foresight = Callable[[], Foreseen | None]
 
 
 class SharedPolicy:
@@ -31,7 +31,7 @@ class SharedPolicy:
         self._bars = -1  # the feeds had taken in when all were asked
         self._askers: dict[int, Foresight] = {}
         self._answers: dict[bytes, tuple[np.ndarray, float]] = {}
-        self.questions = self.forwards = 0
+        self.questions = self.forwards = self.foretold = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._policy, name)
@@ -39,7 +39,7 @@ class SharedPolicy:
     def expect(self, session_id: int, foresee: Foresight) -> None:
         """Take a session in.
 
-        :param foresee: returns the observation it is going to ask with, once a bar, or None
+        :param foresee: returns what it is going to ask, once a bar, or None
         """
         self._askers[session_id] = foresee
 
@@ -55,16 +55,20 @@ class SharedPolicy:
 
     def _asked(self, observation: np.ndarray) -> tuple[np.ndarray, float]:
         """Ask the network; after a new bar for the others as well."""
-        others: list[np.ndarray] = []
+        others: list[Foreseen] = []
         if self._bars != self._feeds.bars:
             self._bars = self._feeds.bars
             others = [seen for foresee in self._askers.values() if (seen := foresee()) is not None]
-        asked = np.stack([observation, *others]) if others else observation[np.newaxis]
+        rows = [observation, *(seen.observation for seen in others)]
+        asked = np.stack(rows) if others else observation[np.newaxis]
         outputs, values = self._policy.network.forward(asked)
         self.forwards += 1
         answers = list(zip(outputs, values.tolist(), strict=True))
         if others:
-            keys = [seen.tobytes() for seen in others]
+            keys = [seen.observation.tobytes() for seen in others]
+            for seen, answer in zip(others, answers[1:], strict=True):
+                seen.hear(*answer)
+            self.foretold += 1
             kept = list(self._answers.items())[-KEPT:]  # what nobody has asked with in the end goes
             self._answers = dict(kept) | dict(zip(keys, answers[1:], strict=True))
         return answers[0]
@@ -76,6 +80,11 @@ class Minds:
     def __init__(self) -> None:
         self._shared: WeakValueDictionary[str, SharedPolicy] = WeakValueDictionary()
         self.feeds = Feeds()
+
+    @property
+    def foretold(self) -> int:
+        """Return a number that grows whenever it becomes known what sessions are about to wish."""
+        return sum(policy.foretold for policy in list(self._shared.values()))
 
     def expect(self, seat: Seat) -> None:
         """Let a session be thought for together with the others of its model."""

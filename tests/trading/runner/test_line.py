@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from trading import haste
 from trading.exchanges.errors import Unreachable
 from trading.runner import desk as desks
 from trading.runner import loop
@@ -17,6 +18,10 @@ class Waiting:
         self.clock, self.glance, self.turned = clock, None, []
         self.session = SimpleNamespace(account_id=account, pair="BTC/USD")
         self.is_in_line, self.is_busy, self.is_over = True, False, False
+        self.round, self.next_s, self.now = 0, 0.0, haste.UNKNOWN
+
+    def haste(self, quote):
+        return self.now
 
     def turn(self, quote, at_ms, now_s):
         self.clock.now_s += 0.004

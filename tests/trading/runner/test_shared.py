@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from agents.policies import baseline
 from agents.policies.network import Network
 from tests.agents.markets import network_policy, walk
+from trading.deciding import Foreseen
 from trading.feeds import Feeds
 from trading.runner.shared import KEPT, Minds, SharedPolicy
 
@@ -50,7 +51,10 @@ class Seen:
 
     def __call__(self):
         self.left -= 1
-        return self.observation if self.left >= 0 else None
+        return Foreseen(self.observation, self.hear) if self.left >= 0 else None
+
+    def hear(self, output, value):
+        self.answer = output, value
 
 
 @pytest.fixture
