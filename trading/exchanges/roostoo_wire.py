@@ -14,6 +14,7 @@ from trading.exchanges.errors import (
     ClockSkew,
     ExchangeError,
     OrderRejected,
+    OutcomeUnknown,
     Throttled,
     Unreachable,
     VenueClosed,
@@ -32,6 +33,14 @@ KEY_WORDS = ("api-key", "api key", "apikey", "signature")
 THROTTLE_WORDS = ("too many", "rate limit", "too frequent")
 CLOSED_WORDS = ("permission", "not yet a member", "access is terminated", "not running", "not be traded",
                 "can not trade", "cannot trade", "maintenance")  # fmt: skip
+# How a refusal begins that certainly left nothing behind. Words that are not here may stand for anything.
+REFUSALS = (
+    "quantity error", "quantity step size error", "price error", "price step size error", "side error",
+    "order type error", "parameter error", "insufficient balance", "order amount too small",
+    "minimum collateral", "pair not found", "no price for this pair", "no open short position",
+    "this competition does not allow short", "limit order requires a price", "no order canceled",
+    "order_id and pair can not be combined",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +206,7 @@ class RoostooWire:
     def _require_success(self, answer: dict[str, Any], *, moves_money: bool) -> None:
         if answer.get("Success") is False:
             words = _words(answer)
-            raise meaning_of(words, OrderRejected(words) if moves_money else BadAnswer(f"refused: {words}"))
+            raise meaning_of(words, said_no(words) if moves_money else BadAnswer(f"refused: {words}"))
         if answer.get("Success") is not True:
             raise self._http.not_understood(moves_money=moves_money)
 
@@ -222,6 +231,13 @@ def meaning_of(words: str, otherwise: ExchangeError) -> ExchangeError:
     if any(part in low for part in CLOSED_WORDS):
         return VenueClosed(words)
     return otherwise
+
+
+def said_no(words: str) -> ExchangeError:
+    """Return what a refusal of a call that moves money means: only one that has a name is without effect."""
+    if words.strip().lower().startswith(REFUSALS):
+        return OrderRejected(words)
+    return OutcomeUnknown(f"the venue answered an order with words that nobody has a name for: {words}")
 
 
 def bad_credentials(words: str) -> BadCredentials:

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 import requests
 
+from market.sandbox import texts
 from trading.exchanges.clock import VenueClock
 from trading.exchanges.errors import (
     BadAnswer,
@@ -22,7 +23,7 @@ from trading.exchanges.errors import (
 from trading.exchanges.http import JsonHttp
 from trading.exchanges.port import Proposal
 from trading.exchanges.roostoo import Roostoo
-from trading.exchanges.roostoo_wire import Credentials, RoostooWire, meaning_of
+from trading.exchanges.roostoo_wire import Credentials, RoostooWire, meaning_of, said_no
 
 from .conftest import PAIR
 
@@ -205,6 +206,22 @@ def test_a_venue_that_restarts_is_reached_again_on_a_new_connection(venue, sandb
 )
 def test_the_venues_words_are_understood(words, kind):
     assert type(meaning_of(words, OrderRejected(words))) is kind
+
+
+OF_READS = {texts.NO_PENDING, texts.NO_MATCH, texts.ID_ALONE}
+SAID = sorted({words for name, words in vars(texts).items() if name.isupper()} - OF_READS)
+
+
+@pytest.mark.parametrize("words", SAID)
+def test_every_refusal_that_an_order_can_meet_has_a_name(words):
+    assert meaning_of(words, said_no(words)).had_no_effect
+
+
+@pytest.mark.parametrize(
+    "words", ["system busy, please query the order later", "no reason given", "queued: insufficient balance"]
+)
+def test_words_that_nobody_has_a_name_for_leave_the_outcome_unknown(words):
+    assert type(meaning_of(words, said_no(words))) is OutcomeUnknown
 
 
 def test_only_an_unknown_outcome_may_have_had_an_effect():

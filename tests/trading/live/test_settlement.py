@@ -66,6 +66,26 @@ def test_an_answer_that_cannot_be_understood_is_settled_by_asking(live, patience
     assert live.books() == live.ledger()
 
 
+def test_an_accepted_order_answered_with_unknown_words_is_matched_and_not_sent_again(live, monkeypatch):
+    """Found by an audit: it counted as refused, and the next bar bought once more."""
+    live.start("buy_and_hold", capital=Decimal(10000))
+    wire = live.exchange._wire
+    real = wire._exchange
+
+    def busy(method, path, *args, **options):
+        answer = real(method, path, *args, **options)
+        if not path.endswith("place_order"):
+            return answer
+        return {"Success": False, "ErrMsg": "system busy, please query the order later"}
+
+    monkeypatch.setattr(wire, "_exchange", busy)
+    live.turn()
+    assert live.session.orders.get().status == S.UNCERTAIN
+    live.bar(3)
+    assert live.session.orders.get().status == S.FILLED
+    assert live.books() == live.ledger()
+
+
 def test_while_an_order_is_uncertain_nothing_more_is_planned_on_the_pair(live):
     live.start("random", settings={"turnover": 1.0})
     live.venue.faults(drop_before=UNANSWERED)
