@@ -36,6 +36,7 @@ class Seat:
     left_out: dict[str, str] | None = None  # members of its council that could not vote last time, and why
     refused_ms: int = 0  # when an order was last refused or uncertain, venue clock
     held_ms: int = 0  # when our own rules last held back a part of the order at work, venue clock
+    clearing_ms: int = 0  # since when the venue does not let go of an order that is to be withdrawn; 0: none
     long_steps: int = 0  # quotes in a row that came further apart than a bar; see `trading.pace`
     next_summary_ms: int = 0  # venue time from which another day may be over
     health: Health | None = None  # made at the first decision

@@ -6,6 +6,7 @@ an order is matched on the venue, or proven absent, or stays uncertain while the
 
 import logging
 from datetime import timedelta
+from typing import cast
 
 from django.conf import settings
 from django.db.models import Q
@@ -13,7 +14,7 @@ from django.utils import timezone
 
 from trading import alerts, books, foreign, reconciliation, short_books
 from trading.exchanges.errors import OrderRejected, OutcomeUnknown
-from trading.exchanges.port import OPEN, Exchange, OrderReport
+from trading.exchanges.port import OPEN, ByClientId, Exchange, OrderReport
 from trading.guard import LISTED, Leased
 from trading.models import (
     Account,
@@ -36,6 +37,7 @@ Venue = Exchange | Leased
 BEFORE_MS = 120_000  # an order may carry a time this far before the last venue time we had read
 BOUND_MS = 15_000  # venue time after which an order that was sent must be visible
 TELL_AFTER_S = 60.0
+GONE = "the venue does not know this order any more"
 
 
 def settle(session: LiveSession, exchange: Leased) -> bool:
@@ -96,7 +98,44 @@ def follow(order: Order, exchange: Venue) -> None:
     """Look at an open order."""
     report = exchange.report(order.venue_order_id)
     if report is not None:
-        accept(order, report)
+        _shown(order, report)
+    elif order.answer != GONE:
+        _note(order, GONE)
+    elif is_over(order, exchange.now_ms()):
+        _seek(order, exchange)
+
+
+def _note(order: Order, words: str) -> None:
+    """Keep whether the venue shows an open order, and since when: the bound on our clock counts from then."""
+    order.answer, order.changed_at = words, timezone.now()
+    still_open = Order.objects.filter(pk=order.pk, status=OrderStatus.OPEN)
+    still_open.update(answer=order.answer, changed_at=order.changed_at)
+
+
+def _shown(order: Order, report: OrderReport) -> None:
+    if order.answer == GONE:
+        _note(order, "")
+        alerts.close_alert(order.session.owner, _key(order))
+    accept(order, report)
+
+
+def _seek(order: Order, exchange: Venue) -> None:
+    """Look for an open order that is not found by its id; cancelled by the same proof as of absence."""
+    if exchange.has_client_ids:
+        found = cast(ByClientId, exchange).find(order.pair, client_id_of(order))
+        is_gone = found is None
+    else:
+        reports = exchange.reports(order.pair)  # before the wallet
+        found = next((one for one in reports if one.venue_order_id == order.venue_order_id), None)
+        is_gone = found is None and covers(order, reports) and _balances_agree(order, exchange)
+    if found is not None:
+        _shown(order, found)
+    elif is_gone:
+        move(order, OrderStatus.CANCELLED, settled_ms=exchange.now_ms())
+        logger.warning("order %s: %s; nothing of it is unbooked", order.client_ref, GONE)
+        alerts.close_alert(order.session.owner, _key(order))
+    elif timezone.now() - order.changed_at > timedelta(seconds=TELL_AFTER_S):
+        _tell(order)
 
 
 def withdraw(order: Order, exchange: Venue) -> None:
@@ -183,8 +222,8 @@ def is_over(order: Order, asked_ms: int) -> bool:
     return asked_ms > order.sent_ms + BOUND_MS and timezone.now() - order.changed_at > bound
 
 
-def _balances_agree(order: Order, exchange: Leased) -> bool:
-    """Say whether the wallet is what our books say without this order.
+def _balances_agree(order: Order, exchange: Venue) -> bool:
+    """Say whether the wallet is what our books say without this order, or without more of it.
 
     A difference that somebody else's finished orders explain is adopted first. Two sessions may trade one
     account at once, so the comparison only counts when nothing was booked or in flight meanwhile.

@@ -248,6 +248,10 @@ def clear(seat: Seat, why: str) -> bool:
         return False  # it is not known yet what became of it: it may rest
     if child is not None:
         save_marks(session)
+        now_ms = seat.exchange.now_ms()
+        seat.clearing_ms = seat.clearing_ms or now_ms
+        if now_ms > min(seat.clearing_ms, parent.until_ms) + OVERDUE_MS:
+            _tell_overdue(session, child)
         settle.withdraw(child, seat.exchange)
         _looked(seat, child)
         if child.status == OrderStatus.OPEN:
@@ -341,6 +345,7 @@ def _looked(seat: Seat, child: Order) -> None:
     settled(seat.session)
     if child.status != OrderStatus.OPEN:
         seat.is_checked = False
+        seat.clearing_ms = 0
         alerts.close_alert(seat.session.owner, f"resting:{seat.session.pk}")
 
 

@@ -145,3 +145,21 @@ def test_the_account_answers_a_test_of_its_connection(live):
     assert result.ok
     assert "50,000" in result.sentence
     services.reconcile_account(account=live.account)
+
+
+def test_a_resting_order_that_the_venue_has_forgotten_is_cancelled_by_its_two_ids(live):
+    live.start("buy_and_hold", settings={"style": "limit", "deadline_s": 600.0})
+    live.turn()
+    order = live.session.orders.get()
+    assert order.status == S.OPEN
+    live.exchange.cancel(order.venue_order_id)
+    live.server.ledger.orders.clear()
+    services.stop_session(session=live.session)
+    live.venue.advance(20_000)
+    live.turn()
+    assert live.session.orders.get().status == S.OPEN  # its bound on our clock is not over
+    patience()
+    live.turn()
+    assert live.session.orders.get().status == S.CANCELLED
+    live.turn()
+    assert live.session.status == "stopped"

@@ -203,6 +203,90 @@ def test_nor_does_a_venue_that_shows_no_prices_at_all(market):
     assert Alert.objects.filter(key=f"unknown:{live.session.pk}").exists()
 
 
+def forgotten(live, monkeypatch, *, has_filled=False):
+    """The venue cancels a resting order, or fills it, and does not know it any more."""
+    order = live.session.orders.get()
+    assert order.status == S.OPEN
+    exchange, number = live.exchange, order.venue_order_id
+    if has_filled:
+        live.venue.advance(12_000)
+    else:
+        exchange.cancel(number)
+    reports = exchange.reports
+    monkeypatch.setattr(exchange, "report", lambda number: None)
+    monkeypatch.setattr(
+        exchange, "reports",
+        lambda pair, **options: [one for one in reports(pair, **options) if one.venue_order_id != number],
+    )  # fmt: skip
+
+
+def wait():
+    """Let the bound on our own clock pass."""
+    Order.objects.update(changed_at=timezone.now() - timedelta(seconds=90))
+
+
+def test_a_resting_order_that_the_venue_has_forgotten_is_cancelled_once_that_is_proven(market, monkeypatch):
+    """Found by an audit: it stayed open for ever, and with it the session that was to stop."""
+    live = market(settings={"style": "limit", "deadline_s": 600})
+    live.turn()
+    forgotten(live, monkeypatch)
+    services.stop_session(session=live.session, flatten=True)
+    after(live, 60, turns=3)
+    assert states(live) == [("LIMIT", S.OPEN)]  # the bound on our clock is not over
+    assert live.session.orders.get().answer == settle.GONE
+    wait()
+    after(live, 5, turns=2)
+    assert states(live) == [("LIMIT", S.CANCELLED)]
+    assert live.session.status == SessionStatus.STOPPED
+    assert live.books() == live.ledger()
+
+
+def test_a_forgotten_order_that_has_traded_is_told_and_not_called_cancelled(market, monkeypatch):
+    live = market((10, 49_980), settings={"style": "limit", "deadline_s": 600})
+    live.turn()
+    forgotten(live, monkeypatch, has_filled=True)
+    services.stop_session(session=live.session)
+    after(live, 60)
+    wait()
+    after(live, 60)
+    assert states(live) == [("LIMIT", S.OPEN)]
+    order = live.session.orders.get()
+    assert Alert.objects.get(key=f"uncertain:{order.pk}").closed_at is None
+    monkeypatch.undo()  # it is shown again
+    after(live, 5, turns=2)
+    assert states(live) == [("LIMIT", S.FILLED)]
+    assert Alert.objects.get(key=f"uncertain:{order.pk}").closed_at is not None
+    check(live)
+
+
+def test_an_order_that_is_shown_again_is_waited_for_anew(market, monkeypatch):
+    live = market(settings={"style": "limit", "deadline_s": 600})
+    live.turn()
+    monkeypatch.setattr(live.exchange, "report", lambda number: None)
+    after(live, 25)
+    assert live.session.orders.get().answer == settle.GONE
+    wait()
+    after(live, 25)  # its id is not found, the list shows it
+    assert states(live) == [("LIMIT", S.OPEN)]
+    assert live.session.orders.get().answer == ""
+
+
+def test_a_cancel_that_never_succeeds_is_told_to_a_person(market):
+    live = market(settings={"style": "limit", "deadline_s": 600})
+    live.turn()
+    services.stop_session(session=live.session)
+    live.venue.faults(http_5xx_before={"value": 500, "paths": ["cancel_order"]})
+    after(live, 5)
+    after(live, 90)
+    assert not Alert.objects.filter(key=f"resting:{live.session.pk}").exists()
+    after(live, 60)
+    assert Alert.objects.get(key=f"resting:{live.session.pk}").closed_at is None
+    live.venue.faults(clear=True)
+    after(live, 5, turns=2)
+    assert Alert.objects.get(key=f"resting:{live.session.pk}").closed_at is not None
+    assert live.session.status == SessionStatus.STOPPED
+
+
 def test_a_failed_session_leaves_nothing_on_the_venue(market):
     live = market(settings={"style": "limit", "deadline_s": 600})
     live.turn()
