@@ -97,7 +97,8 @@ def book(order: Order, report: OrderReport, session: LiveSession | None = None) 
     finished_ms, is_first = report.finished_ms or report.created_ms, order.status in UNBOOKED
     if report.status != OPEN:
         status = OrderStatus.FILLED if report.status == FILLED else OrderStatus.CANCELLED
-        if not orders.move(order, status, venue_order_id=report.venue_order_id, settled_ms=finished_ms):
+        is_known = order.status == status == OrderStatus.CANCELLED  # it has traded more than it seemed to
+        if not is_known and not orders.move(order, status, venue_order_id=report.venue_order_id, settled_ms=finished_ms):
             return None
     part = first_part(report) if is_first else unbooked(order, report)
     return None if part is None else book_part(session, order, part, report)

@@ -12,7 +12,7 @@ from market.kernel.instrument import floor_to_step
 from market.kernel.shorts import Short
 from trading import books, short_books
 from trading.caps import held_by
-from trading.exchanges.port import FILLED, OrderReport
+from trading.exchanges.port import OPEN, OrderReport
 from trading.models import (
     Account,
     ForeignOrders,
@@ -42,24 +42,32 @@ class Share:
 
 
 def unknown(account: Account, reports: list[OrderReport]) -> list[OrderReport]:
-    """Return the filled orders since the books were opened that are in none of them, oldest first.
+    """Return the orders since the books were opened that have traded and are in none of them, oldest first.
 
     One that looks like an order of ours in flight is not somebody else's: it is about to be settled.
     """
     in_flight = list(Order.objects.unsettled().filter(account=account))
+    return [
+        report
+        for report in reversed(not_booked(account, reports))
+        if has_ended(report)
+        and report.side in Side.values
+        and report.created_ms >= account.opened_ms
+        and not any(has_its_figures(order, report) for order in in_flight)
+    ]
+
+
+def not_booked(account: Account, reports: list[OrderReport]) -> list[OrderReport]:
+    """Return the orders that are neither one of ours nor were taken over as somebody else's."""
     known = set(account.orders.exclude(venue_order_id="").values_list("venue_order_id", flat=True))
     kind = LedgerKind.ADJUSTMENT
     notes = set(LedgerEntry.objects.filter(account=account, kind=kind).values_list("note", flat=True))
-    return [
-        report
-        for report in reversed(reports)
-        if report.status == FILLED
-        and report.side in Side.values
-        and report.created_ms >= account.opened_ms
-        and report.venue_order_id not in known
-        and note_of(report) not in notes
-        and not any(has_its_figures(order, report) for order in in_flight)
-    ]
+    return [one for one in reports if one.venue_order_id not in known and note_of(one) not in notes]
+
+
+def has_ended(report: OrderReport) -> bool:
+    """Say whether an order will trade no more and has traded; one that was cancelled may have in part."""
+    return report.status != OPEN and report.filled > 0
 
 
 def has_its_figures(order: Order, report: OrderReport) -> bool:
@@ -107,7 +115,7 @@ def _effect(report: OrderReport, shorts: dict[str, Short]) -> dict[str, Decimal]
 
 
 def take_over(account: Account, reports: list[OrderReport]) -> list[str]:
-    """Book filled orders of the venue that our books do not know, and say what was done. In a transaction.
+    """Book ended orders of the venue that our books do not know, and say what was done. In a transaction.
 
     One that matches an intent we had proven absent corrects that intent; any other is somebody else's act.
     """
@@ -134,10 +142,10 @@ def take_over(account: Account, reports: list[OrderReport]) -> list[str]:
 def late_fills(account: Account, reports: list[OrderReport]) -> list[str]:
     """Book what orders that we hold for cancelled have traded after all, and say so."""
     cancelled = account.orders.filter(status=OrderStatus.CANCELLED).exclude(venue_order_id="")
-    found = {one.venue_order_id: one for one in reports if one.status == FILLED}
+    found = {one.venue_order_id: one for one in reports if has_ended(one)}
     late = cancelled.filter(venue_order_id__in=list(found))
     return [
-        f"order {order.client_ref} was filled although it had been cancelled"
+        f"order {order.client_ref} has traded although it had been cancelled"
         for order in late
         if books.book(order, found[order.venue_order_id]) is not None
     ]

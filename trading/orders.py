@@ -29,7 +29,7 @@ NEXT: dict[str, set[OrderStatus]] = {
     S.UNCERTAIN: {S.OPEN, S.FILLED, S.CANCELLED, S.ABSENT},
     S.OPEN: {S.FILLED, S.CANCELLED},
     S.CANCELLED: {S.FILLED},  # a fill may win the race against our cancel
-    S.ABSENT: {S.FILLED},  # the proof was wrong: better a corrected row than a wrong book
+    S.ABSENT: {S.FILLED, S.CANCELLED},  # the proof was wrong: better a corrected row than a wrong book
     S.FILLED: set(),
     S.REJECTED: set(),
     S.REFUSED: set(),

@@ -186,15 +186,11 @@ def resolve(order: Order, exchange: Leased) -> None:
 def matching(order: Order, reports: list[OrderReport]) -> OrderReport | None:
     """Return the venue's order that is ours: same pair, side, type and quantity, made since the send.
 
-    Orders that already belong to one of our rows are nobody else's.
+    Orders that already belong to one of our rows are nobody else's; nor is one that was taken over.
     """
-    known = set(
-        Order.objects.filter(account=order.account_id, pair=order.pair)
-        .exclude(venue_order_id="")
-        .values_list("venue_order_id", flat=True)
-    )
-    alike = [report for report in reports if is_alike(order, report) and report.venue_order_id not in known]
-    return alike[-1] if alike else None
+    alike = [report for report in reports if is_alike(order, report)]
+    free = foreign.not_booked(order.account, alike) if alike else []
+    return free[-1] if free else None
 
 
 def is_alike(order: Order, report: OrderReport) -> bool:

@@ -140,6 +140,65 @@ def test_a_position_sold_by_hand_on_the_venue_is_adopted(live):
     assert live.books() == live.ledger()
 
 
+def sell_half_by_hand(live, whole):
+    """Sell a part of a limit order; the rest of it is cancelled."""
+    bid, ask, _ = live.server.market()["BTC", "USDT"]
+    ledger, now_ms = live.server.ledger, live.server.now_ms()
+    order = ledger.place(
+        ("BTC", "USDT"), "SELL", "LIMIT", whole, 2 * bid, "by-hand", (bid, ask), now_ms
+    )
+    ledger._unlock(order)
+    half = (whole / 2).quantize(ledger.step)
+    ledger._trade(order, bid, half, now_ms)
+    order.status = "CANCELED"
+    return half
+
+
+def test_what_an_order_by_hand_sold_before_it_was_cancelled_is_adopted(live):
+    """Found by an audit: only wholly filled ones were."""
+    live.start("buy_and_hold")
+    live.turn()
+    held = live.session.held
+    half = sell_half_by_hand(live, held - held % Decimal("0.00001"))
+    for _ in range(2):
+        live.seat.is_checked = False
+        live.turn()
+    assert live.session.held == held - half
+    assert live.session.orders.first().answer == "somebody closed this position outside the session"
+    assert live.session.fills.count() == 2
+    assert live.books() == live.ledger()
+
+
+@pytest.mark.parametrize("status", [S.CANCELLED, S.ABSENT])
+def test_a_part_that_one_of_our_ended_orders_has_traded_is_booked_once(live, status):
+    live.start("cash").turn()
+    half = traded_in_part(live, status)
+    for _ in range(2):
+        live.seat.is_checked = False
+        live.turn()
+    assert -live.session.fills.get().quantity == half
+    assert live.session.orders.get().status == S.CANCELLED
+    assert live.books() == live.ledger()
+
+
+def traded_in_part(live, status):
+    """Return what one of our orders has sold on the venue, of which our row says that it ended unfilled."""
+    now_ms, whole = live.server.now_ms(), Decimal("0.1")
+    live.server.ledger.free["BTC"] = whole
+    live.seat.is_checked = False
+    live.turn()  # coins that were paid in
+    half = sell_half_by_hand(live, whole)
+    placed = live.server.ledger.orders[-1]
+    row = orders.plan(
+        live.session, quantity=-whole, expected_price=Decimal(50_000), reason="test", fence=1, now_ms=now_ms
+    )
+    number = f"BTC/USDT:{placed.order_id}" if status == S.CANCELLED else ""
+    Order.objects.filter(pk=row.pk).update(
+        status=status, venue_order_id=number, type="LIMIT", sent_ms=now_ms
+    )
+    return half
+
+
 def test_the_account_answers_a_test_of_its_connection(live):
     result = accounts.check_account(account=live.account)
     assert result.ok
