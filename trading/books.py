@@ -98,7 +98,9 @@ def book(order: Order, report: OrderReport, session: LiveSession | None = None) 
     if report.status != OPEN:
         status = OrderStatus.FILLED if report.status == FILLED else OrderStatus.CANCELLED
         is_known = order.status == status == OrderStatus.CANCELLED  # it has traded more than it seemed to
-        if not is_known and not orders.move(order, status, venue_order_id=report.venue_order_id, settled_ms=finished_ms):
+        if not is_known and not orders.move(
+            order, status, venue_order_id=report.venue_order_id, settled_ms=finished_ms
+        ):
             return None
     part = first_part(report) if is_first else unbooked(order, report)
     return None if part is None else book_part(session, order, part, report)

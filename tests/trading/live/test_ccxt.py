@@ -144,9 +144,7 @@ def sell_half_by_hand(live, whole):
     """Sell a part of a limit order; the rest of it is cancelled."""
     bid, ask, _ = live.server.market()["BTC", "USDT"]
     ledger, now_ms = live.server.ledger, live.server.now_ms()
-    order = ledger.place(
-        ("BTC", "USDT"), "SELL", "LIMIT", whole, 2 * bid, "by-hand", (bid, ask), now_ms
-    )
+    order = ledger.place(("BTC", "USDT"), "SELL", "LIMIT", whole, 2 * bid, "by-hand", (bid, ask), now_ms)
     ledger._unlock(order)
     half = (whole / 2).quantize(ledger.step)
     ledger._trade(order, bid, half, now_ms)
@@ -193,9 +191,7 @@ def traded_in_part(live, status):
         live.session, quantity=-whole, expected_price=Decimal(50_000), reason="test", fence=1, now_ms=now_ms
     )
     number = f"BTC/USDT:{placed.order_id}" if status == S.CANCELLED else ""
-    Order.objects.filter(pk=row.pk).update(
-        status=status, venue_order_id=number, type="LIMIT", sent_ms=now_ms
-    )
+    Order.objects.filter(pk=row.pk).update(status=status, venue_order_id=number, type="LIMIT", sent_ms=now_ms)
     return half
 
 
