@@ -13,6 +13,7 @@ from trading.models import AlertKind, Decision, Fill, LiveSession, Order, OrderS
 from trading.seat import Seat
 from trading.states import point, reload
 
+ALIKE = "what is left is too small to be told from other orders of the last hour"
 RETRY_MS = 10_000  # venue time between two tries of an exit that was refused
 
 
@@ -51,8 +52,11 @@ def intend(
     leg = legs.first_leg(session, quantity, price, seat.instrument)
     if leg.side == Side.SHORT_OPEN and not seat.may_short:
         return None
-    leg = legs.distinct(session, leg, price, seat.instrument, now_ms)
+    if not seat.exchange.has_client_ids:
+        leg = legs.distinct(session, leg, price, seat.instrument, now_ms)
     if not risk.can_be_sent(leg.quantity, limit or price, seat.instrument):
+        if parent is None:
+            _say_why(decision, ALIKE)
         return None
     return orders.plan(
         session,
@@ -69,6 +73,13 @@ def intend(
         price=limit,
         expires_at=None if parent else _deadline(seat, leg.signed, price),
     )
+
+
+def _say_why(decision: Decision | None, why: str) -> None:
+    """Keep on a decision, which is written down by then, why nothing comes of it."""
+    if decision is not None:
+        decision.risk_reason = "; ".join(filter(None, (decision.risk_reason, why)))[:200]
+        decision.save(update_fields=["risk_reason"])
 
 
 def _deadline(seat: Seat, quantity: Decimal, price: Decimal) -> datetime | None:

@@ -84,13 +84,18 @@ def _with(sized: risk.Sized, quantity: Decimal, why: str) -> risk.Sized:
 
 
 def distinct(session: LiveSession, leg: Leg, price: Decimal, instrument: Instrument, now_ms: int) -> Leg:
-    """Return the order with figures that no other recent one of the account has."""
+    """Return the order with figures that no other recent one of the account has.
+
+    An exit that could not be sent so is sent whole: of two orders of ours with the same figures, the one that
+    is settled is excluded by its id, and one that is proven absent may stand for the other.
+    """
     step = Decimal(instrument.step)
     if leg.side != Side.SHORT_OPEN:
         found = orders.distinct_quantity(
             leg.quantity, step=step, session=session, side=leg.side, now_ms=now_ms
         )
-        return replace(leg, quantity=found)
+        is_vetoed = leg.is_closing and not risk.can_be_sent(found, price, instrument)
+        return leg if is_vetoed else replace(leg, quantity=found)
     gap = max(step * price * MOVED, 2 * CENT)
     collateral = orders.distinct_collateral(leg.quantity * price, gap=gap, session=session, now_ms=now_ms)
     return replace(

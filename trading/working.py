@@ -11,7 +11,7 @@ from typing import NamedTuple
 from django.db import transaction
 
 from trading import admission, alerts, caps, legs, orders, risk, settle, styles, waiting
-from trading.acting import RETRY_MS, carry_out, intend, settled
+from trading.acting import ALIKE, RETRY_MS, carry_out, intend, settled
 from trading.exchanges.errors import ExchangeError, Throttled
 from trading.exchanges.port import Quote
 from trading.execution import Execution
@@ -176,7 +176,7 @@ def _place(seat: Seat, parent: ParentOrder, act: styles.Act, quote: Quote, now_m
         if why:
             return  # it is tried again until its time is over
         if not seat.session.account.orders.unsettled().filter(pair=seat.session.pair).exists():
-            end(parent, ParentStatus.DONE, "what is left is too small to be told from other orders")
+            end(parent, ParentStatus.DONE, ALIKE)
         return
     _touch(parent, now_ms)
     carry_out(seat, order, quote)

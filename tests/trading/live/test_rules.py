@@ -1,9 +1,11 @@
 """Sizing, exits and averaging cycles of a session, and what is left of them after kill -9."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 
 from market.plans import average_true_range
 from trading import positions, selectors
@@ -150,3 +152,57 @@ def test_a_profile_that_contradicts_itself_is_refused_with_a_sentence():
     with pytest.raises(ValidationError, match="switch a stop on"):
         RiskProfile(name="x", stop_loss=0.0, risk_per_trade=0.01).clean()
     RiskProfile(name="x", stop_loss=0.02, risk_per_trade=0.01).clean()
+
+
+def looks_taken(live, side, counts):
+    """Give the account orders of the last hour with these numbers of quantity steps."""
+    step, now_ms = Decimal(live.seat.instrument.step), live.exchange.now_ms()
+    Order.objects.bulk_create(
+        Order(
+            client_ref=f"taken:{side}:{count}", session=live.session, account=live.account,
+            pair=live.session.pair, side=side, type="MARKET", quantity=count * step, expected_price=1,
+            reason="taken", status="filled", fence=0, planned_ms=now_ms, venue_order_id=f"taken:{count}",
+        )
+        for count in counts
+    )  # fmt: skip
+    return step
+
+
+def test_a_stop_leaves_although_every_smaller_quantity_was_used_within_the_hour(live):
+    """Found by an audit: nothing was sent, and nobody was told."""
+    live.start("buy_and_hold", capital=Decimal(1000), risk={"stop_loss": 0.05}).bar()
+    held, step = live.session.held, Decimal(live.seat.instrument.step)
+    looks_taken(live, "SELL", range(1, int(held / step) + 1))
+    LiveSession.objects.filter(pk=live.session.pk).update(stop_price=2 * live.session.price)
+    live.turn()
+    assert live.session.held == 0
+    sold = live.session.orders.filter(side="SELL").exclude(reason="taken").get()
+    assert (sold.reason, sold.quantity) == ("stop-loss", held)
+    assert live.books() == live.ledger()
+
+
+@pytest.mark.parametrize(
+    ("fault", "statuses"), [("drop_after", ["filled"]), ("drop_before", ["absent", "filled"])]
+)
+def test_such_a_stop_is_settled_although_nobody_answered(live, fault, statuses):
+    live.start("buy_and_hold", capital=Decimal(1000), risk={"stop_loss": 0.05}).bar()
+    held, step = live.session.held, Decimal(live.seat.instrument.step)
+    looks_taken(live, "SELL", range(1, int(held / step) + 1))
+    LiveSession.objects.filter(pk=live.session.pk).update(stop_price=2 * live.session.price)
+    live.venue.faults(**{fault: {"value": True, "paths": ["place_order"], "times": 1}})
+    for _ in range(3):
+        live.bar()
+        Order.objects.update(changed_at=timezone.now() - timedelta(seconds=30))
+    sold = live.session.orders.filter(side="SELL").exclude(reason="taken").order_by("id")
+    assert [(order.status, order.quantity) for order in sold] == [(status, held) for status in statuses]
+    assert live.books() == live.ledger()
+
+
+def test_a_decision_whose_order_cannot_be_told_apart_says_so(live):
+    live.start("cash", capital=Decimal(10)).turn()
+    looks_taken(live, "BUY", range(1, 30))
+    LiveSession.objects.filter(pk=live.session.pk).update(baseline="buy_and_hold")
+    live.die()
+    live.take().bar(2)
+    assert not live.session.orders.exclude(reason="taken").exists()
+    assert "too small to be told from other orders" in live.session.decisions.first().risk_reason
