@@ -1,7 +1,8 @@
 """A series made ready for learning: candles, features, split, a scaler fitted on the training part only."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -98,6 +99,14 @@ def members_of(basket: Sequence[int]) -> list[Series]:
         if pk not in found:
             raise BadInput(f"there is no series {pk} any more, which the portfolio is made of", "basket")
     return [found[pk] for pk in basket]
+
+
+def require_visible(owner: Any, series: Iterable[int]) -> None:
+    """:raises BadInput: for candles that the owner of a run or backtest may not see, whatever named them"""
+    wanted = set(series)
+    seen = Series.objects.visible_to(owner).filter(pk__in=wanted).values_list("pk", flat=True)
+    for pk in sorted(wanted - set(seen)):
+        raise BadInput(f"there is no series {pk} among your candles: choose others", "series")
 
 
 def basket_rows(

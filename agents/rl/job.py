@@ -15,7 +15,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from agents import artefacts, provenance
-from agents.evaluation.data import Prepared, prepare
+from agents.evaluation.data import Prepared, prepare, require_visible
 from agents.evaluation.inputs import inputs_of
 from agents.models import JobStatus, TrainedModel, TrainingRun
 from agents.progress import RunRow, Superseded
@@ -143,6 +143,7 @@ def _failed(row: RunRow, error: Exception) -> int:
 def _train(run: TrainingRun, listener: RowListener) -> None:
     row, spec = listener.row, TrainingSpec.stored(run.spec)
     require_room(spec)  # it may have been asked for on a larger machine
+    require_visible(run.owner, [run.series_id, *spec.basket])  # or when other candles could be named
     row.beat(status=JobStatus.RUNNING, pid=os.getpid(), started_at=Coalesce("started_at", timezone.now()))
     prepared = prepare(run.series, spec)
     if spec.forecast.kind != "none":

@@ -8,7 +8,7 @@ import orjson
 from django.db import transaction
 
 from agents import artefacts, provenance
-from agents.evaluation.data import members_of, prepare
+from agents.evaluation.data import members_of, prepare, require_visible
 from agents.models import TrainedModel, TrainingRun
 from agents.services.queue import enqueue_training
 from agents.services.series import find_members
@@ -68,6 +68,7 @@ def reproduce(
         members = members_of(spec.basket) if spec.basket else [model.series]
     else:
         members = _members(owner, spec, series)
+    require_visible(owner, [one.pk for one in members])
     found = members[0]
     basket = tuple(one.pk for one in members) if spec.is_portfolio else ()
     spec = spec.completed(series=found.pk, source=found.source, basket=basket)

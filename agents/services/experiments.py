@@ -23,8 +23,8 @@ from market.web.audit import record
 MOST_RUNS = 512
 MOST_WINDOWS = 100
 # What of a spec decides which candles and features a run is given; runs that agree are checked once.
-DATA_KEYS = ("from_ms", "to_ms", "features", "scaler", "window", "episode_bars", "validation_share",
-             "test_share", "embargo_bars")  # fmt: skip
+DATA_KEYS = ("from_ms", "to_ms", "features", "scaler", "lookback", "episode_bars", "validation_share",
+             "test_share", "embargo_bars", "curriculum")  # fmt: skip
 FOUND = ("series", "source", "pair", "interval", "pairs", "basket", "from", "to")  # what names the candles
 
 
@@ -143,8 +143,15 @@ def _cells(seeds: Sequence[int], grid: Mapping[str, Sequence[Any]], windows: int
     for key, values in grid.items():
         if isinstance(values, str) or not isinstance(values, Sequence) or not values:
             raise BadInput(f"{key}: the grid needs a list of values", "grid")
-        if key.rpartition(".")[2] in ("seed", "from", "to", "series"):
-            raise BadInput(f"{key} cannot be in the grid: seeds and windows have places of their own", "grid")
+        leaf = key.rpartition(".")[2].strip()
+        if leaf in FOUND:  # every run learns from the candles that were found for all, and for their owner
+            raise BadInput(
+                f"{key} cannot be in the grid: all runs of an experiment learn from the same candles, so "
+                "choose them outside the grid and the stretches as windows",
+                "grid",
+            )
+        if leaf in ("seed", "version"):
+            raise BadInput(f"{key} cannot be in the grid: seeds have a place of their own", "grid")
     count = len(seeds) * windows
     for values in grid.values():
         count *= len(values)

@@ -9,7 +9,7 @@ from agents.backtest import BacktestSettings
 from agents.backtest.basket import BasketSimulation, Stretch, simulate_basket
 from agents.decide import DecisionSettings
 from agents.envs.settings import EnvSettings
-from agents.evaluation.data import basket_rows, members_of, require_volume
+from agents.evaluation.data import basket_rows, members_of, require_visible, require_volume
 from agents.models import Backtest, TrainedModel
 from agents.policies.weights import NetworkWeights
 from agents.services.stretches import Plan, with_warmup
@@ -42,6 +42,7 @@ def planned_portfolio(backtest: Backtest, model: TrainedModel, settings: Backtes
     :raises BadInput: when the stretch and the settings do not fit
     """
     _require_ungated(settings)
+    require_visible(backtest.owner, model.spec["basket"])
     names, members = model.pairs, members_of(model.spec["basket"])
     policy = load_weights(model)
     policy.action_spec = policy.action_spec.capped(settings.trading.max_exposure)
