@@ -62,6 +62,10 @@ class RunSerializer(serializers.ModelSerializer):
     model: Any = serializers.PrimaryKeyRelatedField(read_only=True, allow_null=True)
     error = serializers.SerializerMethodField(help_text="What went wrong, in one sentence")
     notes = serializers.ListField(child=serializers.CharField(), read_only=True)
+    judged = serializers.DictField(
+        read_only=True,
+        help_text="Validation figures of its model; without one, of the newest checkpoint (score, ...)",
+    )
     is_reproduced = serializers.BooleanField(
         read_only=True, allow_null=True, help_text="Of a reproduction: did it end with the expected weights?"
     )
@@ -69,7 +73,7 @@ class RunSerializer(serializers.ModelSerializer):
     class Meta:
         model = TrainingRun
         fields = ("id", "name", "status", "desired", "series", "steps_total", "steps_done", "fps", "eta_s",
-                  "latest", "error", "attempts", "spec", "data_fingerprint", "code_version", "versions",
+                  "latest", "judged", "error", "attempts", "spec", "data_fingerprint", "code_version", "versions",
                   "model", "notes", "weights_hash", "expected_hash", "is_reproduced", "experiment",
                   "resources", "device", "created_at", "started_at", "heartbeat_at",
                   "finished_at")  # fmt: skip

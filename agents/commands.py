@@ -83,7 +83,7 @@ def told(run: TrainingRun) -> str:
     """Return how far a run is, in one line."""
     rate = f"{run.fps:,.0f} steps/s" if run.fps else "starting"
     eta = f", ETA {run.eta_s:.0f} s" if run.eta_s else ""
-    score = run.latest.get("valid_score")
+    score = run.judged.get("score")
     judged = f", validation score {score:+.2f}" if score is not None else ""
     done = f"{run.steps_done:,}/{run.steps_total:,} ({run.share_done:.0%})"
     return f"{run.status} {done}, {rate}{eta}{judged}"

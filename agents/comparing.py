@@ -3,22 +3,38 @@
 from collections.abc import Sequence
 from statistics import median
 
-from agents.models import TrainingRun
+from agents.models import TrainingRun, TrainingValidation
 from agents.tracking import flat
 
 MOST_RUNS = 60
 ABSENT = "-"
-JUDGED_ON = ("from", "to", "validation_share", "test_share")  # which bars validation is on
+RULES = ("basket", "trading", "limits")  # what a validation backtest follows beside the policy
 NOT_COMPARED = ("seed", "series", "version")  # they tell runs of one kind apart, or say nothing
 
 
 def best(runs: Sequence[TrainingRun]) -> TrainingRun | None:
-    """Return the run with the best validation score that has a model; None unless all were judged alike."""
-    parts = {(run.series_id, *(run.spec.get(name) for name in JUDGED_ON)) for run in runs}
-    judged = [run for run in runs if run.latest.get("valid_score") is not None and hasattr(run, "model")]
-    if len(parts) != 1 or len(judged) < 2:
+    """Return the run whose model has the best validation score; None unless all were judged alike.
+
+    Alike is on the same bars of the same candles, by the same costs and limits. Runs without a model are not
+    in the running.
+    """
+    judged = [run for run in runs if hasattr(run, "model") and run.judged.get("score") is not None]
+    if len(judged) < 2 or len(_courts(judged)) != 1:
         return None
-    return max(judged, key=lambda run: run.latest["valid_score"])
+    return max(judged, key=lambda run: run.judged["score"])
+
+
+def _courts(judged: Sequence[TrainingRun]) -> set[str]:
+    """Return what the models were judged on and by: one text for those that can be compared."""
+    begins = TrainingValidation.objects.filter(run__in=judged).values_list("run_id", "curve__t_ms__0")
+    first = dict(begins.distinct())
+    return {
+        repr((
+            run.series_id, first.get(run.pk), run.model.valid_to_ms,
+            *(sorted(flat({name: run.spec.get(name) or {}})) for name in RULES),
+        ))
+        for run in judged
+    }  # fmt: skip
 
 
 def differing(runs: Sequence[TrainingRun]) -> list[tuple[str, list[str]]]:

@@ -52,9 +52,9 @@ def experiment(request: HttpRequest, pk: int) -> HttpResponse:
         {
             "run": run,
             "is_open": run.status in UNFINISHED,
-            "score": metrics.text("score", run.latest.get("valid_score")),
-            "gain": run.latest.get("valid_total_return"),
-            "held": run.latest.get("valid_benchmark_return"),
+            "score": metrics.text("score", run.judged.get("score")),
+            "gain": run.judged.get("total_return"),
+            "held": run.judged.get("benchmark_return"),
         }
         for run in runs
     ]

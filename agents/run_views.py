@@ -101,8 +101,8 @@ def compare(request: HttpRequest) -> HttpResponse:
     runs = _asked(request)
     mine = visible(TrainingRun, request.user).select_related("series")[:30]
     chosen = {run.pk for run in runs}
-    scores = [metrics.text("score", run.latest.get("valid_score")) for run in runs]
-    returns = [metrics.text("total_return", run.latest.get("valid_total_return")) for run in runs]
+    scores = [metrics.text("score", run.judged.get("score")) for run in runs]
+    returns = [metrics.text("total_return", run.judged.get("total_return")) for run in runs]
     context = {
         "runs": list(zip(runs, scores, returns, strict=True)),
         "count": len(runs),

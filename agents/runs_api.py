@@ -46,6 +46,10 @@ class CardRequest(serializers.Serializer):
 class CellSerializer(serializers.ModelSerializer):
     model: Any = serializers.PrimaryKeyRelatedField(read_only=True, allow_null=True)
     cell = serializers.DictField(help_text="seed, window, and the settings that vary")
+    judged = serializers.DictField(
+        read_only=True,
+        help_text="Validation figures of its model; without one, of the newest checkpoint (score, ...)",
+    )
 
     class Meta:
         model = TrainingRun
@@ -59,6 +63,7 @@ class CellSerializer(serializers.ModelSerializer):
             "fps",
             "eta_s",
             "latest",
+            "judged",
             "model",
         )
 

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 from agents import services
 from agents.forms import BacktestForm, OpenTestForm, SpecFileForm, TrainingForm
 from agents.models import Backtest, JobStatus, ModelStatus, TrainedModel, TrainingRun
+from agents.models.run import VALID
 from agents.settings_page import SettingsPage
 from agents.spec import TrainingSpec, written
 from market.web import metrics, sse
@@ -76,12 +77,18 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "run": found,
         "is_open": found.status in UNFINISHED,
-        "latest": metrics.rows(found.latest),
+        "latest": metrics.rows(_shown(found)),
         "made": getattr(found, "model", None),
         "summary": found.error.partition("\n")[0],
     }
     is_partial = request.headers.get("HX-Request") == "true"
     return render(request, "agents/_run_update.html" if is_partial else "agents/run.html", context)
+
+
+def _shown(run: TrainingRun) -> dict[str, Any]:
+    """Return what a run reported last; its validation figures are those of its model once there is one."""
+    judged = {f"{VALID}{name}": value for name, value in run.judged.items()}
+    return {name: judged.get(name, value) for name, value in run.latest.items()}
 
 
 @require_GET

@@ -1,10 +1,14 @@
 """Training runs: what was asked for, how far it is, how it ended."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 
 from agents.models.experiment import Experiment, candles_named
 from market.models import OwnedQuerySet, Series
+
+VALID = "valid_"  # begins the names of a checkpoint's figures among what a run reports
 
 
 class JobStatus(models.TextChoices):
@@ -75,6 +79,17 @@ class TrainingRun(models.Model):
     def candles(self) -> str:
         """Return what it learns from, for people."""
         return candles_named(self.spec, self.series)
+
+    @property
+    def judged(self) -> dict[str, Any]:
+        """Return the validation figures of the weights that became the model.
+
+        Of a run that has no model, or none yet, they are the newest checkpoint's; empty before the first.
+        """
+        model = getattr(self, "model", None)
+        if model is not None:
+            return model.metrics
+        return {key.removeprefix(VALID): value for key, value in self.latest.items() if key.startswith(VALID)}
 
     @property
     def lease_name(self) -> str:

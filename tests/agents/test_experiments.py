@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents import comparing, provenance, resources, services, tasks
-from agents.commands import run_row
+from agents.commands import run_row, told
 from agents.models import Experiment, JobStatus, ResourceSample, TrainedModel, TrainingRun
 from agents.parallel import parallel_runs
 from agents.progress import MOST_SAMPLES, RunRow
@@ -433,24 +433,80 @@ def test_a_sample_is_taken_every_few_seconds():
     assert sampler.due(5.0) is None
 
 
+def judged(user, name, score, valid_from=START, newest=0.0, **row):
+    """Return a run whose model was kept with this score; its newest checkpoint has another one."""
+    run = factories.RunFactory(owner=user, name=name, latest={"valid_score": newest}, **row)
+    curve = {"t_ms": [valid_from, START + 900 * MINUTE], "equity": [1, 1], "benchmark": [1, 1]}
+    run.validations.create(step=512, curve=curve, actions={}, probes=[])
+    figures = {"score": score, "total_return": score / 10, "benchmark_return": 0.01}
+    valid_to = START + 900 * MINUTE
+    factories.ModelFactory(owner=user, run=run, series=run.series, metrics=figures, valid_to_ms=valid_to)
+    return TrainingRun.objects.select_related("model").get(pk=run.pk)
+
+
 @pytest.mark.django_db
-def test_the_best_of_several_runs_is_marked_only_where_all_were_judged_on_the_same_bars(client):
+def test_the_best_of_several_runs_is_the_one_whose_kept_weights_scored_highest(client):
     user = factories.UserFactory(is_superuser=True)
-    first = factories.RunFactory(owner=user, latest={"valid_score": 0.5})
-    worse = factories.RunFactory(
-        owner=user, latest={"valid_score": 0.1}, series=first.series, spec=first.spec
-    )
-    model, _ = (factories.ModelFactory(owner=user, run=run, series=run.series) for run in (first, worse))
-    runs = list(TrainingRun.objects.select_related("model").filter(pk__in=[first.pk, worse.pk]))
-    assert comparing.best(runs) == first
-    assert comparing.best(runs[:1]) is None
+    first = judged(user, "first", 0.5, newest=-1.0)
+    worse = judged(user, "worse", 0.1, newest=2.0, series=first.series)
+    assert comparing.best([first, worse]) == first
+    assert comparing.best([first]) is None
+    assert "validation score +0.50" in told(first)
     client.force_login(user)
-    asked = {"runs": [first.pk, worse.pk]}
-    page = client.get(reverse("compare"), asked).content.decode()
+    page = client.get(reverse("compare"), {"runs": [first.pk, worse.pk]}).content.decode()
     assert page.count('<span class="badge good">best') == 1
-    assert f"{reverse('session-start')}?policy=model:{model.pk}&pair=" in page
-    runs[0].spec = {**runs[0].spec, "validation_share": 0.3}
-    assert comparing.best(runs) is None
+    assert f"{reverse('session-start')}?policy=model:{first.model.pk}&pair=" in page
+    assert "2.00" not in page, "what a newest checkpoint scored is no model's score"
+    assert "+5.0" in page
+    page = client.get(reverse("run", args=[worse.pk])).content.decode()
+    assert ">0.10<" in page
+    assert ">2.00<" not in page
+    answer = client.get(f"/api/v1/training-runs/{worse.pk}/").json()
+    assert answer["judged"]["score"] == 0.1
+
+
+@pytest.mark.django_db
+def test_an_experiment_shows_what_was_kept(client):
+    user = factories.UserFactory(is_superuser=True)
+    made = factories.ExperimentFactory(owner=user, seeds=[])
+    cell = {"seed": 0, "window": 0, "settings": {}}
+    judged(user, "kept", 1.25, newest=2.0, series=made.series, experiment=made, cell=cell)
+    factories.RunFactory(owner=user, series=made.series, experiment=made, cell=cell,
+                         status="running", latest={"valid_score": -3.5, "valid_total_return": 0.02})  # fmt: skip
+    client.force_login(user)
+    page = client.get(reverse("experiment", args=[made.pk])).content.decode()
+    assert "1.25" in page
+    assert "12.50" in page
+    assert "2.00" not in page.replace("+2.00", ""), "the newest checkpoint's"
+    assert "3.50" in page, "a run at work shows its newest checkpoint"
+    runs = client.get(f"/api/v1/experiments/{made.pk}/").json()["runs"]
+    assert sorted(run["judged"]["score"] for run in runs) == [-3.5, 1.25]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"valid_from": START + MINUTE},
+        {"spec": {"trading": {"fee_rate": 0.0}, "limits": {}}},
+        {"spec": {"trading": {"fee_rate": 0.001}, "limits": {"daily_loss": 0.1}}},
+        {"spec": {"trading": {"fee_rate": 0.001}, "limits": {}, "basket": [1, 2]}},
+        {"series": None},
+    ],
+    ids=["other bars", "other costs", "other limits", "other pairs", "other candles"],
+)
+def test_no_run_is_the_best_of_runs_that_were_judged_otherwise(other):
+    user = factories.UserFactory()
+    alike = {"spec": {"trading": {"fee_rate": 0.001}, "limits": {}}}
+    first = judged(user, "first", 0.5, **alike)
+    own = {"series": first.series}
+    same = judged(user, "same", 0.1, **alike | own | {"spec": alike["spec"] | {"seed": 1, "window": 9}})
+    if other == {"series": None}:
+        other = {"series": factories.SeriesFactory()}
+    third = judged(user, "third", 0.9, **alike | own | other)
+    assert comparing.best([first, same]) == first
+    assert comparing.best([first, same, third]) is None
+    assert comparing.best([first, same, factories.RunFactory(status="failed")]) == first
 
 
 def test_settings_of_an_algorithm_that_only_one_run_has_are_not_compared():
