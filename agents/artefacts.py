@@ -51,6 +51,19 @@ def write(relative: str, *, card: dict[str, Any], network: Mind, policy_zip: byt
     return hash_of(target)
 
 
+def remove(relative: str) -> None:
+    """Remove a directory that no row names."""
+    shutil.rmtree(Path(settings.VAR_DIR) / relative, ignore_errors=True)
+
+
+def remove_others(relative: str, pattern: str) -> None:
+    """Remove the directories beside a model's that fit a pattern, half written ones too: they lost to it."""
+    kept = Path(settings.VAR_DIR) / relative
+    for lost in (*kept.parent.glob(pattern), *kept.parent.glob(f".{pattern}")):
+        if lost != kept:
+            shutil.rmtree(lost, ignore_errors=True)
+
+
 def hash_of(directory: Path) -> str:
     """Return the SHA-256 over the names and contents of a model's files.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -27,7 +27,7 @@ from agents.tracking import Tracking
 from market.errors import BadInput
 
 logger = logging.getLogger(__name__)
-EXIT_DONE, EXIT_FAILED, EXIT_STOPPED, EXIT_SUPERSEDED = 0, 1, 75, 76
+EXIT_DONE, EXIT_FAILED, EXIT_DATABASE, EXIT_STOPPED, EXIT_SUPERSEDED = 0, 1, 74, 75, 76
 
 
 class RowListener:
@@ -92,7 +92,8 @@ def run(listener: RowListener) -> int:
     """Train the run that the listener's row is of; return the process's exit status.
 
     The outcome is in the row: done with a model, or failed with one clear sentence and the traceback.
-    A stopped run keeps its status; whoever stopped it knows why.
+    A stopped run keeps its status; whoever stopped it knows why. So does one that the database failed: it goes
+    on from its checkpoint, unless that happens again and again.
     """
     row = listener.row
     try:
@@ -103,6 +104,12 @@ def run(listener: RowListener) -> int:
     except Superseded:
         logger.warning("training superseded lease=%s fence=%s", row.lease_name, row.fence)
         return EXIT_SUPERSEDED
+    except (OperationalError, InterfaceError):
+        # The row cannot be relied on now and nothing is wrong with the run: its driver starts it again.
+        logger.exception("training lost the database run=%s", row.pk)
+        with suppress(DatabaseError):
+            listener.track_end("KILLED")
+        return EXIT_DATABASE
     except Exception as error:
         logger.exception("training failed run=%s", row.pk)
         listener.track_end("FAILED")
@@ -223,26 +230,35 @@ def _keep(run: TrainingRun, spec: TrainingSpec, prepared: Prepared, outcome: Out
         "weights_hash": outcome.network.hash,
         "reward_normaliser": outcome.normaliser,
     }
-    path = f"models/{run.pk}"
+    path = f"models/{run.pk}-{row.fence}"  # of this process alone: whoever has lost the lease harms no other's
     file_hash = artefacts.write(path, card=card, network=outcome.network, policy_zip=outcome.policy_zip)
-    with transaction.atomic():
-        row.update(
-            status=JobStatus.DONE, steps_done=outcome.steps, eta_s=None, error="", finished_at=timezone.now()
-        )
-        TrainedModel.objects.create(
-            owner=run.owner,
-            name=name,
-            run=run,
-            algorithm=spec.algorithm,
-            spec=spec.as_dict(),
-            feature_set=part["feature_set"],
-            feature_set_hash=part["feature_set_hash"],
-            scaler=part["scaler"],
-            series=run.series,
-            path=path,
-            file_hash=file_hash,
-            **facts,
-        )
+    try:
+        with transaction.atomic():
+            row.update(
+                status=JobStatus.DONE,
+                steps_done=outcome.steps,
+                eta_s=None,
+                error="",
+                finished_at=timezone.now(),
+            )
+            TrainedModel.objects.create(
+                owner=run.owner,
+                name=name,
+                run=run,
+                algorithm=spec.algorithm,
+                spec=spec.as_dict(),
+                feature_set=part["feature_set"],
+                feature_set_hash=part["feature_set_hash"],
+                scaler=part["scaler"],
+                series=run.series,
+                path=path,
+                file_hash=file_hash,
+                **facts,
+            )
+    except Superseded:
+        artefacts.remove(path)
+        raise
+    artefacts.remove_others(path, f"{run.pk}-*")
 
 
 def free_name(run: TrainingRun) -> str:
