@@ -4,6 +4,7 @@ import fcntl
 import time
 from collections.abc import Callable
 from io import TextIOWrapper
+from pathlib import Path
 
 import psutil
 from django.conf import settings
@@ -12,9 +13,11 @@ from agents.models import JobStatus, TrainingRun
 from agents.parallel import MIB, RESERVE, TYPICAL_MB
 from agents.spec import KNOWN, TrainingSpec
 from agents.spec.algorithms import Replay
+from market import leases
 from market.errors import BadInput
 
 SAMPLE_S = 5.0  # between two samples of a run
+DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
 
 class Sampler:
@@ -50,23 +53,33 @@ class Sampler:
         }
 
 
+def has_gpu() -> bool:
+    """Say whether this machine has the driver of a GPU, for processes that do not load torch."""
+    return any(path.exists() for path in DRIVERS)
+
+
 def needed_mb(spec: TrainingSpec) -> float:
     """Return the resident size that a run of this spec grows to, about."""
-    return TYPICAL_MB + _held_mb(spec)
+    return TYPICAL_MB + _held_mb(spec, has_gpu())
 
 
-def _held_mb(spec: TrainingSpec) -> float:
+def _held_mb(spec: TrainingSpec, is_on_gpu: bool) -> float:
     """Return what rollout or replay memory take.
 
     The libraries sort a rollout into minibatches, and a checkpoint is written from copies of a replay memory:
     for a moment everything held is there twice. On a GPU it is not here.
     """
-    return 0.0 if spec.device == "cuda" else 2 * spec.bytes_held / MIB
+    return 0.0 if spec.device == "cuda" and is_on_gpu else 2 * spec.bytes_held / MIB
 
 
-def require_room(spec: TrainingSpec) -> None:
-    """:raises BadInput: for a run that this machine's memory could never hold"""
-    total, held = psutil.virtual_memory().total / MIB, _held_mb(spec)
+def require_room(spec: TrainingSpec, is_on_gpu: bool | None = None) -> None:
+    """Refuse what this machine could never hold.
+
+    :param is_on_gpu: whether there is a GPU for those who ask for one; None: as `has_gpu` says
+    :raises BadInput: for a run that this machine's memory could never hold
+    """
+    total = psutil.virtual_memory().total / MIB
+    held = _held_mb(spec, has_gpu() if is_on_gpu is None else is_on_gpu)
     room = max((1 - RESERVE) * total - TYPICAL_MB, RESERVE * total)  # a tiny machine trains, too, if slowly
     if held <= room:
         return
@@ -79,7 +92,7 @@ def require_room(spec: TrainingSpec) -> None:
     )
 
 
-def has_room(wanted_mb: float = TYPICAL_MB) -> bool:
+def has_room(wanted_mb: float = TYPICAL_MB, asking: int | None = None) -> bool:
     """Say whether one more training process fits into the memory that is free now.
 
     What it needs, and no less than the measured size of the largest run at work, must fit and leave the
@@ -87,10 +100,17 @@ def has_room(wanted_mb: float = TYPICAL_MB) -> bool:
     always start: what the machine could never hold is refused by `require_room`, and waiting for other
     programs might last for ever. Ask, and start, behind the `Door`.
 
+    A run is at work while somebody holds its lease: the number of a process that has ended may be another's.
+
     :param wanted_mb: as `needed_mb` says
+    :param asking: the run that wants to start; what its row says of a process is of an earlier one
     """
-    at_work = TrainingRun.objects.filter(status=JobStatus.RUNNING).exclude(pid=None)
-    here = [row for row in at_work.only("pid", "resources") if psutil.pid_exists(row.pid or 0)]
+    at_work = TrainingRun.objects.filter(status=JobStatus.RUNNING).exclude(pid=None).exclude(pk=asking)
+    here = [
+        row
+        for row in at_work.only("pid", "resources")
+        if psutil.pid_exists(row.pid or 0) and leases.is_held(row.lease_name)
+    ]
     if not here:
         return True
     memory = psutil.virtual_memory()

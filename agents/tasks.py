@@ -34,7 +34,7 @@ def train(run_id: int) -> None:
 
 def _train(run_id: int, door: resources.Door) -> None:
     run = TrainingRun.objects.unfinished().filter(pk=run_id).first()
-    if run is None or (run.desired == Desired.RUN and not resources.has_room(_needed_mb(run))):
+    if run is None or (run.desired == Desired.RUN and not resources.has_room(_needed_mb(run), run.pk)):
         return  # for want of memory it stays queued, and the supervisor asks again
     held = leases.acquire(run.lease_name)
     if held is None:

@@ -20,7 +20,7 @@ from agents.evaluation.inputs import inputs_of
 from agents.models import JobStatus, TrainedModel, TrainingRun
 from agents.progress import RunRow, Superseded
 from agents.resources import Sampler, require_room
-from agents.rl.device.placement import Placement, placed
+from agents.rl.device.placement import Placement, gpu, placed
 from agents.rl.training import Outcome, Stopped, card_part, learn
 from agents.spec import TrainingSpec
 from agents.tracking import Tracking
@@ -149,7 +149,7 @@ def _failed(row: RunRow, error: Exception) -> int:
 
 def _train(run: TrainingRun, listener: RowListener) -> None:
     row, spec = listener.row, TrainingSpec.stored(run.spec)
-    require_room(spec)  # it may have been asked for on a larger machine
+    require_room(spec, is_on_gpu=gpu() is not None)  # it may have been asked for on a larger machine
     require_visible(run.owner, [run.series_id, *spec.basket])  # or when other candles could be named
     row.beat(status=JobStatus.RUNNING, pid=os.getpid(), started_at=Coalesce("started_at", timezone.now()))
     prepared = prepare(run.series, spec)

@@ -8,6 +8,7 @@ import sys
 from datetime import timedelta
 from io import StringIO
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from agents import comparing, provenance, resources, services, tasks
 from agents.commands import run_row, told
 from agents.models import Experiment, JobStatus, ResourceSample, TrainedModel, TrainingRun
-from agents.parallel import parallel_runs
+from agents.parallel import TYPICAL_MB, parallel_runs
 from agents.progress import MOST_SAMPLES, RunRow
 from agents.rl import checkpoints, job
 from agents.services.experiments import grid_of, windows_of
@@ -313,6 +314,7 @@ def test_another_run_starts_only_where_its_memory_is_free(user, monkeypatch):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: total)
     assert resources.has_room()
     busy = factories.RunFactory(status="running", pid=psutil.Process().pid, resources={"rss_mb": 500})
+    leases.acquire(busy.lease_name)
     monkeypatch.setattr(resources, "_size_mb", lambda pid: 500.0)
     assert not resources.has_room()  # 2300 MiB less 850 would leave 15 % of 8 GiB, but it has 350 to grow
     monkeypatch.setattr(resources, "_size_mb", lambda pid: 900.0)
@@ -332,6 +334,24 @@ def test_another_run_starts_only_where_its_memory_is_free(user, monkeypatch):
     assert (waiting.status, waiting.attempts) == (JobStatus.QUEUED, 0)
     TrainingRun.objects.filter(pk=busy.pk).update(pid=2**22 + 1)  # a process that is no more
     assert resources.has_room()
+
+
+@pytest.mark.django_db
+def test_a_lost_run_whose_number_is_another_process_s_holds_nobody_up(monkeypatch):
+    """The machine stopped under the run; after the restart its process's number is an old program's."""
+    tight = psutil.virtual_memory()._replace(total=2 * 2**30, available=1200 * 2**20)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: tight)
+    monkeypatch.setattr(resources, "_size_mb", lambda pid: 50.0)
+    lost = factories.RunFactory(status="running", pid=psutil.Process().pid)
+    assert resources.has_room(), "nobody holds its lease"
+    held = leases.acquire(lost.lease_name)
+    assert not resources.has_room()
+    assert resources.has_room(asking=lost.pk), "nor does a run hold itself up"
+    held.release()
+    asked = []
+    monkeypatch.setattr(resources, "has_room", lambda *given: asked.append(given) or False)
+    tasks.train(lost.pk)
+    assert [pk for _, pk in asked] == [lost.pk]
 
 
 @pytest.mark.django_db
@@ -400,7 +420,15 @@ def test_an_ordinary_run_and_one_of_a_gpu_are_never_refused_for_want_of_memory(g
     memory = psutil.virtual_memory()
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(total=gib * 2**30))
     resources.require_room(TrainingSpec.parse({}))
-    resources.require_room(TrainingSpec.parse({"device": "cuda", "ppo": {"n_envs": 65_536, "n_steps": 512}}))
+    monkeypatch.setattr(resources, "DRIVERS", (Path("/"),))
+    on_gpu = TrainingSpec.parse({"device": "cuda", "ppo": {"n_envs": 65_536, "n_steps": 512}})
+    resources.require_room(on_gpu)
+    assert resources.needed_mb(on_gpu) == TYPICAL_MB
+    monkeypatch.setattr(resources, "DRIVERS", (Path("/no/driver"),))
+    for refuse in (resources.require_room, lambda spec: resources.require_room(spec, is_on_gpu=False)):
+        with pytest.raises(BadInput, match=r"rollout .* lower ppo\.n_envs"):
+            refuse(on_gpu)  # it would learn on the processor, in this machine's memory
+    assert resources.needed_mb(on_gpu) > 2 * TYPICAL_MB
     over = TrainingSpec.parse({"algorithm": "dqn", "window": 10, "dqn": {"buffer_size": 300_000}})
     with pytest.raises(BadInput, match=r"replay memory .* lower dqn\.buffer_size"):
         resources.require_room(over.model_copy(update={"window": 500}))
