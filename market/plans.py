@@ -1,6 +1,5 @@
 """Settings of sizing and exits: names, defaults, ranges. Environment, backtest and sessions share them."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
@@ -91,9 +90,9 @@ SIZES = ("size_fraction", "risk_per_trade", "volatility_target", "kelly_fraction
 
 def is_allowed(name: str, value: Any) -> bool:
     """Say whether one setting is a number within its range."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    low, high, _ = RANGES[name]
+    low, high, _ = RANGES[name]  # both finite: neither infinities nor what is no number lie between them
     return low <= value <= high and (name not in WHOLE or value == int(value))
 
 

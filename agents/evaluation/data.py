@@ -12,6 +12,7 @@ from agents.envs.stages import classes
 from agents.evaluation.split import Split, split
 from agents.policies.forecast import Forecasting
 from agents.spec import TrainingSpec
+from agents.spec.effect import largest_order
 from market import archive, features
 from market.archive.identity import join
 from market.basket import aligned, taken
@@ -74,6 +75,7 @@ def prepare(series: Series, spec: TrainingSpec) -> Prepared:
     feature_set = spec.feature_set()
     parts = split_for(len(candles), spec)
     seen = candles[: parts.valid_to]
+    _require_roundings(spec, (seen,))
     require_volume(seen, feature_set, series)
     rows = features.cached(series.fingerprint, seen, feature_set)
     return replace(prepared(seen, rows, parts, spec), test_ms=_test_ms(candles, parts))
@@ -87,6 +89,7 @@ def _prepared_basket(spec: TrainingSpec) -> Prepared:
     parts = split_for(len(times), spec)
     until = int(times.open_ms[parts.valid_to - 1]) + 1
     seen = [one.between(None, until) for one in own]
+    _require_roundings(spec, seen)
     candles, rows = basket_rows(members, seen, names, spec.feature_set())
     found = prepared(candles[0], rows, parts, spec, candles[1:])
     return replace(found, test_ms=_test_ms(times, parts))
@@ -149,6 +152,26 @@ def split_for(bars: int, spec: TrainingSpec) -> Split:
         embargo=spec.completed().embargo_bars or 0,
         test_share=spec.test_share,
     )
+
+
+def _require_roundings(spec: TrainingSpec, own: Sequence[Candles]) -> None:
+    """:raises BadInput: for a tick above the price, or a step that no order could pay for"""
+    settings, most = spec.env_settings(), largest_order(spec)
+    ticks, steps = settings.roundings() if settings.is_basket else ([settings.tick], [settings.step])
+    for candles, tick, step in zip(own, ticks, steps, strict=True):
+        lowest = float(candles.low.min())
+        if tick > lowest:
+            raise BadInput(
+                f"trading.tick: prices reach down to {lowest:g}, where a tick of {tick:g} leaves none to sell "
+                "at: set the venue's, or 0",
+                "trading.tick",
+            )
+        if step * lowest > most:
+            raise BadInput(
+                f"trading.step: no order could ever be placed, since one step of {step:g} costs at least "
+                f"{step * lowest:g} and the largest order is worth {most:g}: set the venue's, or 0",
+                "trading.step",
+            )
 
 
 def _test_ms(candles: Candles, parts: Split) -> tuple[int, int] | None:

@@ -183,6 +183,7 @@ class _Run:
             self.curriculum.set_state(state["curriculum"])
         self.next_checkpoint, self.next_metric = state["next_checkpoint"], state["next_metric"]
         self.averaged_step, self.latest = state["averaged_step"], state["latest"]
+        self.rewards = list(state.get("rewards", []))
         self.began_step = self.model.num_timesteps
         self._see_makers(state.get("makers", []))
         return True
@@ -353,6 +354,7 @@ class _Run:
             "curriculum": None if self.curriculum is None else self.curriculum.state(),
             "averaged_step": self.averaged_step,
             "latest": dict(self.latest),
+            "rewards": [float(one) for one in self.rewards],
             "makers": self.makers,
         }
 

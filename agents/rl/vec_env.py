@@ -108,6 +108,7 @@ class TradingVecEnv(VecEnv):
             "lengths": self._lengths.copy(),
             "observations": self.batch.observations(),
             "finished": list(self.finished),
+            "raw": [self._sum, self._steps],
             "normaliser": None if self.normaliser is None else self.normaliser.state(),
         }
 
@@ -116,7 +117,7 @@ class TradingVecEnv(VecEnv):
         self.batch.set_state(state["batch"])
         self._returns[:], self._lengths[:] = state["returns"], state["lengths"]
         self.finished = deque(state["finished"], maxlen=self.finished.maxlen)
-        self._sum, self._steps = 0.0, 0
+        self._sum, self._steps = state.get("raw", (0.0, 0))
         if self.normaliser is not None:
             self.normaliser.set_state(state["normaliser"])
 

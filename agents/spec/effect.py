@@ -16,6 +16,7 @@ REPORTED: dict[str, tuple[str, tuple[str, ...]]] = {  # breaker -> what it watch
     "stopping.max_kl": ("how far an update moved the policy (KL)", (*PPO, "trpo")),
     "stopping.min_entropy": ("the entropy of its policy", (*PPO, "a2c", "reinforce")),
 }
+BATCHED = ("maskable_ppo", "recurrent_ppo", "team_ppo")  # ppo and fast_ppo leave a batch of one as it is
 TABLES = ("q_table",)  # no network, and the newest bar alone
 FORECAST = "forecast"  # what a table calls the forecast's column
 
@@ -38,6 +39,8 @@ def require_effect(spec: "TrainingSpec") -> None:
             )
     if spec.algorithm in TABLES:
         _require_table(spec)
+    _require_batches(spec)
+    _require_trades(spec)
     own = spec.learning
     if isinstance(own, Replay) and own.learning_starts >= spec.steps:
         raise BadInput(
@@ -45,6 +48,40 @@ def require_effect(spec: "TrainingSpec") -> None:
             f"(learning_starts) and the run ends after {spec.steps:,} (steps): raise steps or lower "
             "learning_starts",
             "steps",
+        )
+
+
+def largest_order(spec: "TrainingSpec") -> float:
+    """Return what the first order of an episode can be worth at most, quote currency; no later one is larger
+    before something has been earned."""
+    cash, low_high = spec.trading.initial_cash, spec.env_settings().allowed_action.levels
+    most = cash * max(abs(low_high[0]), abs(low_high[-1]))
+    if spec.limits.max_order_share:
+        most = min(most, cash * spec.limits.max_order_share)
+    return min(most, spec.limits.max_position) if spec.limits.max_position else most
+
+
+def _require_trades(spec: "TrainingSpec") -> None:
+    """:raises BadInput: for a run in which nothing could ever be bought"""
+    most, least = largest_order(spec), spec.trading.min_notional
+    if most <= least:
+        raise BadInput(
+            f"no order could ever be placed: the largest is worth {most:g} (trading.initial_cash times the "
+            f"exposure, within limits) and trading.min_notional wants more than {least:g}",
+            "trading.min_notional",
+        )
+
+
+def _require_batches(spec: "TrainingSpec") -> None:
+    """:raises BadInput: for a rollout that ends in a minibatch of one, whose advantage has no deviation"""
+    if spec.algorithm not in BATCHED or spec.ppo.advantages != "normalised":
+        return
+    rollout, size = spec.ppo.rollout, spec.ppo.batch_size
+    if rollout % size == 1:
+        raise BadInput(
+            f"{spec.algorithm} cannot normalise the advantage of one decision alone, which {rollout:,} "
+            f"decisions (n_envs * n_steps) leave over from batches of {size:,}: choose another ppo.batch_size",
+            "ppo.batch_size",
         )
 
 

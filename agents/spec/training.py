@@ -47,6 +47,8 @@ from market.errors import BadInput
 from market.features import FeatureSet, preset
 
 FromTime = Annotated[int | None, BeforeValidator(partial(epoch_ms, field="from"))]
+MOST_BARS = 10**9
+LEAST_SHARE = 1e-6  # of the bars; a smaller part of any series is nothing
 ToTime = Annotated[int | None, BeforeValidator(partial(epoch_ms, field="to"))]
 
 
@@ -72,7 +74,7 @@ class TrainingSpec(Part):
     window: int = Field(default=1, ge=1, le=500)
     action: Action = Action()
     reward: Reward = Reward()
-    episode_bars: int = Field(default=1440, ge=0)
+    episode_bars: int = Field(default=1440, ge=0, le=MOST_BARS)
     curriculum: Curriculum = Curriculum()
     max_drawdown: Fraction = (
         0.0  # fall from the peak at which an episode is lost, as a session halts; 0 is off
@@ -83,7 +85,7 @@ class TrainingSpec(Part):
     trading: Trading = Trading()
     validation_share: float = Field(default=0.15, ge=0.01, le=0.5)
     test_share: float = Field(default=0.0, ge=0, le=0.5)  # the last bars, sealed until a person opens them
-    embargo_bars: int | None = Field(default=None, ge=0)
+    embargo_bars: int | None = Field(default=None, ge=0, le=MOST_BARS)
     network: Network = Network()
     ppo: Ppo = Ppo()
     recurrent: Recurrent = Recurrent()
@@ -134,6 +136,8 @@ class TrainingSpec(Part):
             raise Misfit(
                 "validation_share and test_share together must leave 0.2 to learn from", "validation_share"
             )
+        if 0 < self.test_share < LEAST_SHARE:
+            raise Misfit(f"test_share must be 0 or at least {LEAST_SHARE:f}", "test_share")
         if self.episode_bars and self.episode_bars < self.decision_every:
             raise Misfit(
                 "episode_bars must be at least decision_every, or 0 for the whole range", "episode_bars"

@@ -73,3 +73,34 @@ def test_a_moment_without_the_database_costs_a_run_nothing_but_time(user, run, m
     assert (run.status, run.error) == (JobStatus.RUNNING, "")
     assert train(run) == job.EXIT_DONE
     assert run.weights_hash == whole.weights_hash
+
+
+MEMORY = {"learning_starts": 64, "buffer_size": 300, "n_envs": 4}
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"algorithm": "dqn", "dqn": MEMORY},
+        {"algorithm": "sac", "sac": MEMORY, "action": {"kind": "continuous"},
+         "reward": {"normalise": "returns"}},
+    ],
+    ids=["dqn", "sac"],
+)  # fmt: skip
+def test_a_resumed_memory_learner_reports_what_an_uninterrupted_one_does(user, extra):
+    series = stored(walk(1600), user)
+    base = {key: value for key, value in TINY.items() if key != "ppo"}
+    spec = base | {"steps": 600, "checkpoint_every": 170, "validate_every": 230, "series": series.pk} | extra
+    one, two = (services.start_training(owner=user, name=name, spec=spec) for name in ("one", "two"))
+    assert train(one) == job.EXIT_DONE, one.error
+    for calls in (5, 11, 23):
+        held = leases.acquire(two.lease_name)
+        listener, asked = job.RowListener(RunRow(two, held.fence)), iter(range(10**6))
+        listener.is_stop_wanted = lambda asked=asked, calls=calls: next(asked) >= calls
+        assert job.run(listener) == job.EXIT_STOPPED
+        held.release()
+    assert train(two) == job.EXIT_DONE
+    assert one.weights_hash == two.weights_hash
+    rows = [[(row.step, row.values) for row in run.metrics.all()] for run in (one, two)]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) > 10
