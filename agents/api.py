@@ -73,9 +73,9 @@ class RunSerializer(serializers.ModelSerializer):
     class Meta:
         model = TrainingRun
         fields = ("id", "name", "status", "desired", "series", "steps_total", "steps_done", "fps", "eta_s",
-                  "latest", "judged", "error", "attempts", "spec", "data_fingerprint", "code_version", "versions",
-                  "model", "notes", "weights_hash", "expected_hash", "is_reproduced", "experiment",
-                  "resources", "device", "created_at", "started_at", "heartbeat_at",
+                  "latest", "judged", "error", "attempts", "spec", "data_fingerprint", "code_version",
+                  "versions", "model", "notes", "weights_hash", "expected_hash", "is_reproduced",
+                  "experiment", "resources", "device", "created_at", "started_at", "heartbeat_at",
                   "finished_at")  # fmt: skip
 
     def get_error(self, run: TrainingRun) -> str:

@@ -105,7 +105,7 @@ def has_room(wanted_mb: float = TYPICAL_MB, asking: int | None = None) -> bool:
     :param wanted_mb: as `needed_mb` says
     :param asking: the run that wants to start; what its row says of a process is of an earlier one
     """
-    at_work = TrainingRun.objects.filter(status=JobStatus.RUNNING).exclude(pid=None).exclude(pk=asking)
+    at_work = TrainingRun.objects.filter(status=JobStatus.RUNNING).exclude(pid=None).exclude(pk=asking or 0)
     here = [
         row
         for row in at_work.only("pid", "resources")

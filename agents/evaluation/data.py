@@ -162,8 +162,8 @@ def _require_roundings(spec: TrainingSpec, own: Sequence[Candles]) -> None:
         lowest = float(candles.low.min())
         if tick > lowest:
             raise BadInput(
-                f"trading.tick: prices reach down to {lowest:g}, where a tick of {tick:g} leaves none to sell "
-                "at: set the venue's, or 0",
+                f"trading.tick: prices reach down to {lowest:g}, where a tick of {tick:g} leaves none to "
+                "sell at: set the venue's, or 0",
                 "trading.tick",
             )
         if step * lowest > most:

@@ -92,8 +92,8 @@ def run(listener: RowListener) -> int:
     """Train the run that the listener's row is of; return the process's exit status.
 
     The outcome is in the row: done with a model, or failed with one clear sentence and the traceback.
-    A stopped run keeps its status; whoever stopped it knows why. So does one that the database failed: it goes
-    on from its checkpoint, unless that happens again and again.
+    A stopped run keeps its status; whoever stopped it knows why. So does one that the database failed: it
+    goes on from its checkpoint, unless that happens again and again.
     """
     row = listener.row
     try:
@@ -230,7 +230,9 @@ def _keep(run: TrainingRun, spec: TrainingSpec, prepared: Prepared, outcome: Out
         "weights_hash": outcome.network.hash,
         "reward_normaliser": outcome.normaliser,
     }
-    path = f"models/{run.pk}-{row.fence}"  # of this process alone: whoever has lost the lease harms no other's
+    path = (
+        f"models/{run.pk}-{row.fence}"  # of this process alone: whoever has lost the lease harms no other's
+    )
     file_hash = artefacts.write(path, card=card, network=outcome.network, policy_zip=outcome.policy_zip)
     try:
         with transaction.atomic():

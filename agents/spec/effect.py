@@ -80,7 +80,8 @@ def _require_batches(spec: "TrainingSpec") -> None:
     if rollout % size == 1:
         raise BadInput(
             f"{spec.algorithm} cannot normalise the advantage of one decision alone, which {rollout:,} "
-            f"decisions (n_envs * n_steps) leave over from batches of {size:,}: choose another ppo.batch_size",
+            f"decisions (n_envs * n_steps) leave over from batches of {size:,}: choose another "
+            "ppo.batch_size",
             "ppo.batch_size",
         )
 

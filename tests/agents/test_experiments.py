@@ -63,7 +63,9 @@ def train(run, stop=False):
     return status
 
 
-@given(st.integers(1, 12), st.floats(0.05, 0.4), st.floats(0, 0.3), st.integers(2000, 100_000))
+@given(
+    st.integers(1, 12), st.floats(0.05, 0.4), st.just(0.0) | st.floats(1e-6, 0.3), st.integers(2000, 100_000)
+)
 def test_windows_follow_one_another_and_judge_no_candle_twice(count, share, test_share, bars):
     spec = TrainingSpec.parse({"from": START, "to": START + bars * MINUTE, "validation_share": share,
                                "test_share": test_share})  # fmt: skip
@@ -499,8 +501,10 @@ def test_an_experiment_shows_what_was_kept(client):
     made = factories.ExperimentFactory(owner=user, seeds=[])
     cell = {"seed": 0, "window": 0, "settings": {}}
     judged(user, "kept", 1.25, newest=2.0, series=made.series, experiment=made, cell=cell)
-    factories.RunFactory(owner=user, series=made.series, experiment=made, cell=cell,
-                         status="running", latest={"valid_score": -3.5, "valid_total_return": 0.02})  # fmt: skip
+    newest = {"valid_score": -3.5, "valid_total_return": 0.02}
+    factories.RunFactory(
+        owner=user, series=made.series, experiment=made, cell=cell, status="running", latest=newest
+    )
     client.force_login(user)
     page = client.get(reverse("experiment", args=[made.pk])).content.decode()
     assert "1.25" in page

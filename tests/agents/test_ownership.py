@@ -70,7 +70,8 @@ def test_no_spec_reaches_candles_of_others(operator, mine, theirs, way):
 )
 def test_a_grid_cannot_name_candles(operator, mine, theirs, key, windows):
     values = {"pairs": [["AAA/USD", "ZZZ/USD"]], "pair": ["ZZZ/USD"], "series": [theirs.pk],
-              "source": ["secret"], "interval": ["1m"], "from": [mine[0].first_ms], "to": [mine[0].last_ms]}  # fmt: skip
+              "source": ["secret"], "interval": ["1m"], "from": [mine[0].first_ms],
+              "to": [mine[0].last_ms]}  # fmt: skip
     body = {"name": "x", "spec": TINY, "seeds": [0], "windows": windows}
     body["grid"] = {key: values.get(key, [[mine[0].pk, theirs.pk]])}
     answer = operator.post("/api/v1/experiments/", body, format="json")
@@ -104,7 +105,9 @@ def test_a_model_stored_with_candles_of_others_is_neither_tested_nor_trained_aga
     model.save(update_fields=["spec"])
     with pytest.raises(BadInput, match="among your candles"):
         services.start_backtest(owner=user, model=model, series=mine[0])
-    backtest = factories.BacktestFactory(owner=user, model=model, baseline="", series=mine[0], status="queued")
+    backtest = factories.BacktestFactory(
+        owner=user, model=model, baseline="", series=mine[0], status="queued"
+    )
     assert services.run_backtest(backtest.pk).status == JobStatus.FAILED
     assert "among your candles" in Backtest.objects.get(pk=backtest.pk).error
 

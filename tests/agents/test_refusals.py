@@ -28,7 +28,7 @@ def series(user):
 @pytest.mark.parametrize("size", [63, 7, 3, 9, 21])
 def test_a_rollout_that_leaves_one_decision_over_is_refused(algorithm, size):
     asked = {"algorithm": algorithm, "ppo": ROLLOUT | {"batch_size": size}, "action": {"kind": "levels"}}
-    with pytest.raises(BadInput, match="64 decisions .* choose another ppo.batch_size") as refused:
+    with pytest.raises(BadInput, match=r"64 decisions .* choose another ppo\.batch_size") as refused:
         TrainingSpec.parse(asked)
     assert refused.value.field == "ppo.batch_size"
     TrainingSpec.parse(asked | {"ppo": ROLLOUT | {"batch_size": size + 1}})
