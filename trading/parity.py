@@ -14,6 +14,7 @@ from market.plans import average_true_range
 from trading.agent import decider_of
 from trading.bars import stored_bars
 from trading.models import Decision, LiveSession
+from trading.numbers import is_same_answer
 from trading.weighing import replay
 
 
@@ -41,7 +42,9 @@ class Parity:
 
 
 def verify(session: LiveSession) -> Parity:
-    """Replay every decision of a session and compare observation, action and model, bit for bit.
+    """Replay every decision of a session: observation, action and model must be equal, bit for bit.
+
+    Probabilities and votes are compared as `trading.numbers.is_same_answer` does.
 
     Of a session whose plan's model decides for all of them, the plan's decisions are replayed.
 
@@ -89,10 +92,10 @@ def _difference(decision: Decision, decider: Decider, decided: Decided, row: np.
     if decision.observation_hash != decided.observation_hash:
         return f"the observation, first in {_first_wrong(decision, decider, row)}"
     replayed = decided.opinion.tally.to_dict() if decided.opinion.tally else {}
-    if decision.votes != replayed:
+    if not is_same_answer(decision.votes, replayed):
         return _first_vote(decision.votes, replayed)
     same = (decision.action, decision.target) == (decided.opinion.name, decided.target)
-    if not same or list(decision.probabilities) != list(decided.opinion.probabilities):
+    if not same or not is_same_answer(decision.probabilities, decided.opinion.probabilities):
         return f"the action: {decision.action} live, {decided.opinion.name} replayed"
     return ""
 
@@ -108,7 +111,7 @@ def _first_vote(live: dict[str, Any], again: dict[str, Any]) -> str:
     """Return whose vote differs first."""
     pairs = zip(live.get("votes", []), again.get("votes", []), strict=False)
     for one, other in pairs:
-        if one != other:
+        if not is_same_answer(one, other):
             said, now = one["vote"] or "none", other["vote"] or "none"
             return f"the vote of {one['member']}: {said} live, {now} replayed"
     return "the votes of the council"

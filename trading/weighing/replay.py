@@ -9,6 +9,7 @@ from agents.observation import observation_hash, observe_basket
 from market.features import compute
 from trading.bars import stored_bars
 from trading.models import PlanDecision, PortfolioPlan
+from trading.numbers import is_same_answer
 from trading.weighing.mind import Mind, joined, mind_of
 
 
@@ -49,7 +50,7 @@ def _difference(row: PlanDecision, mind: Mind, window: np.ndarray) -> str:
     if row.observation_hash != observation_hash(observation):
         return f"the observation, first in {_first_wrong(row, mind, window[-1].tolist())}"
     again = mind.weigh(observation, row.top)
-    if list(again.weights) != row.weights or again.value != row.value:
+    if not is_same_answer([*again.weights, again.value], [*row.weights, row.value]):
         return f"the weights: {row.weights} live, {list(again.weights)} replayed"
     return ""
 

@@ -2,6 +2,7 @@
 
 from market.models import LiveBar
 from trading.models import Decision
+from trading.numbers import is_same_answer
 from trading.parity import verify
 
 
@@ -28,3 +29,29 @@ def test_a_changed_action_is_named(live):
     live.start("buy_and_hold").bar(2)
     Decision.objects.filter(session=live.session, action="BUY").update(action="SELL")
     assert ["SELL live, BUY replayed" in m.what for m in verify(live.session).mismatches] == [True]
+
+
+def test_a_network_whose_sums_are_rounded_otherwise_says_the_same_and_a_changed_probability_does_not():
+    live = {"votes": [{"vote": "BUY", "weight": 1.0, "probabilities": [0.25, 0.75]}], "quorum": 1}
+    again = {
+        "votes": [{"vote": "BUY", "weight": 1.0, "probabilities": [0.25 + 3e-8, 0.75 - 3e-8]}],
+        "quorum": 1,
+    }
+    assert is_same_answer(live, again)
+    for changed in (
+        {**live, "quorum": 2},
+        {"votes": live["votes"]},
+        {**live, "votes": [{**live["votes"][0], "vote": "SELL"}]},
+        {**live, "votes": [{**live["votes"][0], "probabilities": [0.25001, 0.74999]}]},
+        {**live, "votes": live["votes"] * 2},
+    ):
+        assert not is_same_answer(live, changed)
+    assert not is_same_answer([0.5], [None])
+
+
+def test_a_changed_probability_is_named(live):
+    live.start("momentum").bar(3)
+    changed = live.session.decisions.latest("bar_ms")
+    changed.probabilities = [0.5, 0.25, 0.25]
+    changed.save()
+    assert [mismatch.bar_ms for mismatch in verify(live.session).mismatches] == [changed.bar_ms]
