@@ -255,11 +255,9 @@ def _mark(seat: Seat, quote: Quote, now_ms: int) -> None:
     if session.start_price == 0:
         session.start_price = quote.last
         point(session, min(session.started_ms, quote.at_ms) - 1, quote.last)  # before anything is traded
-    if session.day != risk.day_of(now_ms):  # losses count from the first mark of day and week
-        today, equity = (
-            risk.day_of(now_ms),
-            portfolio.equity(session.cash, session.held, risk.exit_price(session.held, quote)),
-        )
+    today = risk.day_of(now_ms)
+    if session.day is None or today > session.day:  # losses count from the first mark of day and week
+        equity = portfolio.equity(session.cash, session.held, risk.exit_price(session.held, quote))
         if session.day is None or session.day.isocalendar()[:2] != today.isocalendar()[:2]:
             session.week_equity = equity
         session.day, session.day_equity = today, equity

@@ -50,7 +50,7 @@ def _mark(plan: PortfolioPlan, equity: Decimal, now_ms: int) -> None:
     today = risk.day_of(now_ms)
     if plan.peak_equity == 0:
         plan.peak_equity = plan.caution_peak = equity
-    if plan.day != today:
+    if plan.day is None or today > plan.day:  # not where the clock falls back over midnight
         if plan.day is None or plan.day.isocalendar()[:2] != today.isocalendar()[:2]:
             plan.week_equity = equity
         plan.day, plan.day_equity = today, equity

@@ -1,12 +1,14 @@
 """Breakers and entry guards of a session on the sandbox."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from trading import services
+from trading import services, sessions
 from trading.exchanges.errors import Unreachable
 from trading.models import Alert, LiveSession, RiskProfile, RiskState
+from trading.weighing import watch
 
 
 def limits(live, **changes):
@@ -38,6 +40,26 @@ def test_a_new_week_begins_on_monday_with_the_equity_of_its_first_mark(live):
     live.venue.advance(86_400_000)
     live.turn()
     assert live.session.week_equity == live.session.capital
+
+
+def test_a_clock_that_wobbles_over_midnight_forgives_no_loss(live):
+    """Found by an audit: each fall back to the old day took the loss for the new one's beginning."""
+    live.start("cash").turn()
+    seat, day, quote = live.seat, 86_400_000, live.exchange.quotes()["BTC/USD"]
+    monday = quote.at_ms - quote.at_ms % day + 7 * day  # 2024-01-01 is a Monday
+    for seconds, lost in ((-1, 0), (1, 2000), (-0.5, 0), (2, 0)):
+        at_ms = monday + int(seconds * 1000)
+        sessions._mark(seat, replace(quote, at_ms=at_ms), at_ms)
+        seat.session.cash -= lost
+    assert (seat.session.day_equity, seat.session.week_equity) == (50_000, 50_000)
+
+
+def test_nor_does_it_forgive_a_plan_one(core):
+    plan, monday = core.plan, 1_704_672_000_000  # 2024-01-08
+    for seconds, equity in ((-1, 40_000), (1, 40_000), (-0.5, 38_000), (2, 38_000)):
+        watch._mark(plan, Decimal(equity), monday + int(seconds * 1000))
+    plan.refresh_from_db()
+    assert (plan.day_equity, plan.week_equity) == (40_000, 40_000)
 
 
 def test_losses_in_a_row_lead_to_safe_mode_and_its_end_back(live):
