@@ -92,7 +92,7 @@ def policy(candles: Candles, seed: int = 1) -> NetworkPolicy:
 class AnsweringVenue:
     """A venue that fills every order at once and remembers when it was handed each."""
 
-    name, has_client_ids = "bench", False
+    name, has_client_ids, lists_emptied = "bench", False, False
 
     def __init__(self) -> None:
         self.placed_s: list[float] = []

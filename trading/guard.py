@@ -68,6 +68,10 @@ class Leased:
     def has_client_ids(self) -> bool:
         return self.exchange.has_client_ids
 
+    @property
+    def lists_emptied(self) -> bool:
+        return self.exchange.lists_emptied
+
     def find(self, pair: str, client_id: str) -> OrderReport | None:
         self.require()
         return cast(ByClientId, self.exchange).find(pair, client_id)

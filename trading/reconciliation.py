@@ -8,12 +8,14 @@ unit. Nothing is compared while an order of the account is unsettled: then the d
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from decimal import Decimal
 
 from django.db import transaction
 from django.utils import timezone
 
 from trading import alerts, books, foreign, short_books
+from trading.exchanges.errors import BadAnswer
 from trading.exchanges.port import OPEN, Balance, Exchange, OrderReport, ShortPosition
 from trading.guard import Leased
 from trading.models import (
@@ -35,6 +37,8 @@ NOISE = Decimal("0.000001")  # 15 significant digits of a large balance
 COIN_NOISE = Decimal("0.0000000001")
 DUST = Decimal("0.000001")  # of a coin: below the finest step of any pair
 ZERO = Decimal(0)
+UNLISTED = "nothing yet: the wallet may have been read in part"
+AGREEING, APART = 3, timedelta(minutes=1)  # comparisons in a row that must miss a coin, and their distance
 QUOTES = frozenset({"USD", "USDT", "USDC", "EUR"})
 
 
@@ -135,6 +139,8 @@ def reconcile(account: Account, exchange: Exchange | Leased) -> Reconciliation |
     """Compare our books with the venue's, record it, and correct ours. None when it must wait.
 
     It waits while an order of the account is unsettled, or when something was booked while we were asking.
+
+    :raises BadAnswer: when the wallet lacks a coin that our books hold, and no order explains that.
     """
     open_books(account, exchange)
     before = _state(account)
@@ -145,11 +151,44 @@ def reconcile(account: Account, exchange: Exchange | Leased) -> Reconciliation |
     orders = exchange.reports(None) if differences else []
     if differences and not _all_rest(account, orders):
         return None
+    unlisted = _unlisted(account, seen, orders)
+    if unlisted and (exchange.lists_emptied or not _is_believed(account, unlisted)):
+        raise BadAnswer(f"the wallet came back without {', '.join(unlisted)}, which the books hold")
     with transaction.atomic():
         Account.objects.select_for_update().get(pk=account.pk)
         if _state(account) != before:
             return None
         return _record(account, differences, seen, orders)
+
+
+def _unlisted(account: Account, seen: Seen, reports: list[OrderReport]) -> list[str]:
+    """Return the coins that our books hold, the wallet does not list, and no order explains (P5)."""
+    ours = {
+        coin: amount
+        for coin, amount in holdings(account).items()
+        if amount > DUST and coin not in seen.balances and not short_books.is_short(coin)
+    }
+    if not ours:
+        return []
+    effect = foreign.effect_of(foreign.unknown(account, reports), short_books.of_account(account))
+    return sorted(coin for coin, amount in ours.items() if amount + effect.get(coin, ZERO) > DUST)
+
+
+def _is_believed(account: Account, unlisted: list[str]) -> bool:
+    """Say whether enough comparisons in a row have missed the same coins; else write this one down."""
+    newest = list(account.reconciliations.all()[:AGREEING])
+    told = [[one["coin"] for one in row.differences if one["done"] == UNLISTED] for row in newest]
+    now, ours = timezone.now(), holdings(account)
+    agree = all(coins == unlisted for coins in told)
+    if agree and len(newest) == AGREEING and now - newest[-1].at >= APART * AGREEING:
+        return True
+    if not newest or told[0] != unlisted or now - newest[0].at >= APART:
+        rows = [
+            {"coin": coin, "ours": str(ours[coin]), "theirs": "not listed", "done": UNLISTED}
+            for coin in unlisted
+        ]
+        Reconciliation.objects.create(account=account, equal=False, differences=rows)
+    return False
 
 
 def _terms(account: Account, seen: Seen) -> list[Difference]:

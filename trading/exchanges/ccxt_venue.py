@@ -33,6 +33,7 @@ class Ccxt:
     """
 
     has_client_ids = True
+    lists_emptied = False
 
     def __init__(self, wire: CcxtWire, dialect: Dialect, known_pairs: Callable[[], set[str]]) -> None:
         self.name = f"ccxt:{dialect.name}"

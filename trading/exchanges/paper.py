@@ -56,6 +56,7 @@ class Paper:
 
     name = "paper"
     has_client_ids = False
+    lists_emptied = False
 
     def __init__(self, prices: Prices, account_id: int) -> None:
         self._prices = prices

@@ -126,6 +126,7 @@ class Exchange(Protocol):
 
     name: str
     has_client_ids: bool  # then it is `ByClientId`, too
+    lists_emptied: bool  # a coin once held stays in the wallet: one that is absent was not read
 
     def server_ms(self) -> int:
         """Ask the venue for its time, epoch ms."""

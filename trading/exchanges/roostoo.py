@@ -33,6 +33,7 @@ class Roostoo:
 
     name = "roostoo"
     has_client_ids = False
+    lists_emptied = True
 
     def __init__(self, wire: RoostooWire) -> None:
         self._wire = wire

@@ -362,3 +362,44 @@ def test_reconcile_leaves_an_order_to_the_session_that_is_driven(live):
     with pytest.raises(Conflict, match="is under way: try again in a few seconds"):
         services.reconcile_account(account=live.account)
     assert live.session.orders.get().status == S.UNCERTAIN
+
+
+def without(monkeypatch, exchange, coin):
+    """Have the wallet come back without one of its coins."""
+    balances = exchange.balances
+    monkeypatch.setattr(
+        exchange, "balances", lambda **options: {k: v for k, v in balances(**options).items() if k != coin}
+    )
+
+
+def test_a_wallet_that_lacks_a_coin_we_hold_corrects_nothing(live, monkeypatch):
+    """Found by an audit: the position counted as gone from the account's books."""
+    live.start("buy_and_hold").bar()
+    with monkeypatch.context() as patch:
+        without(patch, live.exchange, "BTC")
+        live.seat.is_checked = False
+        live.turn()
+        assert Alert.objects.filter(key=f"unknown:{live.session.pk}").exists()
+        Reconciliation.objects.update(at=timezone.now() - timedelta(hours=1))
+        live.turn()
+        assert live.books() == live.ledger()
+    live.turn()
+    assert Reconciliation.objects.first().equal
+    assert not live.account.ledger.filter(kind="adjustment").exists()
+
+
+def test_where_wallets_may_omit_a_coin_several_reads_must_agree(live, monkeypatch):
+    live.start("buy_and_hold").bar()
+    monkeypatch.setattr(live.exchange, "lists_emptied", False, raising=False)
+    without(monkeypatch, live.exchange, "BTC")
+    held = live.books()["BTC"]
+    for _ in range(3):
+        live.seat.is_checked = False
+        live.turn()
+        live.turn()  # too soon to count
+        assert live.books()["BTC"] == held
+        for row in Reconciliation.objects.all():
+            Reconciliation.objects.filter(pk=row.pk).update(at=row.at - timedelta(minutes=1))
+    live.turn()
+    assert "BTC" not in live.books()
+    assert Alert.objects.filter(key=f"books:{live.account.pk}").exists()
