@@ -24,10 +24,9 @@ from market.kernel.sizing import reasons
 from market.kernel.step import Book, Fill
 from market.kernel.watch import open_watch
 
-CHUNK = 16_384  # bars between two calls of `tick` where nobody has to be asked
-NEAR = (
-    1e-9  # shares of outputs and probabilities; what is nearer than this is decided by the policy's own code
-)
+CHUNK = 16_384  # bars lived through at once, at most
+PARTS = 8  # of a run, at least, so that progress is told and a cancel is seen in short ones too
+NEAR = 1e-9  # outputs and probabilities nearer to each other than this are left to the policy's own code
 
 
 class CompiledRun:
@@ -74,8 +73,9 @@ class CompiledRun:
         """Go through all the bars. :param scaled: float32 (n - first + W - 1, F)"""
         walk, mind = (walks.walk_asking, 0) if watch is not None else self._mind(scaled)
         row, told = self.first, self.first
+        step = min(CHUNK, max(TICK_BARS, (self.last - self.first) // PARTS))
         while row < self.last:
-            end = min(row + CHUNK, self.last)
+            end = min(row + step, self.last)
             row = self._walked(walk, mind, end)
             if row < end:
                 self._answer(row, scaled, watch)

@@ -1,5 +1,6 @@
 """Backtests: checked at once, computed by a worker (or at once by the command), stored as one row."""
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -27,6 +28,8 @@ from market.candles import interval_name
 from market.errors import BadInput
 from market.models import Series
 from market.web.audit import record
+
+logger = logging.getLogger(__name__)
 
 
 def start_backtest(
@@ -192,6 +195,7 @@ def _simulated(backtest: Backtest, plan: Plan, tick: Callable[[float], None]) ->
         limits=plan.settings.limits,
         tick=tick,
     )
+    logger.info("backtest simulated id=%s engine=%s bars=%s", backtest.pk, run.engine, len(run.equity))
     return run, archive.fingerprint(plan.candles[plan.first :])
 
 
