@@ -8,7 +8,6 @@ its docstring. Weights are shares of equity, long only, together at most 1; the 
 from market.kernel.costs import fee_of
 from market.kernel.portfolio import average_entry, settle
 from market.kernel.rebalance import is_kept, quantity_towards
-from market.kernel.risk import OK
 from market.kernel.step import Rules, fill_price, within_caps
 
 
@@ -57,22 +56,22 @@ def rebalanced(
     Sells come first, in the order of the pairs, so that their proceeds pay for the buys; a buy never spends
     more than the cash that is there, its own fee included. Each order fills at the taker price, rounded and
     charged as one of `market.kernel.step` is. `quantities` (signed), `prices` and `fees` get each pair's
-    fill, 0 where there was none; `orders` gets the sides, `cuts` the code of the cap that cut an order.
+    fill, 0 where there was none; `orders` gets the sides, `cuts` the code of a cap, where one cut; None says
+    that the rules have no caps.
 
     :param orders: as of `wanted_orders`; a pair with 0 keeps what it holds
     :param ticks, steps: of each pair, in place of the one in `rules`
     """
     zero, worth = cash - cash, basket_worth(cash, held, opens)
     for i in range(len(held)):
-        quantities[i], prices[i], fees[i], cuts[i] = zero, opens[i], zero, OK
+        quantities[i], prices[i], fees[i] = zero, opens[i], zero
         if orders[i] != 0:
             orders[i] = 1 if weights[i] * worth > held[i] * opens[i] else -1
     for side in (-1, 1):
         for i in range(len(held)):
             if orders[i] != side:
                 continue
-            own = of_pair(rules, ticks[i], steps[i])
-            price = fill_price(opens[i], side, own)
+            price = fill_price(opens[i], side, of_pair(rules, ticks[i], steps[i]))
             worth = cash + held[i] * price + _others(held, opens, i)
             quantity = quantity_towards(
                 weights[i], worth, cash, held[i], price, steps[i], rules.min_notional, rules.fee_rate,
@@ -80,9 +79,10 @@ def rebalanced(
             )  # fmt: skip
             if quantity * side <= 0:  # the spread ate the difference between weight and holdings
                 continue
-            if rules.max_order_share > 0 or rules.max_position > 0:
-                worth = basket_worth(cash, held, opens)
-                quantity, cuts[i] = within_caps(quantity, price, held[i], worth, own)
+            if cuts is not None:  # a test of its own: the compiler then drops all that follows from it
+                if rules.max_order_share > 0 or rules.max_position > 0:
+                    marked, own = basket_worth(cash, held, opens), of_pair(rules, ticks[i], steps[i])
+                    quantity, cuts[i] = within_caps(quantity, price, held[i], marked, own)
                 if quantity == 0:
                     continue
             fee = fee_of(quantity * price, rules.fee_rate, rules.fee_step, rules.guard)

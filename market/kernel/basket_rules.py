@@ -86,7 +86,7 @@ def basket_bar(
     :param is_order: False keeps what is held; else `weights` and `orders` are those of `basket.rebalanced`
     :param at_ms: open time of the bar
     :param has_exits: False skips them and leaves `legs`; :param is_watched: likewise `watches`
-    :param fills: gets what was traded, `cuts` the code of the cap that cut a pair's order
+    :param fills: gets what was traded, `cuts` the code of a cap, where one cut a pair's order
     :param was, paid: room for k numbers each
     """
     zero, count = cash - cash, len(held)

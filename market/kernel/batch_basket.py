@@ -98,7 +98,6 @@ def _compile_advance(digest: int) -> Callable[..., Any]:
         rules_, task_, terms_ = _rules(rules), _task(task), _terms(terms)
         weights, orders = np.empty(pairs), np.empty(pairs, np.int64)
         quantities, prices, fees = np.empty(pairs), np.empty(pairs), np.empty(pairs)
-        cuts = np.empty(pairs, np.int64)
         if digest < 0:
             return -1
         for i in range(len(counts)):
@@ -118,7 +117,7 @@ def _compile_advance(digest: int) -> Callable[..., Any]:
                 if wanted > 0:
                     cash = rebalanced(
                         cash, own, paid, weights, orders, opens[row], ticks, steps, rules_, quantities,
-                        prices, fees, cuts,
+                        prices, fees, None,
                     )  # fmt: skip
                     moved = traded(quantities, prices)
                     wanted = 0
