@@ -11,6 +11,7 @@ process's memory at the end of each market day. Growth is the slope of memory ov
 the first third of a shorter run: per hour of real time, and per hour of the market's.
 """
 
+import math
 import tempfile
 import threading
 import time
@@ -42,12 +43,17 @@ START_MS = 1_704_067_200_000
 WARM = 2000  # bars of history before live time begins
 
 
-def run(sessions: int = 500, days: float = 30.0, speed: float = 3600.0) -> dict[str, Any]:
-    """Return the figures of `days` market days of `sessions` sessions."""
+def run(
+    sessions: int = 500, days: float = 30.0, speed: float = 3600.0, trades: float = 0.02
+) -> dict[str, Any]:
+    """Return the figures of `days` market days of `sessions` sessions.
+
+    :param trades: about the share of decisions that want another position; 0.33 is an untrained network's
+    """
     with scratch_database(), tempfile.TemporaryDirectory() as folder, var_dir(folder):
         accounts = -(-int(sessions) // len(PAIRS))
         with sandbox(folder, accounts, float(days), float(speed)) as url:
-            make_sessions(int(sessions), url)
+            make_sessions(int(sessions), url, float(trades))
             return soaked(float(days) * DAY / 1000 / float(speed), int(sessions), float(speed))
 
 
@@ -163,7 +169,7 @@ def growth(memory: np.ndarray, speed: float) -> dict[str, Any]:
     }
 
 
-def make_sessions(count: int, url: str) -> None:
+def make_sessions(count: int, url: str, trades: float) -> None:
     """Make one owner, a model, an account for every three sessions, and the sessions."""
     from django.contrib.auth import get_user_model
 
@@ -171,7 +177,7 @@ def make_sessions(count: int, url: str) -> None:
     from trading.models import LiveSession, RiskProfile
 
     owner = get_user_model().objects.create_user("soak")
-    model = trained(owner)
+    model = trained(owner, trades)
     limits = {"stop_loss": 0.0, "daily_loss": 0.0, "max_drawdown": 0.0, "max_stale_s": 86_400.0}
     risk = RiskProfile.objects.create(owner=owner, name="soak", **limits)
     for k in range(count):
@@ -190,13 +196,17 @@ def key(number: int) -> str:
     return f"K{number:04d}".ljust(64, "k")
 
 
-def trained(owner: Any) -> Any:
-    """Return the row of an untrained 64x64 network, written as training writes one."""
+def trained(owner: Any, trades: float) -> Any:
+    """Return the row of a 64x64 network that draws a trade so often, written as training writes one.
+
+    Of an untrained one's three actions HOLD is made more likely: at any time one of the others is a trade.
+    """
     from agents import artefacts
     from agents.models import TrainedModel
     from market.models import Series
 
     made = policy(market(4000))
+    made.network.actor[-1][1][0] += math.log(max(1 / trades - 2, 1e-9))
     card = {
         "feature_set": made.observation.feature_set.to_json(),
         "scaler": made.observation.scaler.to_json(),
