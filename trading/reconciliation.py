@@ -38,7 +38,9 @@ COIN_NOISE = Decimal("0.0000000001")
 DUST = Decimal("0.000001")  # of a coin: below the finest step of any pair
 ZERO = Decimal(0)
 UNLISTED = "nothing yet: the wallet may have been read in part"
-AGREEING, APART = 3, timedelta(minutes=1)  # comparisons in a row that must miss a coin, and their distance
+# Comparisons in a row, a minute apart, that must miss a coin before it is gone: where wallets list only what is
+# there; and where a coin once held stays listed: an absent one was not read, or the account begun anew.
+AGREEING, AGREEING_LISTED, APART = 3, 10, timedelta(minutes=1)
 QUOTES = frozenset({"USD", "USDT", "USDC", "EUR"})
 
 
@@ -152,7 +154,8 @@ def reconcile(account: Account, exchange: Exchange | Leased) -> Reconciliation |
     if differences and not _all_rest(account, orders):
         return None
     unlisted = _unlisted(account, seen, orders)
-    if unlisted and (exchange.lists_emptied or not _is_believed(account, unlisted)):
+    least = AGREEING_LISTED if exchange.lists_emptied else AGREEING
+    if unlisted and not _is_believed(account, unlisted, least):
         raise BadAnswer(f"the wallet came back without {', '.join(unlisted)}, which the books hold")
     with transaction.atomic():
         Account.objects.select_for_update().get(pk=account.pk)
@@ -174,13 +177,13 @@ def _unlisted(account: Account, seen: Seen, reports: list[OrderReport]) -> list[
     return sorted(coin for coin, amount in ours.items() if amount + effect.get(coin, ZERO) > DUST)
 
 
-def _is_believed(account: Account, unlisted: list[str]) -> bool:
+def _is_believed(account: Account, unlisted: list[str], least: int) -> bool:
     """Say whether enough comparisons in a row have missed the same coins; else write this one down."""
-    newest = list(account.reconciliations.all()[:AGREEING])
+    newest = list(account.reconciliations.all()[:least])
     told = [[one["coin"] for one in row.differences if one["done"] == UNLISTED] for row in newest]
     now, ours = timezone.now(), holdings(account)
     agree = all(coins == unlisted for coins in told)
-    if agree and len(newest) == AGREEING and now - newest[-1].at >= APART * AGREEING:
+    if agree and len(newest) == least and now - newest[-1].at >= APART * least:
         return True
     if not newest or told[0] != unlisted or now - newest[0].at >= APART:
         rows = [

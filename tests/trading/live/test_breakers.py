@@ -43,7 +43,7 @@ def test_a_new_week_begins_on_monday_with_the_equity_of_its_first_mark(live):
 
 
 def test_a_clock_that_wobbles_over_midnight_forgives_no_loss(live):
-    """Found by an audit: each fall back to the old day took the loss for the new one's beginning."""
+    """Each fall back to the old day would take the loss for the new one's beginning."""
     live.start("cash").turn()
     seat, day, quote = live.seat, 86_400_000, live.exchange.quotes()["BTC/USD"]
     monday = quote.at_ms - quote.at_ms % day + 7 * day  # 2024-01-01 is a Monday

@@ -153,7 +153,7 @@ def sell_half_by_hand(live, whole):
 
 
 def test_what_an_order_by_hand_sold_before_it_was_cancelled_is_adopted(live):
-    """Found by an audit: only wholly filled ones were."""
+    """Not only those that filled wholly."""
     live.start("buy_and_hold")
     live.turn()
     held = live.session.held

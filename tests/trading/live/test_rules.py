@@ -169,7 +169,7 @@ def looks_taken(live, side, counts):
 
 
 def test_a_stop_leaves_although_every_smaller_quantity_was_used_within_the_hour(live):
-    """Found by an audit: nothing was sent, and nobody was told."""
+    """Else nothing would be sent, and nobody told."""
     live.start("buy_and_hold", capital=Decimal(1000), risk={"stop_loss": 0.05}).bar()
     held, step = live.session.held, Decimal(live.seat.instrument.step)
     looks_taken(live, "SELL", range(1, int(held / step) + 1))

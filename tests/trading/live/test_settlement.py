@@ -67,7 +67,7 @@ def test_an_answer_that_cannot_be_understood_is_settled_by_asking(live, patience
 
 
 def test_an_accepted_order_answered_with_unknown_words_is_matched_and_not_sent_again(live, monkeypatch):
-    """Found by an audit: it counted as refused, and the next bar bought once more."""
+    """Counted as refused, it would be bought once more at the next bar."""
     live.start("buy_and_hold", capital=Decimal(10000))
     wire = live.exchange._wire
     real = wire._exchange
@@ -87,7 +87,7 @@ def test_an_accepted_order_answered_with_unknown_words_is_matched_and_not_sent_a
 
 
 def test_an_order_by_hand_that_was_adopted_is_not_taken_for_ours(live, patience):
-    """Found by an audit: the same coins were booked twice."""
+    """The same coins must not be booked twice."""
     live.start("cash").turn()
     live.exchange.place(Proposal("BTC/USD", "BUY", "MARKET", Decimal("0.01")))
     live.seat.is_checked = False
@@ -373,7 +373,6 @@ def without(monkeypatch, exchange, coin):
 
 
 def test_a_wallet_that_lacks_a_coin_we_hold_corrects_nothing(live, monkeypatch):
-    """Found by an audit: the position counted as gone from the account's books."""
     live.start("buy_and_hold").bar()
     with monkeypatch.context() as patch:
         without(patch, live.exchange, "BTC")
@@ -388,12 +387,13 @@ def test_a_wallet_that_lacks_a_coin_we_hold_corrects_nothing(live, monkeypatch):
     assert not live.account.ledger.filter(kind="adjustment").exists()
 
 
-def test_where_wallets_may_omit_a_coin_several_reads_must_agree(live, monkeypatch):
+@pytest.mark.parametrize(("lists_emptied", "reads"), [(False, 3), (True, 10)])
+def test_a_coin_is_gone_once_several_reads_agree(live, monkeypatch, lists_emptied, reads):
     live.start("buy_and_hold").bar()
-    monkeypatch.setattr(live.exchange, "lists_emptied", False, raising=False)
+    monkeypatch.setattr(live.exchange, "lists_emptied", lists_emptied, raising=False)
     without(monkeypatch, live.exchange, "BTC")
     held = live.books()["BTC"]
-    for _ in range(3):
+    for _ in range(reads):
         live.seat.is_checked = False
         live.turn()
         live.turn()  # too soon to count

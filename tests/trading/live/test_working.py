@@ -226,7 +226,7 @@ def wait():
 
 
 def test_a_resting_order_that_the_venue_has_forgotten_is_cancelled_once_that_is_proven(market, monkeypatch):
-    """Found by an audit: it stayed open for ever, and with it the session that was to stop."""
+    """Else it would stay open for ever, and with it the session that is to stop."""
     live = market(settings={"style": "limit", "deadline_s": 600})
     live.turn()
     forgotten(live, monkeypatch)
