@@ -38,7 +38,7 @@ COIN_NOISE = Decimal("0.0000000001")
 DUST = Decimal("0.000001")  # of a coin: below the finest step of any pair
 ZERO = Decimal(0)
 UNLISTED = "nothing yet: the wallet may have been read in part"
-# Comparisons in a row, a minute apart, that must miss a coin before it is gone: where wallets list only what is
+# Comparisons in a row, a minute apart, that must miss a coin before it is gone: where wallets list what is
 # there; and where a coin once held stays listed: an absent one was not read, or the account begun anew.
 AGREEING, AGREEING_LISTED, APART = 3, 10, timedelta(minutes=1)
 QUOTES = frozenset({"USD", "USDT", "USDC", "EUR"})
