@@ -295,7 +295,8 @@ def _check_credentials(key: str, secret: str) -> None:
 
 def _check_key_is_new(venue: str, base_url: str, key: str) -> None:
     """Two accounts with one key would each take the other's orders for foreign ones."""
-    if Account.objects.filter(venue=venue, base_url=base_url, api_key=key).exists():
+    known = Account.objects.filter(venue=venue, api_key=key).values_list("base_url", flat=True)
+    if any(_spelled(urlsplit(one)) == base_url for one in known):  # older ones are spelled as they were given
         raise _key_is_known()
 
 

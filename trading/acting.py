@@ -13,6 +13,7 @@ from trading.models import AlertKind, Decision, Fill, LiveSession, Order, OrderS
 from trading.seat import Seat
 from trading.states import point, reload
 
+LEAST = "what is left is below the venue's smallest order"
 ALIKE = "what is left is too small to be told from other orders of the last hour"
 RETRY_MS = 10_000  # venue time between two tries of an exit that was refused
 
@@ -56,7 +57,7 @@ def intend(
         leg = legs.distinct(session, leg, price, seat.instrument, now_ms)
     if not risk.can_be_sent(leg.quantity, limit or price, seat.instrument):
         if parent is None:
-            _say_why(decision, ALIKE)
+            _say_why(decision, too_small(seat))
         return None
     return orders.plan(
         session,
@@ -73,6 +74,11 @@ def intend(
         price=limit,
         expires_at=None if parent else _deadline(seat, leg.signed, price),
     )
+
+
+def too_small(seat: Seat) -> str:
+    """Return why nothing is sent of an order that the rules allow."""
+    return LEAST if seat.exchange.has_client_ids else ALIKE
 
 
 def _say_why(decision: Decision | None, why: str) -> None:
@@ -103,6 +109,10 @@ def carry_out(seat: Seat, order: Order | None, quote: Quote) -> None:
         return
     session = seat.session
     report = orders.send(order, exchange=seat.exchange, seen_ms=quote.at_ms)
+    if report is None and order.status == OrderStatus.APPROVED:
+        order.refresh_from_db()
+        if order.status == OrderStatus.REFUSED:
+            return  # a person has just taken the yes back
     if report is None:
         seat.is_checked = False  # whatever happened there, compare the books before the next decision
         seat.refused_ms = quote.at_ms

@@ -94,7 +94,9 @@ def book(order: Order, report: OrderReport, session: LiveSession | None = None) 
         session = LiveSession.objects.select_for_update().select_related("account").get(pk=order.session_id)
     else:
         session_row.lock(session)
-    finished_ms, is_first = report.finished_ms or report.created_ms, order.status in UNBOOKED
+    finished_ms = report.finished_ms or report.created_ms
+    # Only whoever moves it on from there knows: another process may have found it open, and booked a part.
+    is_first = order.status in UNBOOKED and report.status != OPEN
     if report.status != OPEN:
         status = OrderStatus.FILLED if report.status == FILLED else OrderStatus.CANCELLED
         is_known = order.status == status == OrderStatus.CANCELLED  # it has traded more than it seemed to

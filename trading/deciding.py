@@ -218,14 +218,13 @@ def foreseen(seat: Seat) -> Foreseen | None:
     session, ahead = seat.session, seat.feed.ahead
     if ahead is None or not ahead.is_warm or ahead.open_ms[-1] <= max(seat.foreseen_ms, session.last_bar_ms):
         return None
-    seat.foreseen_ms = ahead.open_ms[-1]
+    seat.foreseen_ms, seat.foretold = ahead.open_ms[-1], haste.UNKNOWN
     if not wants_decision(seat, ahead.open_ms[-1]):
         return None
     close = float(ahead.closes[-1])
     bars_held, peak_equity = at_close(session, Decimal(repr(close)))
     row = portfolio_row(session, close, seat.decider.needs.bars_scale, bars_held, peak_equity)
     asked = seat.decider.observed(ahead.rows, row)
-    seat.foretold = haste.UNKNOWN
 
     def hear(output: np.ndarray, value: float) -> None:
         target = seat.decider.foretold(asked, output, value, ahead.closes, row[0])

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from django.db import transaction
 
 from trading import admission, alerts, caps, legs, orders, risk, settle, styles, waiting
-from trading.acting import ALIKE, RETRY_MS, carry_out, intend, settled
+from trading.acting import RETRY_MS, carry_out, intend, settled, too_small
 from trading.exchanges.errors import ExchangeError, Throttled
 from trading.exchanges.port import Quote
 from trading.execution import Execution
@@ -130,6 +130,8 @@ def work(seat: Seat, quote: Quote | None, now_ms: int) -> None:
     requote_ms = _requote_ms(seat.session)
     seen = _seen(seat, parent, quote)
     act = styles.next_act(seen, _resting(parent, child), quote, seat.instrument, now_ms, requote_ms)
+    if act.kind != styles.CANCEL:
+        seat.clearing_ms = 0  # it rests as it should
     try:
         _do(seat, parent, child, act, quote, now_ms)
     except Throttled as error:  # it rests on; what is urgent asks again on the next turn
@@ -176,7 +178,7 @@ def _place(seat: Seat, parent: ParentOrder, act: styles.Act, quote: Quote, now_m
         if why:
             return  # it is tried again until its time is over
         if not seat.session.account.orders.unsettled().filter(pair=seat.session.pair).exists():
-            end(parent, ParentStatus.DONE, ALIKE)
+            end(parent, ParentStatus.DONE, too_small(seat))
         return
     _touch(parent, now_ms)
     carry_out(seat, order, quote)

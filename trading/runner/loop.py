@@ -126,10 +126,13 @@ class Runner:
                 return None
             desk.look_again()
             desk.put_in_order(self.minds.foretold)
-            for place, one in enumerate(desk.line):
-                if self._under_way[one.session.account_id] >= OF_ACCOUNT:
+            place = 0
+            while place < len(desk.line):
+                one = desk.line[place]
+                if not one.is_over and self._under_way[one.session.account_id] >= OF_ACCOUNT:
+                    place += 1
                     continue
-                del desk.line[place]  # and no further: the line has changed
+                del desk.line[place]
                 one.is_in_line = False
                 if not one.is_over:
                     one.is_busy = True

@@ -151,17 +151,15 @@ def test_a_cap_that_leaves_room_for_the_small_trade_is_no_reason_to_call_the_day
     assert not Alert.objects.filter(key__startswith="idle").exists()
 
 
-@pytest.mark.parametrize("style", ["split", "limit"])
-def test_the_days_turnover_binds_every_child(live, style):
-    execution = {"split": {"children": 4, "over_s": 40}, "limit": {"deadline_s": 20, "requote_s": 5}}[style]
-    budget = {"split": 0.1, "limit": 0.0001}[style]
-    live.start("buy_and_hold", settings={"style": style, "turnover_budget": budget, **execution})
+def test_the_days_turnover_binds_every_child(live):
+    live.start(
+        "buy_and_hold", settings={"style": "split", "turnover_budget": 0.1, "children": 4, "over_s": 40}
+    )
     notes = set()
     for _ in range(12):
         live.venue.advance(10_000)
         live.turn()
         notes |= {parent.note for parent in live.session.parents.all()}
     traded = turnover.turnover_today(live.session, live.exchange.now_ms())
-    if style == "split":
-        assert traded < D("0.3"), "the first child goes over the budget, no other follows"
-        assert any("is the budget" in note for note in notes)
+    assert traded < D("0.3"), "the first child goes over the budget, no other follows"
+    assert any("is the budget" in note for note in notes)

@@ -1,5 +1,6 @@
 """Orders nobody answered: matched or proven absent, never sent again."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -11,8 +12,8 @@ from market.errors import Conflict
 from tests.trading.live.conftest import Live
 from tests.trading.live.test_turns import Crash
 from trading import orders, services, settle
-from trading.exchanges.port import Proposal
-from trading.models import Alert, LiveSession, Order, OrderStatus, Reconciliation, SessionStatus
+from trading.exchanges.port import FILLED, OPEN, OrderReport, Proposal
+from trading.models import Alert, Fill, LiveSession, Order, OrderStatus, Reconciliation, SessionStatus
 from trading.models import OrderStatus as S
 
 UNANSWERED = {"value": True, "paths": ["place_order"], "times": 1}
@@ -403,3 +404,27 @@ def test_a_coin_is_gone_once_several_reads_agree(live, monkeypatch, lists_emptie
     live.turn()
     assert "BTC" not in live.books()
     assert Alert.objects.filter(key=f"books:{live.account.pk}").exists()
+
+
+def test_a_part_that_two_processes_see_at_once_is_booked_once(live):
+    live.start("buy_and_hold", capital=Decimal(10_000)).bar()
+    seen = live.session.orders.get()
+    row = Order.objects.create(
+        client_ref="seen twice", session=live.session, account=live.account, pair=seen.pair, side="BUY",
+        type="LIMIT", quantity=Decimal("0.02"), price=seen.expected_price, expected_price=seen.expected_price,
+        reason="signal BUY", fence=1, planned_ms=seen.planned_ms, sent_ms=seen.planned_ms, status=S.UNCERTAIN,
+    )  # fmt: skip
+    ours, theirs = Order.objects.get(pk=row.pk), Order.objects.get(pk=row.pk)
+    part = OrderReport(
+        venue_order_id="777", pair=seen.pair, side="BUY", type="LIMIT", status=OPEN,
+        quantity=Decimal("0.02"), filled=Decimal("0.01"), average_price=seen.expected_price,
+        fee=Decimal("0.1"), fee_coin="USD", role="MAKER", created_ms=seen.planned_ms, finished_ms=0,
+    )  # fmt: skip
+    for order in (ours, theirs):
+        settle.accept(order, part)
+    assert [fill.quantity for fill in Fill.objects.filter(order=row)] == [Decimal("0.01")]
+    rest = {"status": FILLED, "filled": Decimal("0.02"), "fee": Decimal("0.2")}
+    whole = replace(part, finished_ms=seen.planned_ms, **rest)
+    for order in (ours, theirs):
+        settle.accept(order, whole)
+    assert [fill.quantity for fill in Fill.objects.filter(order=row)] == [Decimal("0.01")] * 2

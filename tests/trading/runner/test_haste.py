@@ -142,3 +142,19 @@ def test_what_is_foretold_of_a_session_is_what_it_then_wishes(user, venue, db, m
     assert len(known) >= len(said) / 2
     assert {foretold for foretold, _ in known} == {haste.LEAVES, haste.ENTERS, haste.QUIET}
     assert all(foretold == then for foretold, then in known)
+
+
+@pytest.mark.parametrize("over", [(0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2)])
+def test_who_is_over_while_in_line_is_passed_over_by_all_others(monkeypatch, over):
+    line = line_of(monkeypatch, [haste.QUIET] * 3)
+    line.desk._take({}, 1)
+    waiting = list(line.desk.line)
+    for place in over:
+        waiting[place].is_over = True
+    begun = []
+    while (found := line.runner._next_turn()) is not None:
+        begun.append(found[1])
+        line.runner._under_way.clear()  # their turns have ended
+    assert begun == [one for place, one in enumerate(waiting) if place not in over]
+    assert not line.desk.line
+    assert not any(one.is_in_line for one in waiting)
