@@ -22,6 +22,7 @@ from market.leases import Held
 
 logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3  # deaths in a row without a new checkpoint
+COMPILING_S = 45  # the first backtest after an upgrade says nothing while its loop is compiled
 POLL_S = 0.25
 EXIT_STOPPED = 75  # the job saved its checkpoint because it was asked to stop
 
@@ -78,6 +79,7 @@ def _compute(kind: type[Backtest] | type[CouncilReview], pk: int, name: str, run
         if held.fence > MAX_ATTEMPTS:  # every start takes the lease once
             _give_up_computing(kind, pk)
         else:
+            held.renew(ttl_s=settings.LEASE_TTL_S + COMPILING_S)
             run(pk, _renewing(held))
     except Superseded:
         logger.warning("lost the lease %s", name)

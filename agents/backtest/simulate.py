@@ -90,7 +90,7 @@ def simulate(
     if np.isnan(scaled).any():
         raise BadInput("a feature has no value after its warm-up: repair or import the candles", "series")
     if (engine or engine_for(decider)) == COMPILED:
-        from agents.backtest.compiled import CompiledRun  # numba: only where a backtest runs
+        from agents.backtest.compiled import CompiledRun  # the loops are compiled at first use
 
         compiled = CompiledRun(candles, decider, settings, limits or Limits(), first)
         compiled.live(scaled, watch, tick)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.policies import forward
+from agents.policies import forward, rules
 from agents.policies.rules import BAND
 from market.kernel.batch import SOURCE_DIGEST
 from market.kernel.batch_walk import compile_walk
@@ -19,7 +19,7 @@ from market.kernel.packing import compiled
 from market.kernel.portfolio import portfolio_row
 from market.kernel.rebalance import is_kept
 
-SOURCES = (__file__, forward.__file__)
+SOURCES = (__file__, forward.__file__, rules.__file__)
 DIGEST = zlib.crc32(b"".join(Path(source).read_bytes() for source in SOURCES), SOURCE_DIGEST)
 
 

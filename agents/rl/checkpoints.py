@@ -21,7 +21,7 @@ from agents.rl.vec_env import TradingVecEnv
 from agents.spec import TrainingSpec
 from market.errors import BadInput
 
-FORMAT = 3
+FORMAT = 4
 ARRAY = "__array__"
 COUNTERS = ("_n_updates", "_n_calls", "_episode_num", "exploration_rate", "_current_progress_remaining")
 MEMORY = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")

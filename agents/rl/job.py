@@ -107,7 +107,7 @@ def run(listener: RowListener) -> int:
     except (OperationalError, InterfaceError):
         # The row cannot be relied on now and nothing is wrong with the run: its driver starts it again.
         logger.exception("training lost the database run=%s", row.pk)
-        with suppress(DatabaseError):
+        with suppress(DatabaseError, InterfaceError, Superseded):
             listener.track_end("KILLED")
         return EXIT_DATABASE
     except Exception as error:

@@ -22,9 +22,9 @@ from market.web.audit import record
 
 MOST_RUNS = 512
 MOST_WINDOWS = 100
-# What of a spec decides which candles and features a run is given; runs that agree are checked once.
+# What of a spec decides whether its candles fit it; runs that agree are checked once.
 DATA_KEYS = ("from_ms", "to_ms", "features", "scaler", "lookback", "episode_bars", "validation_share",
-             "test_share", "embargo_bars", "curriculum")  # fmt: skip
+             "test_share", "embargo_bars", "curriculum", "trading", "limits", "action")  # fmt: skip
 FOUND = ("series", "source", "pair", "interval", "pairs", "basket", "from", "to")  # what names the candles
 
 

@@ -52,8 +52,7 @@ def require_effect(spec: "TrainingSpec") -> None:
 
 
 def largest_order(spec: "TrainingSpec") -> float:
-    """Return what the first order of an episode can be worth at most, quote currency; no later one is larger
-    before something has been earned."""
+    """Return what the first order of an episode can be worth at most, quote currency."""
     cash, low_high = spec.trading.initial_cash, spec.env_settings().allowed_action.levels
     most = cash * max(abs(low_high[0]), abs(low_high[-1]))
     if spec.limits.max_order_share:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from agents.backtest import BacktestSettings, report, simulate
+from agents.backtest import BacktestSettings, report, simulate, walks
 from agents.backtest.simulate import COMPILED, PLAIN, TICK_BARS, Simulation, engine_for
 from agents.decide import Decider
-from agents.policies import BASELINES, baseline
+from agents.policies import BASELINES, baseline, forward, rules
 from agents.policies.rules import BAND
 from agents.policies.trained import NetworkPolicy
 from agents.spaces import ActionSpec
@@ -231,3 +231,8 @@ def test_only_a_team_goes_through_the_plain_engine():
     assert ran(team_policy(candles), candles, BacktestSettings.parse({}), None).engine == PLAIN
     assert {engine_for(Decider(make(candles, 1))) for make in POLICIES.values()} == {COMPILED}
     assert ran(baseline("cash"), candles, BacktestSettings.parse({}), None).engine == COMPILED
+
+
+def test_a_compiled_loop_is_known_by_all_sources_that_are_compiled_into_it():
+    for module in (walks, forward, rules):
+        assert module.__file__ in walks.SOURCES

@@ -93,6 +93,15 @@ def test_every_seed_window_and_setting_is_one_queued_run(made, series):
     assert [task["args"] for task in queued("train")] == [(run.pk,) for run in runs]
 
 
+@pytest.mark.parametrize("grid", [{"trading.step": [0, 1000]}, {"trading.tick": [0, 10**6]}])
+def test_every_cell_is_asked_whether_it_can_trade_at_all(user, series, grid):
+    with pytest.raises(BadInput):
+        services.start_experiment(
+            owner=user, name="steps", spec=TINY | {"series": series.pk}, seeds=[0], grid=grid
+        )
+    assert not TrainingRun.objects.exists()
+
+
 def test_runs_of_an_experiment_say_whose_horizon_they_have(user, series):
     bars = {"decision_every": 1, "bars_scale": 24.0}
     made = services.start_experiment(

@@ -94,7 +94,7 @@ class Council:
         name, policy, weight = member
         try:
             observation = part.take(rows, portfolio, self.observation.bars_scale)
-            if not math.isfinite(observation.dot(observation)):  # squares never cancel out
+            if not np.isfinite(observation).all():
                 raise ValueError("a feature it needs has no value")
             return vote_of(name, weight, policy.opine(observation, exposure), policy.action_spec, exposure)
         except Exception as error:
