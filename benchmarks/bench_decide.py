@@ -35,7 +35,7 @@ from market.synthetic import regime_market
 from trading import deciding, risk, seat, sessions
 from trading.bars import BarFeed
 from trading.exchanges.port import FILLED, Balance, OrderReport, Proposal, Quote
-from trading.models import Account, LiveSession, RiskProfile
+from trading.models import Account, Holding, LiveSession, RiskProfile
 
 MINUTE = 60_000
 START_MS = 1_704_067_200_000
@@ -207,6 +207,7 @@ def make_sessions(count: int) -> list[LiveSession]:
 
     owner = get_user_model().objects.create_user("bench")
     account = Account.objects.create(owner=owner, name="bench", venue="bench", base_url="http://127.0.0.1:9")
+    Holding.objects.create(account=account, coin="USD", quantity=PURSE)
     limits = {"stop_loss": 0.0, "daily_loss": 0.0, "max_drawdown": 0.0, "max_spread": 1.0}
     profile = RiskProfile.objects.create(owner=owner, name="bench", **limits)
     return [

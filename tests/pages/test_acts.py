@@ -13,7 +13,7 @@ from tests import factories
 from tests.agents.markets import stored, walk
 from trading.execution import BOUNDS, KEYS
 from trading.forms import SessionForm
-from trading.models import Account, Alert, RiskProfile, SessionStatus
+from trading.models import Account, Alert, Holding, RiskProfile, SessionStatus
 
 
 def said(answer):
@@ -40,6 +40,8 @@ def test_what_the_state_forbids_is_told_in_words(as_ada, world):
 @pytest.mark.parametrize(("held", "shown"), [("0.5", ["resume", "flatten"]), ("0", ["resume"])])
 def test_a_failed_session_offers_what_may_still_be_done(as_ada, world, held, shown):
     session = world["session"]
+    for coin, quantity in (("BTC", 1), ("USD", 100_000)):
+        Holding.objects.update_or_create(account=session.account, coin=coin, defaults={"quantity": quantity})
     type(session).objects.filter(pk=session.pk).update(status=SessionStatus.FAILED, held=held, note="broken")
     text = as_ada.get(reverse("session", args=[session.pk])).content.decode()
     acts = ["pause", "resume", "stop", "flatten"]
