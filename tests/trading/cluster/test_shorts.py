@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from tests.chaos.inject import chaos_points
+from tests.sandbox_server import start_sandbox
 from tests.trading.cluster.conftest import ROOT, wait_until, wide
 from trading import services
 from trading.models import LiveSession, OrderStatus, SessionStatus
@@ -23,8 +24,17 @@ def points(shared_database, tmp_path):
 
 
 @pytest.fixture
+def venue(tmp_path):
+    """A slower market: turning takes two looks before a second bar has closed."""
+    with start_sandbox(state_dir=tmp_path / "sandbox", clock="real", speed=40.0) as running:
+        yield running
+
+
+@pytest.fixture
 def session(account):
-    risk = wide(account, weekly_loss=0.0)
+    risk = wide(
+        account, weekly_loss=0.0, entry_stale_s=600.0
+    )  # a busy machine must not make an entry too late
     return services.start_session(
         owner=account.owner, account=account, pair="BTC/USD", interval="1m", risk=risk,
         baseline="random_long_short",
