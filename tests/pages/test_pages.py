@@ -148,3 +148,24 @@ def test_a_days_return_is_that_of_its_profit(as_ada, world):
     days = as_ada.get(reverse("session", args=[session.pk])).content.decode().partition("<h2>Days")[2]
     assert MINUS + "0.09 %" in days
     assert "0.15 %" not in days
+
+
+@pytest.mark.parametrize(("steps", "is_shown"), [(60, False), (80, True)], ids=["five-hours", "seven-hours"])
+def test_a_sharpe_ratio_of_a_few_hours_is_not_told(as_ada, world, steps, is_shown):
+    session = world["session"]
+    session.equity_points.all().delete()
+    begin_ms = session.price_ms - steps * 300_000
+    for step in range(steps + 1):
+        at_ms, equity = begin_ms + step * 300_000, Decimal(50000 + step % 2)
+        factories.EquityFactory(session=session, at_ms=at_ms, equity=equity)
+    figures = as_ada.get(reverse("home")).content.decode().partition("Sharpe, last day")[2][:80]
+    assert ("<dd>–</dd>" not in figures) is is_shown
+
+
+def test_exit_levels_are_prices_as_all_others_are(as_ada, world):
+    session = world["session"]
+    session.levels, session.stop_kind = {"stop-loss": "34801.9658", "time stop": "3 bars"}, 1
+    session.save()
+    page = as_ada.get(reverse("session", args=[session.pk])).content.decode()
+    assert "<dd>34,801.97 USD</dd>" in page
+    assert "<dd>3 bars</dd>" in page

@@ -19,6 +19,7 @@ from trading.selectors.figures import DRIVEN, Figures, figures_of
 from trading.selectors.session import with_latest
 
 BUCKET_MS = 300_000  # Sharpe of the last day is taken over five-minute steps
+LEAST_BUCKETS = 72  # six hours: an annualised ratio of less is one trade's luck, read as if it were a verdict
 DAY_MS = 86_400_000
 LISTED = 30
 
@@ -106,8 +107,8 @@ def _sum_of(curves: Sequence[dict[int, float]]) -> dict[int, float] | None:
 
 
 def _sharpe(curve: dict[int, float] | None) -> float | None:
-    """Return the annualised Sharpe ratio of a bucketed curve; None below an hour or without movement."""
-    if not curve or len(curve) < 12:
+    """Return the annualised Sharpe ratio of a bucketed curve; None below six hours or without movement."""
+    if not curve or len(curve) < LEAST_BUCKETS:
         return None
     equity = np.array([curve[bucket] for bucket in sorted(curve)])
     return metrics.sharpe(metrics.returns(equity), metrics.periods_per_year(BUCKET_MS))

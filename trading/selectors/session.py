@@ -170,7 +170,13 @@ def levels(session: LiveSession) -> list[dict[str, Any]]:
     """Return every exit in force: its rule, its price or what is left of its time, whether it acts first."""
     acting = {EXIT_REASONS.get(kind) for kind in (session.stop_kind, session.take_kind)}
     return [
-        {"rule": rule, "level": level, "is_acting": rule in acting} for rule, level in session.levels.items()
+        {
+            "rule": rule,
+            "level": level,
+            "price": None if level.endswith("bars") else Decimal(level),
+            "is_acting": rule in acting,
+        }
+        for rule, level in session.levels.items()
     ]
 
 
