@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from django.urls import reverse
 
-from market.web.numbers import MINUS
+from market.web.numbers import EMPTY, MINUS
 from tests import factories
 from trading.models import DailySummary
 
@@ -159,7 +159,7 @@ def test_a_sharpe_ratio_of_a_few_hours_is_not_told(as_ada, world, steps, is_show
         at_ms, equity = begin_ms + step * 300_000, Decimal(50000 + step % 2)
         factories.EquityFactory(session=session, at_ms=at_ms, equity=equity)
     figures = as_ada.get(reverse("home")).content.decode().partition("Sharpe, last day")[2][:80]
-    assert ("<dd>–</dd>" not in figures) is is_shown
+    assert (f"<dd>{EMPTY}</dd>" not in figures) is is_shown
 
 
 def test_exit_levels_are_prices_as_all_others_are(as_ada, world):
