@@ -32,6 +32,11 @@ class Call:
         """Rows before the first value, counted from the first row in which every input has a value."""
         return _lookback(self)
 
+    @property
+    def outputs(self) -> int:
+        """How many numbers it gives for a bar."""
+        return _outputs(self.function)
+
     def over(self, arrays: Sequence[np.ndarray]) -> Any:
         """Return the outputs for whole series, each of shape (n,): an array, or a tuple of arrays."""
         return getattr(talib, self.function)(*arrays, **dict(self.args))
@@ -52,6 +57,11 @@ def _lookback(of: Call) -> int:
     if of.args:
         function.set_parameters(dict(of.args))
     return int(function.lookback)
+
+
+@lru_cache
+def _outputs(function: str) -> int:
+    return len(abstract.Function(function).output_names)  # type: ignore[attr-defined]  # made at import
 
 
 log: Callable[[np.ndarray], np.ndarray] = talib.LN  # libm, as `math.log`: numpy's own differs in the last bit

@@ -27,6 +27,7 @@ SCALARS = SimpleNamespace(
     log=math.log, sin=math.sin, cos=math.cos, sqrt=math.sqrt, maximum=max, floor=math.floor
 )
 BASIS_POINTS = 10_000.0
+INF = float("inf")
 BASE = ("open", "high", "low", "close", "volume", "close_ms")
 
 
@@ -104,6 +105,15 @@ def looks_back(name: str) -> bool:
 
 def needs_volume(name: str) -> bool:
     return name == "volume" or (name in DERIVED and DERIVED[name].needs_volume)
+
+
+def fault(open: float, high: float, low: float, close: float, volume: float, needs_volume: bool) -> str:
+    """Say what makes a bar unusable; empty when nothing does."""
+    if not (0 < open < INF and 0 < high < INF and 0 < low < INF and 0 < close < INF):
+        return "a price that is missing or not positive"
+    if needs_volume and not 0 <= volume < INF:
+        return "a volume that is missing or negative"
+    return ""
 
 
 def price_scale(first_close: float) -> float:

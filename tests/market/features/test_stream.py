@@ -1,6 +1,7 @@
-"""The live path gives the bits of the training path, at every bar, for every feature."""
+"""The live path gives the bits of the training path, at every bar, for every feature, compiled or not."""
 
 import dataclasses
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -8,19 +9,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market.errors import BadInput
-from market.features import CATALOGUE, PRESETS, FeatureSet, FeatureSpec, Stream, compute
+from market.features import CATALOGUE, PRESETS, FeatureSet, FeatureSpec, Stream, compute, player
+from market.features.plain import Plain
+from market.features.player import Player
 
 from .markets import ALL, MINUTE, bars, differing, pathological, random_walk, real, rows_of, ticking
 
+ENGINES = (Player, Plain)
 
-def streamed(feature_set, candles):
+
+@contextmanager
+def engine(kind):
+    """Have streams go through one of the two; `Plain` is what they do where TA-Lib's symbols are missing."""
+    with pytest.MonkeyPatch.context() as patch:
+        if kind is Plain:
+            patch.setattr(player, "opened", lambda *_: None)
+        yield
+
+
+def streamed(feature_set, candles, kind):
     stream = Stream(feature_set, MINUTE)
-    return np.array([stream.push(*row) for row in rows_of(candles)])
+    with engine(kind):
+        rows = [stream.push(*row) for row in rows_of(candles)]
+    assert type(stream._engine) is kind
+    return np.array(rows)
 
 
 def assert_same_and_finite(feature_set, candles):
     batch = compute(candles, feature_set)
-    assert differing(feature_set, streamed(feature_set, candles), batch) == []
+    for kind in ENGINES:
+        assert differing(feature_set, streamed(feature_set, candles, kind), batch) == []
     assert np.isnan(batch[: feature_set.warmup]).all()
     assert np.isfinite(batch[feature_set.warmup :]).all()
 
@@ -61,12 +79,27 @@ def test_a_feature_alone_is_valid_from_its_own_warm_up_on(name):
     assert_same_and_finite(FeatureSet((FeatureSpec(name, name),)), random_walk(130, seed=5))
 
 
+@pytest.mark.parametrize("kind", ENGINES)
+def test_a_bar_whose_numbers_overflow_is_refused_and_changes_nothing(kind):
+    candles, full = random_walk(401, seed=4), PRESETS["full"]
+    stream = Stream(full, MINUTE)
+    with engine(kind):
+        stream.start(candles[:400])
+    *prices, _ = next(iter(rows_of(candles[400:])))
+    with pytest.raises(BadInput, match="too large"):
+        stream.push(*prices, 1e308)
+    last = list(rows_of(candles))[400]
+    assert np.array_equal(stream.push(*last), compute(candles, full)[-1])
+
+
 @pytest.mark.parametrize("taken", [0, 1, 50, 119, 120, 121, 400])
-def test_a_stream_started_on_a_history_continues_as_if_it_had_been_pushed(taken):
+@pytest.mark.parametrize("kind", ENGINES)
+def test_a_stream_started_on_a_history_continues_as_if_it_had_been_pushed(taken, kind):
     candles, core = random_walk(500, seed=2), PRESETS["core"]
     stream = Stream(core, MINUTE)
-    first = stream.start(candles[:taken])
-    rest = [stream.push(*row) for row in rows_of(candles[taken:])]
+    with engine(kind):
+        first = stream.start(candles[:taken])
+        rest = [stream.push(*row) for row in rows_of(candles[taken:])]
     assert differing(core, np.vstack((first, rest)), compute(candles, core)) == []
 
 
@@ -82,12 +115,14 @@ def test_a_stream_started_on_a_history_continues_as_if_it_had_been_pushed(taken)
     ],
 )
 @pytest.mark.parametrize("taken", [10, 400])
-def test_a_refused_bar_changes_nothing(bar, taken):
+@pytest.mark.parametrize("kind", ENGINES)
+def test_a_refused_bar_changes_nothing(bar, taken, kind):
     candles, full = random_walk(401, seed=4), PRESETS["full"]
     stream = Stream(full, MINUTE)
-    stream.start(candles[:taken])
+    with engine(kind):
+        stream.start(candles[:taken])
     next_row = next(iter(rows_of(candles[taken:])))
-    with pytest.raises(BadInput):
+    with pytest.raises(BadInput, match=r"not later|missing"):
         stream.push(next_row[0] if bar[0] is None else bar[0], *bar[1:])
     assert np.array_equal(stream.push(*next_row), compute(candles[: taken + 1], full)[-1], equal_nan=True)
 
@@ -115,6 +150,7 @@ def test_volume_may_be_missing_where_no_feature_reads_it():
     candles = random_walk(300, seed=3)
     silent = dataclasses.replace(candles, volume=np.full(300, np.nan))
     core = PRESETS["core"]
-    assert differing(core, streamed(core, silent), compute(candles, core)) == []
+    for kind in ENGINES:
+        assert differing(core, streamed(core, silent, kind), compute(candles, core)) == []
     with pytest.raises(BadInput, match="volume"):
         compute(silent, PRESETS["full"])

@@ -1,0 +1,73 @@
+"""A feature set's recorded formulas at work on a growing series of bars."""
+
+import numpy as np
+
+from market.candles import Candles
+from market.features import native, series
+from market.features.compiled import BEFORE, CALL_WIDTH, DONE, IN, REFUSED, play
+from market.features.specs import FeatureSet
+from market.features.tape import record
+
+
+class Player:
+    """The features of a growing series of bars; its cells and TA-Lib's handles stand at the last bar."""
+
+    def __init__(self, feature_set: FeatureSet, candles: Candles) -> None:
+        """Open everything on a history.
+
+        :raises NotFound: when TA-Lib cannot be called so.
+        :raises TypeError: when a formula cannot be recorded.
+        """
+        recording = record(feature_set)
+        self._scale = series.price_scale(float(candles.close[0]))
+        names = (name for call, _, _ in recording.calls for name in call.inputs)
+        arrays = series.of_candles(candles, names, self._scale)
+        self._cells, self._steps, self._derived = recording.cells.copy(), recording.steps, recording.derived
+        self._columns = np.array(recording.columns, dtype=np.int64)
+        self._calls = np.zeros((len(recording.calls), CALL_WIDTH), dtype=np.int64)
+        self._handles = []
+        for line, (call, places, out) in zip(self._calls, recording.calls, strict=True):
+            handle = native.opened(call, [getattr(arrays, name) for name in call.inputs])
+            line[:IN] = handle.update, handle.state, len(places), len(handle.values), out
+            line[IN : IN + len(places)] = places
+            self._cells[out : out + len(handle.values)] = handle.values
+            self._handles.append(handle)  # they live as long as the player
+        if len(candles) > 1:
+            self._cells[BEFORE] = arrays.close[-2]
+        self._needs_volume = feature_set.needs_volume
+
+    def last(self, candles: Candles) -> np.ndarray | None:
+        """Return the row of the history's last bar, at which the handles stand already."""
+        names = ("open", "high", "low", "close", "volume")
+        bar = [float(getattr(candles, name)[-1]) for name in names]
+        close_ms = float(candles.open_ms[-1] + candles.interval_ms)
+        return self._played(self._calls[:0], close_ms, *bar)
+
+    def push(
+        self, close_ms: float, open: float, high: float, low: float, close: float, volume: float
+    ) -> np.ndarray | None:
+        """Return the next bar's row, float64 (F,); None, and nothing has changed, where it cannot be used."""
+        return self._played(self._calls, close_ms, open, high, low, close, volume)
+
+    def _played(self, calls: np.ndarray, *bar: float) -> np.ndarray | None:
+        row = np.empty(len(self._columns))
+        code = play(
+            self._steps, self._derived, calls, self._columns, self._cells, row, self._needs_volume,
+            self._scale, *bar,
+        )  # fmt: skip
+        if code == REFUSED:
+            raise RuntimeError("TA-Lib refused a bar of finite numbers")
+        return row if code == DONE else None
+
+
+def opened(feature_set: FeatureSet, candles: Candles, row: np.ndarray) -> Player | None:
+    """Return a player that stands at a history's end, or None where this machine cannot have one.
+
+    :param row: the last bar's features as arrays gave them, float64 (F,): the player must give the same bits
+    """
+    try:
+        player = Player(feature_set, candles)
+    except (native.NotFound, TypeError):
+        return None
+    found = player.last(candles)
+    return player if found is not None and np.array_equal(found, row) else None
