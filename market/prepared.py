@@ -154,10 +154,16 @@ class Select(Prepared):
 
 
 class Count(Prepared):
-    """How many rows have given values in named fields."""
+    """How many rows have given values in named fields.
 
-    def __init__(self, model: type[Model], *, where: Sequence[str]) -> None:
+    :param among: further fields, each with the values that count; their text is part of the statement
+    """
+
+    def __init__(
+        self, model: type[Model], *, where: Sequence[str], among: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
         super().__init__(model, where)
+        self._among = among or {}
 
     def __call__(self, **where: Any) -> int:
         return int(self.run([where[name] for name in self.names]))
@@ -166,7 +172,11 @@ class Count(Prepared):
         return cursor.fetchone()[0]
 
     def text(self) -> str:
-        return f"SELECT COUNT(*) FROM {self.table} WHERE {self.where(self.names)}"  # noqa: S608
+        conditions = [self.where(self.names)]
+        for name, values in self._among.items():
+            listed = ", ".join(f"'{value}'" for value in values)  # words of our own code
+            conditions.append(f"{self.columns([name])[0]} IN ({listed})")
+        return f"SELECT COUNT(*) FROM {self.table} WHERE {' AND '.join(conditions)}"  # noqa: S608
 
 
 class Insert(Prepared):
@@ -249,17 +259,26 @@ class Rows:
     def __call__(self, keys: Collection[int]) -> dict[int, tuple[Any, ...]]:
         found = {}
         if keys:
-            quote = connection.ops.quote_name
-            columns = ", ".join(quote(name) for name in (self._key, *self._columns))
-            places = ", ".join("%s" for _ in keys)
             with connection.cursor() as cursor:
-                cursor.execute(
-                    f"SELECT {columns} FROM {quote(self._table)} WHERE {quote(self._key)} IN ({places})",  # noqa: S608
-                    list(keys),
-                )
+                cursor.execute(self._text(len(keys)), list(keys))
                 found = {row[0]: row for row in cursor.fetchall()}
         for key, row in found.items():
             if row == self._last.get(key):
                 found[key] = self._last[key]
         self._last = found
         return found
+
+    def one(self, key: int) -> tuple[Any, ...] | None:
+        """Return the row of one key, by itself; what the next call for many is compared with stays."""
+        with connection.cursor() as cursor:
+            cursor.execute(self._text(1), [key])
+            row = cursor.fetchone()
+        if row is None:
+            return None
+        return self._last[key] if self._last.get(key) == tuple(row) else tuple(row)
+
+    def _text(self, count: int) -> str:
+        quote = connection.ops.quote_name
+        columns = ", ".join(quote(name) for name in (self._key, *self._columns))
+        places = ", ".join(["%s"] * count)
+        return f"SELECT {columns} FROM {quote(self._table)} WHERE {quote(self._key)} IN ({places})"  # noqa: S608

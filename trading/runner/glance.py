@@ -6,28 +6,33 @@ that somebody has changed are made into objects again. Marks are left out of the
 driver writes them without changing something else as well.
 
 A glance is as good as a look of one's own while nobody here acts at the venue: before a driver asks the venue
-anything about an account, what the glance holds of that account is dropped. What a person changes meanwhile
-is seen on the next tick, as it is when it comes in the middle of a turn.
+anything about an account that is noted, and whoever comes next on that account looks once more at what an act
+changes, his row and the orders. What a person changes meanwhile is seen on the next tick, as it is when it
+comes in the middle of a turn.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.contrib.auth import get_user_model
 
 from agents.models import Council
-from market.prepared import Rows
+from market.prepared import Count, Rows
 from trading.models import Account, LiveSession, Order, RiskProfile
+from trading.models.order import UNSETTLED
 from trading.session_row import UNSEEN, WITH_RELATED
 
 GOOD_S = 1.0  # a turn that comes later than that after the tick looks for itself
 ANEW = 64  # rows made into objects at once; who comes later than those looks for itself
+_unsettled = Count(Order, where=["account"], among={"status": UNSETTLED})
 
 
 class Sight:
     """What is compared of sessions: their columns but for the marks, and those of what belongs to them."""
 
     def __init__(self) -> None:
+        self.acts: Counter[int] = Counter()  # by account: how often somebody was about to act there
         self._sessions = Rows(LiveSession, without=UNSEEN)
         self._accounts, self._profiles = Rows(Account), Rows(RiskProfile)
         self._owners, self._councils = Rows(get_user_model()), Rows(Council)
@@ -47,6 +52,10 @@ class Sight:
             for one in sessions
         }  # fmt: skip
 
+    def of_row(self, session: LiveSession) -> tuple[Any, ...] | None:
+        """Return the first part of `of` for one session."""
+        return self._sessions.one(session.pk)
+
 
 class Glance:
     """Rows of sessions, and which accounts have unsettled orders, as of one instant.
@@ -58,38 +67,57 @@ class Glance:
         self, sessions: Iterable[LiveSession], monotonic_s: Callable[[], float], sight: Sight | None = None
     ) -> None:
         self._monotonic_s, self._read_s = monotonic_s, monotonic_s()
+        self._sight = sight or Sight()
         alone = [session for session in sessions if session.plan_id is None]
-        seen = (sight or Sight()).of(alone)
+        self._seen = self._sight.of(alone)
+        self._acts = {session.pk: self._sight.acts[session.account_id] for session in alone}
         self._rows: dict[int, LiveSession] = {}
-        changed = []
-        for session in alone:
-            if session.stored_marks is not None and session.seen == seen[session.pk]:
-                self._rows[session.pk] = session
-            else:
-                changed.append(session.pk)
-        if changed:  # read after `seen`: what changes in between is seen as changed once more
-            for row in WITH_RELATED.filter(pk__in=changed[:ANEW]).order_by():
-                if row.plan_id is None:
-                    row.seen = seen[row.pk]
-                    self._rows[row.pk] = row
+        self._compare(alone)
         accounts = {session.account_id for session in alone}
         unsettled = Order.objects.unsettled().filter(account__in=accounts).order_by()
-        self._known = accounts - set(unsettled.values_list("account", flat=True))
+        self._restless = set(unsettled.values_list("account", flat=True))
 
     @property
     def is_good(self) -> bool:
         return self._monotonic_s() - self._read_s <= GOOD_S
 
     def row(self, session: LiveSession) -> LiveSession | None:
-        """Return the session's row if nothing of its account was unsettled or has been touched since.
+        """Return the session's row if nothing of its account is unsettled.
 
         It is the session itself where its row still says what it was taken over from.
         """
-        if session.account_id not in self._known or not self.is_good:
+        if not self.is_good or session.pk not in self._seen:
+            return None
+        if self._acts[session.pk] != self._sight.acts[session.account_id]:
+            self._look_again(session)
+        if session.account_id in self._restless:
             return None
         row = self._rows.get(session.pk)
         return None if row is session and session.stored_marks is None else row
 
     def drop(self, account_id: int) -> None:
-        """Forget an account: somebody is about to act there."""
-        self._known.discard(account_id)
+        """Note that somebody is about to act on an account; other glances by the same sight learn it too."""
+        self._sight.acts[account_id] += 1
+
+    def _look_again(self, session: LiveSession) -> None:
+        account_id = session.account_id
+        self._acts[session.pk] = self._sight.acts[account_id]
+        (self._restless.add if _unsettled(account=account_id) else self._restless.discard)(account_id)
+        if account_id not in self._restless:
+            self._seen[session.pk] = (self._sight.of_row(session), *self._seen[session.pk][1:])
+            self._compare([session])
+
+    def _compare(self, sessions: list[LiveSession]) -> None:
+        """Take the sessions whose rows have not changed as they are, and read those of the others."""
+        changed = []
+        for session in sessions:
+            if session.stored_marks is not None and session.seen == self._seen[session.pk]:
+                self._rows[session.pk] = session
+            else:
+                self._rows.pop(session.pk, None)
+                changed.append(session.pk)
+        if changed:  # read after what was seen: what changes in between is seen as changed once more
+            for row in WITH_RELATED.filter(pk__in=changed[:ANEW]).order_by():
+                if row.plan_id is None:
+                    row.seen = self._seen[row.pk]
+                    self._rows[row.pk] = row

@@ -13,7 +13,7 @@ from tests.trading.live.conftest import Hand, Live
 from trading import services, sessions, states
 from trading.models import LiveSession, Order, OrderStatus, SessionStatus
 from trading.runner import glance
-from trading.runner.glance import GOOD_S, Glance
+from trading.runner.glance import GOOD_S, Glance, Sight
 
 CAPITAL = {"capital": "9000"}
 
@@ -143,18 +143,47 @@ def test_an_account_with_an_unsettled_order_is_looked_at_turn_by_turn(two):
     assert found.row(other.session) is None  # it must not trade before the books are known
 
 
-def test_a_glance_gets_old_and_is_dropped_when_somebody_acts(two):
-    live, other = two
+def test_a_glance_gets_old(two):
+    live, _ = two
     clock = Clock()
     found = Glance([one.session for one in two], clock)
     clock.now_s = GOOD_S
     assert found.row(live.session) is not None
     clock.now_s = GOOD_S + 0.1
     assert found.row(live.session) is None
-    found = glance_of(*two)
+
+
+def test_behind_an_act_the_others_of_the_account_look_at_their_row_and_the_orders_once_more(two):
+    live, other = two
+    for one in two:
+        taken_over(one)
+    sight = Sight()
+    found, ahead = (Glance([one.session for one in two], Clock(), sight) for _ in range(2))
+    order = live.session.orders.first() or pytest.fail("it has not traded")
+    settle = Order.objects.filter(pk=order.pk).update
+    settle(status=OrderStatus.SENDING)
+    assert found.row(other.session) is other.session  # nobody has said that he is about to act
     found.drop(live.account.pk)
-    assert found.row(live.session) is None
-    assert found.row(other.session) is None
+    for one in (found, ahead):  # whoever looks by the same sight
+        assert one.row(live.session) is one.row(other.session) is None
+    settle(status=OrderStatus.FILLED)
+    found.drop(live.account.pk)
+    with CaptureQueriesContext(connection) as asked:
+        assert found.row(other.session) is other.session  # nothing has changed: no object is made
+        assert found.row(other.session) is other.session
+    assert len(asked) == 2  # once
+    LiveSession.objects.filter(pk=other.session.pk).update(held=7)  # as an adopted order changes it
+    found.drop(live.account.pk)
+    row = found.row(other.session)
+    assert row is not other.session
+    assert row.held == 7
+    states.adopt(other.session, row)
+    assert glance_of(other).row(other.session) is other.session
+
+
+def test_a_session_that_was_not_in_line_has_no_row(two):
+    live, other = two
+    assert glance_of(live).row(other.session) is None
 
 
 def test_sessions_of_a_plan_look_for_themselves(two, user, account):
@@ -167,7 +196,7 @@ def test_sessions_of_a_plan_look_for_themselves(two, user, account):
     assert glance_of(*two).row(other.session) is not None
 
 
-def test_an_order_of_one_session_makes_the_others_of_its_account_look(
+def test_behind_an_order_the_others_of_the_account_trade_on_what_is_true_then(
     live,
     give_back,
     user,
@@ -175,23 +204,29 @@ def test_an_order_of_one_session_makes_the_others_of_its_account_look(
     account,
     monkeypatch,
 ):
-    """Through the real runner: who comes after an order on the same tick is given no glance."""
+    """Through the real runner: who comes after an order on the same tick has looked once more."""
     give_back("buy_and_hold", **CAPITAL)
     other = Live(user, venue, account)
     other.start("buy_and_hold", pair="ETH/USD", **CAPITAL)
     other.seat.lease.release()
-    given = []
-    step = sessions.step
+    given, looks = [], []
+    step, look = sessions.step, Glance._look_again
 
     def noting(seat, **asked):
         before = seat.session.orders.count()
+        looked = [pk for pk in looks if pk == seat.session.pk]
+        looks.clear()
         step(seat, **asked)
-        given.append((seat.session.pk, asked["row"] is not None, seat.session.orders.count() > before))
+        given.append((seat.session.pk, bool(looked), seat.session.orders.count() > before, asked["row"]))
 
     monkeypatch.setattr(sessions, "step", noting)
+    monkeypatch.setattr(
+        Glance, "_look_again", lambda self, session: looks.append(session.pk) or look(self, session)
+    )
     Hand(venue, 8).drive()
     followers = [later for first, later in itertools.pairwise(given) if first[2] and first[0] != later[0]]
-    assert any(traded for _, _, traded in given)
+    assert any(traded for _, _, traded, _ in given)
     assert followers
-    assert not any(had_glance for pk, had_glance, _ in followers if pk == other.session.pk)
-    assert any(had_glance for _, had_glance, _ in given[-4:])  # calm again
+    assert all(looked and row is not None for pk, looked, _, row in followers if pk == other.session.pk)
+    assert any(row is not None and not looked for _, looked, _, row in given[-4:])  # calm again
+    assert live.books() == live.ledger()

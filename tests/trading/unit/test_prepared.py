@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from market.prepared import Count, Insert, Select, Updates
+from market.prepared import Count, Insert, Rows, Select, Updates
 from trading.models import Account, Holding, LedgerEntry
 
 AMOUNTS = [
@@ -38,6 +38,8 @@ def test_conditions_are_equal_more_or_at_least(account):
     assert Count(Holding, where=["account", "coin"])(account=account.pk, coin="C1") == 1
     assert Count(Holding, where=["id__gt"])(id__gt=keys[1]) == 3
     assert Count(Holding, where=["id__gte"])(id__gte=keys[1]) == 4
+    among = Count(Holding, where=["account"], among={"coin": ["C1", "C3", "C9"]})
+    assert among(account=account.pk) == 2
     locked = Select(Holding, ["id"], where=["id__gt"], lock=True)
     assert sorted(locked(id__gt=keys[2])) == [(key,) for key in keys[3:]]
 
@@ -65,3 +67,13 @@ def test_several_rows_are_inserted_in_their_order_with_what_the_fields_add(accou
     Insert(LedgerEntry).all([])
     assert list(account.ledger.values_list("coin", "amount")) == [("C0", 0), ("C1", 1), ("C2", 2)]
     assert not account.ledger.filter(at=None).exists()
+
+
+def test_one_row_by_itself_is_as_among_many(account):
+    rows, keys = Rows(Holding, without=["collateral"]), sorted(account.holdings.values_list("id", flat=True))
+    found = rows(keys)
+    assert rows.one(keys[0]) is found[keys[0]]
+    account.holdings.filter(pk=keys[1]).update(quantity=5)
+    assert rows.one(keys[1]) != found[keys[1]]
+    assert rows.one(keys[1]) == rows(keys)[keys[1]]
+    assert rows.one(keys[-1] + 1) is None
