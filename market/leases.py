@@ -8,10 +8,11 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F
 
 from market.models import Lease
@@ -58,6 +59,21 @@ class Held:
             until_ms=0, enqueued_ms=0
         )
         self.until_ms = 0
+
+
+def renew_all(held: Collection[Held]) -> None:
+    """Extend several leases in one transaction; one that is lost has run out then: its `until_ms` is 0."""
+    if not held:
+        return
+    now = now_ms()
+    until = now + _ttl_ms(None)
+    with transaction.atomic():
+        kept = [
+            _extend({"until_ms": until}, name=one.name, owner=one.owner, fence=one.fence, until_ms__gte=now)
+            for one in held
+        ]
+    for one, is_kept in zip(held, kept, strict=True):
+        one.until_ms = until if is_kept else 0
 
 
 def acquire(name: str, *, ttl_s: float | None = None) -> Held | None:

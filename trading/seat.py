@@ -32,6 +32,7 @@ class Seat:
     feed: Follower
     instrument: Instrument
     is_checked: bool = False  # the books were compared since this seat was taken
+    wants_check: bool = False  # the minute is over: they are to be compared again, behind a turn
     unknown: str | None = None  # why nothing can be decided at present; None before the first turn
     left_out: dict[str, str] | None = None  # members of its council that could not vote last time, and why
     refused_ms: int = 0  # when an order was last refused or uncertain, venue clock

@@ -75,6 +75,9 @@ def step(seat: Seat, *, quote: Quote | None, now_ms: int, row: LiveSession | Non
         return
     try:
         _take_turn(seat, quote, now_ms, is_settled=row is not None)
+        if seat.wants_check and session.status in DRIVEN:  # behind the turn: no order waits for the wallet
+            seat.wants_check = seat.is_checked = False  # where it fails, it comes before the next decision
+            _compare(seat)
         seat.failures.append(False)
     except (BadCredentials, BadInput, TooFewBars) as error:
         working.withdraw_left(session, seat.exchange)
@@ -110,8 +113,7 @@ def _take_turn(seat: Seat, quote: Quote | None, now_ms: int, *, is_settled: bool
         unknown(seat, "it is not known yet what became of an order")
         return
     if not seat.is_checked:  # the last driver may have died in the middle
-        seat.is_checked = reconciliation.reconcile(session.account, seat.exchange) is not None
-        reload(session)  # a position that was sold by hand is gone
+        _compare(seat)
     if session.started_ms == 0 and not seat.is_checked:
         unknown(seat, "another order of the account is under way: what is free is not known yet")
         return
@@ -126,6 +128,12 @@ def _take_turn(seat: Seat, quote: Quote | None, now_ms: int, *, is_settled: bool
         return
     if _guard(seat, quote, now_ms):
         known(seat)
+
+
+def _compare(seat: Seat) -> None:
+    """Compare the books of the account; `is_checked` says afterwards whether that could be done."""
+    seat.is_checked = reconciliation.reconcile(seat.session.account, seat.exchange) is not None
+    reload(seat.session)  # a position that was sold by hand is gone
 
 
 def _undecided(seat: Seat, why: str) -> None:

@@ -49,9 +49,14 @@ class Driven:
     glance: Glance | None = None  # of the tick its turn is on
     round: int = 0  # of its desk, in which it has lined up for its turn
 
+    @property
+    def must_renew(self) -> bool:
+        """Say whether half of the lease is used up."""
+        return self.lease.remaining_s() < settings.LEASE_TTL_S / 2
+
     def keep(self) -> bool:
         """Renew the lease when half of it is used up; False when it is lost. Between turns only."""
-        if self.lease.remaining_s() < settings.LEASE_TTL_S / 2 and not self.lease.renew():
+        if self.must_renew and not self.lease.renew():
             logger.warning("session %s: the lease is lost", self.session.pk)
             self.is_over = True
         return not self.is_over

@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 SCAN_S = 0.5
 LONGEST_NAP_S = 0.25  # how late a stop request may be noticed
 RECONCILE_S = 60.0
+GOLDEN = 0.618034  # multiples of it lie evenly between whole numbers, however many there are
 AT_ONCE = 3  # turns that may want to compute; the more, the longer one waits for the baton
 OF_ACCOUNT = (
     8  # turns of one account under way: it can wait in vain for its venue without taking all the rest
@@ -164,9 +165,10 @@ class Runner:
     def _scan(self) -> None:
         """Take up driven sessions whose lease is free, and keep the leases of those between two turns."""
         try:
-            for one in self.driven:
-                if not (one.is_busy or one.is_over):
-                    one.keep()
+            waiting = [one for one in self.driven if not (one.is_busy or one.is_over)]
+            leases.renew_all([one.lease for one in waiting if one.must_renew])
+            for one in waiting:
+                one.keep()
             for desk in self._desks.values():
                 desk.let_stop()
             for session in self._free():
@@ -209,14 +211,17 @@ class Runner:
         return self._exchanges[account.pk]
 
     def _plan_checks(self, desk: Desk, now_s: float) -> None:
-        """Have the books of every account compared once a minute."""
+        """Have the books of every account compared once a minute, not all at once."""
         for one in desk.driven:
             account = one.session.account_id
             if one.seat is None or one.is_busy:
                 continue
-            if now_s >= self._next_check_s.setdefault(account, now_s + RECONCILE_S):
+            if account not in self._next_check_s:
+                share = (len(self._next_check_s) * GOLDEN) % 1.0
+                self._next_check_s[account] = now_s + RECONCILE_S * (1.0 - share)
+            elif now_s >= self._next_check_s[account]:
                 self._next_check_s[account] = now_s + RECONCILE_S
-                one.seat.is_checked = False
+                one.seat.wants_check = True
 
     def _drop_finished(self) -> None:
         for market, desk in list(self._desks.items()):

@@ -180,6 +180,23 @@ def test_an_empty_wallet_read_leaves_the_books_as_they_are(live):
     assert live.session.held == books["BTC"]
 
 
+def test_the_minutes_comparison_comes_behind_the_turn_and_where_it_failed_before_the_next(live):
+    live.start("random", settings={"turnover": 1.0}).bar()
+    count, proven = live.session.decisions.count(), live.account.reconciliations.count()
+    live.seat.wants_check = True
+    live.venue.faults(empty_wallet=True)
+    live.bar()
+    assert live.session.decisions.count() == count + 1  # no order waits for the wallet
+    live.bar(2)
+    assert live.session.decisions.count() == count + 1  # on books not compared nothing is decided
+    live.venue.faults(clear=True)
+    live.bar()
+    assert live.session.decisions.count() == count + 2
+    assert live.account.reconciliations.count() == proven + 1
+    live.bar()
+    assert live.account.reconciliations.count() == proven + 1  # once is enough
+
+
 def test_a_frozen_ticker_is_stale_and_decides_nothing(live):
     live.start("random", settings={"turnover": 1.0}).bar()
     count = live.session.decisions.count()

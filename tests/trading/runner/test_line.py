@@ -1,5 +1,6 @@
 """Who waits for a turn: one thread goes on with the next, and nobody's row is older than a glance may be."""
 
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -127,3 +128,21 @@ def test_the_last_session_may_end_while_its_prices_are_asked_for(clock, monkeypa
     desk.driven, desk.is_reading = [one], True
     desk.read()
     assert (desk.is_reading, desk.failures, list(desk.line)) == (False, 0, [])
+
+
+def test_books_are_compared_once_a_minute_and_not_all_at_once(clock):
+    runner = loop.Runner(monotonic_s=lambda: clock.now_s, must_end=lambda: False, hands=Hands())
+    desk = desks.Desk("sandbox", Baton(), runner._monotonic_s)
+    desk.driven = [Waiting(clock, account) for account in range(60)]
+    for one in desk.driven:
+        one.is_busy, one.seat = False, SimpleNamespace(wants_check=False)
+    wanted = Counter()
+    for second in range(1, 181):
+        runner._plan_checks(desk, float(second))
+        now = [one.session.account_id for one in desk.driven if one.seat.wants_check]
+        assert len(now) <= 3
+        wanted.update(now)
+        for one in desk.driven:
+            one.seat.wants_check = False
+    assert set(wanted) == set(range(60))
+    assert set(wanted.values()) <= {2, 3}
