@@ -86,7 +86,7 @@ class SessionForm(ServiceForm):
         self.fields["risk"].required = False
 
     def act(self, user: Any, given: dict[str, Any]) -> LiveSession:
-        return services.start_session(owner=given["account"].owner, by=user, **given)
+        return services.start_session(by=user, **given)
 
 
 @admin.register(LiveSession)

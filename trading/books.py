@@ -124,7 +124,7 @@ def book_part(session: LiveSession, order: Order, part: Part, report: OrderRepor
         fee=mine.fee,
         role=report.role,
         realised=realised(session.entry_price, session.held, quantity, part.price),
-        filled_ms=report.finished_ms or report.created_ms,
+        filled_ms=_traded_ms(report, session),
     )
     _store_fill(fill)
     relief = post(session.account, side, order.pair, part, LedgerKind.TRADE, fill=fill, note=note)
@@ -135,6 +135,14 @@ def book_part(session: LiveSession, order: Order, part: Part, report: OrderRepor
     _book_session(session, fill)
     tell_fill(fill)
     return fill
+
+
+def _traded_ms(report: OrderReport, session: LiveSession) -> int:
+    """Return when the newest part of an order traded, on the venue's clock."""
+    if report.status != OPEN:
+        return report.finished_ms or report.created_ms
+    # An open order has no end; where its trades have no date, the newest was before the newest price.
+    return report.traded_ms or max(report.created_ms, session.price_ms)
 
 
 def of_session(session: LiveSession, side: Side, part: Part) -> Part:

@@ -45,6 +45,7 @@ class Execution:
             raise BadInput(f"there is no style {self.style!r}; choose {', '.join(STYLES)}", "style")
         for name, (low, high) in BOUNDS.items():
             _check(name, getattr(self, name), low, high)
+        object.__setattr__(self, "children", int(self.children))  # JSON may say 4.0
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Execution":

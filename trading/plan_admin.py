@@ -60,7 +60,7 @@ class PlanForm(ServiceForm):
     def act(self, user: Any, given: dict[str, Any]) -> PortfolioPlan:
         given["pairs"] = given["pairs"].replace(",", " ").split() or None
         given["interval"] = given["interval"] or None
-        return services.start_plan(owner=given["account"].owner, by=user, **given)
+        return services.start_plan(by=user, **given)
 
 
 @admin.register(PortfolioPlan)

@@ -79,9 +79,16 @@ def step(seat: Seat, *, quote: Quote | None, now_ms: int, row: LiveSession | Non
             seat.wants_check = seat.is_checked = False  # where it fails, it comes before the next decision
             _compare(seat)
         seat.failures.append(False)
-    except (BadCredentials, BadInput, TooFewBars) as error:
+    except (BadCredentials, BadInput) as error:
         working.withdraw_left(session, seat.exchange)
         fail(session, str(error), now_ms)
+    except TooFewBars as error:
+        if (
+            session.last_bar_ms
+        ):  # there were enough before: the source has answered in part, and is asked again
+            _undecided(seat, str(error))
+        else:
+            fail(session, str(error), now_ms)
     except ExchangeError as error:
         seat.failures.append(True)
         _undecided(seat, str(error))

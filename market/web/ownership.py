@@ -10,7 +10,10 @@ from market.web.roles import HasRole
 
 
 class OwnedViewSet(GenericViewSet):
-    """`queryset` limited to what the caller may see."""
+    """`queryset` limited to what the caller may see.
+
+    A PATCH writes a whole row, of which it knows a part: its method is a transaction, and the row is locked.
+    """
 
     permission_classes = [HasRole]
 
@@ -18,7 +21,8 @@ class OwnedViewSet(GenericViewSet):
         queryset = super().get_queryset()
         if getattr(self, "swagger_fake_view", False):
             return queryset.none()
-        return queryset.visible_to(self.request.user)  # type: ignore[attr-defined]
+        mine = queryset.visible_to(self.request.user)  # type: ignore[attr-defined]
+        return mine.select_for_update(of=("self",)) if self.request.method == "PATCH" else mine
 
 
 class ReadOnly(mixins.ListModelMixin, mixins.RetrieveModelMixin, OwnedViewSet):

@@ -1,11 +1,14 @@
 """Every endpoint, every stranger: what is not yours does not exist."""
 
 import pytest
+from django.db import connection
 from rest_framework.test import APIClient
 
+from market.web.ownership import OwnedViewSet
 from market.web.roles import Role
 from tests import factories
 from tests.api.conftest import client_of
+from tradebot.urls import router
 
 KINDS = ["sessions", "experiments", "training-runs", "models", "backtests", "council", "council-reviews",
          "series", "imports", "accounts", "risk-profiles", "alerts", "alert-channels", "alert-rules",
@@ -132,3 +135,26 @@ def test_a_foreign_council_cannot_be_asked(foreign, world, kind):
 def test_superusers_see_everything(world):
     boss = client_of(factories.UserFactory(is_superuser=True))
     assert boss.get(address("sessions", world["sessions"].pk)).status_code == 200
+
+
+CHANGES = {"risk-profiles": {"stop_loss": 0.03}, "exposure-caps": {"max_open": 3},
+           "alert-channels": {"is_active": False}, "alert-rules": {"again_s": 60}}  # fmt: skip
+
+
+def test_every_kind_that_can_be_changed_is_tried_below():
+    changed = {name for name, view, _ in router.registry if hasattr(view, "partial_update")}
+    assert changed == set(CHANGES)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_change_locks_the_row_that_it_writes_back_whole(api, world, monkeypatch, kind):
+    seen, real = [], OwnedViewSet.get_object
+
+    def looked(view):
+        seen.append((connection.in_atomic_block, view.get_queryset().query.select_for_update))
+        return real(view)
+
+    monkeypatch.setattr(OwnedViewSet, "get_object", looked)
+    assert api.patch(address(kind, world[kind].pk), CHANGES[kind], format="json").status_code == 200
+    assert seen == [(True, True)]

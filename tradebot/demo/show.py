@@ -176,7 +176,6 @@ class Show:
         session = LiveSession.objects.filter(owner=self.user, account=self.account).driven().first()
         if session is None:
             session = live.start_session(
-                owner=self.user,
                 name=f"{self.pair} live",
                 model=self.model,
                 account=self.account,

@@ -154,6 +154,11 @@ class RiskViewSet(mixins.CreateModelMixin, mixins.UpdateModelMixin, ReadOnly):
     filterset_fields = ("name",)
     http_method_names = ["get", "post", "patch", "head", "options"]
 
+    @transaction.atomic
+    def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Change some limits; what is left out stays. Running sessions follow from their next turn on."""
+        return super().partial_update(request, *args, **kwargs)
+
     def perform_create(self, serializer: Any) -> None:
         self._save(serializer, owner=self.request.user)
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db import transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -119,6 +120,7 @@ class ChannelViewSet(ReadOnly):
         return Response(ChannelSerializer(channel).data, status=201)
 
     @extend_schema(request=ChannelChange, responses={200: ChannelSerializer})
+    @transaction.atomic
     def partial_update(self, request: Request, pk: str) -> Response:
         """Give it another address or secret, or switch it on or off."""
         channel = self.get_object()
@@ -171,6 +173,7 @@ class RuleViewSet(ReadOnly):
         return Response(RuleSerializer(self._save(request, None)).data, status=201)
 
     @extend_schema(request=RuleSerializer, responses={200: RuleSerializer})
+    @transaction.atomic
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change a rule."""
         return Response(RuleSerializer(self._save(request, self.get_object())).data)

@@ -188,7 +188,7 @@ class PlanViewSet(ReadOnly):
         for name, kind in (("risk", RiskProfile), ("model", TrainedModel)):
             if name in given:
                 given[name] = get_object_or_404(visible(kind, request.user), pk=given[name])
-        plan = services.start_plan(owner=person(request), by=person(request), **given)
+        plan = services.start_plan(by=person(request), **given)
         return Response(PlanSerializer(plan).data, status=201)
 
     @extend_schema(request=StopRequest, responses={200: PlanSerializer})

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers
@@ -83,6 +84,7 @@ class CapViewSet(mixins.DestroyModelMixin, ReadOnly):
         return Response(CapSerializer(cap).data, status=201)
 
     @extend_schema(request=CapRequest, responses={200: CapSerializer})
+    @transaction.atomic
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change one; what is left out stays. Running sessions follow it from their next order on."""
         cap = self.get_object()

@@ -92,9 +92,7 @@ class SessionViewSet(ReadOnly):
         """Start a session: it trades as soon as a runner has taken it."""
         body = SessionRequest(data=request.data)
         body.is_valid(raise_exception=True)
-        session = services.start_session(
-            owner=request.user, by=request.user, **self._objects(body.validated_data)
-        )
+        session = services.start_session(by=request.user, **self._objects(body.validated_data))
         return Response(self._detail(session.pk), status=201)
 
     @extend_schema(request=None, responses={200: SessionDetailSerializer})

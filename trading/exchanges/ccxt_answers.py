@@ -120,6 +120,7 @@ def order_report(row: dict[str, Any], trades: list[dict[str, Any]] | None = None
         role="MAKER" if trades and all(one.get("takerOrMaker") == "maker" for one in trades) else "TAKER",
         created_ms=created_ms,
         finished_ms=0 if status == OPEN else int(ended),
+        traded_ms=max((int(one.get("timestamp") or 0) for one in trades if status == OPEN), default=0),
         price=_optional(row, "price"),
         raw=row.get("info") or {},
     )

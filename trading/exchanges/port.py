@@ -71,6 +71,7 @@ class OrderReport:
     finished_ms: int  # 0 while open
     price: Decimal | None = None  # limit price, where the venue tells it
     raw: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)  # the venue's own words
+    traded_ms: int = 0  # of the newest trade of an open order; 0 where the venue does not date it
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,6 @@ RULE = "target_weight"
 
 def start_plan(
     *,
-    owner: Any,
     name: str,
     account: Account,
     capital: Decimal,
@@ -60,7 +59,7 @@ def start_plan(
         raise BadInput("give the plan a name of at most 80 characters", field="name")
     if (model is None) == (weights is None):
         raise BadInput("give either weights or a model that was trained on a portfolio", field="weights")
-    plan = PortfolioPlan(owner=owner, name=name, account=account, risk=risk, model=model)
+    plan = PortfolioPlan(owner=account.owner, name=name, account=account, risk=risk, model=model)
     if model is not None:
         if band is not None or every is not None:
             raise BadInput(f"{model} has its own band and rhythm: leave them out", field="band")
@@ -110,11 +109,7 @@ def _parts(
     plan: PortfolioPlan, common: dict[str, Any], shares: dict[str, float], capital: Decimal
 ) -> list[LiveSession]:
     """Return a session per pair, which own together what the plan does, each its share of it."""
-    common = common | {
-        "owner": plan.owner,
-        "account": plan.account,
-        "risk": plan.risk if plan.risk_id else None,
-    }
+    common = common | {"account": plan.account, "risk": plan.risk if plan.risk_id else None}
     total = sum(shares.values())
     whole = prepared_session(
         **common, pair=next(iter(shares)), capital=capital

@@ -31,7 +31,6 @@ MAX_DURATION_S = 10 * 365 * 86_400
 
 def prepared_session(
     *,
-    owner: Any,
     account: Account,
     pair: str,
     interval: str,
@@ -49,6 +48,7 @@ def prepared_session(
 
     :param in_plan: it is part of a plan, whose model may weigh several pairs
     """
+    owner = account.owner  # whoever starts it: it trades that person's money, under that person's caps
     settings, pair, name = dict(settings or {}), pair.strip().upper(), " ".join(name.split())
     if len(name) > LONGEST_NAME:
         raise BadInput(f"the name must have at most {LONGEST_NAME} characters", field="name")

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from market.web.ownership import visible
 from market.web.pages import attempt, do, unbound_or_posted
-from market.web.roles import Role, page, person
+from market.web.roles import Role, page
 from trading import selectors, services
 from trading.models import PortfolioPlan
 from trading.plan_forms import PlanForm
@@ -17,7 +17,7 @@ from trading.plan_forms import PlanForm
 def plans(request: HttpRequest) -> HttpResponse:
     form = unbound_or_posted(request, PlanForm, user=request.user)
     if request.method == "POST":
-        made = attempt(form, services.start_plan, owner=person(request), by=request.user)
+        made = attempt(form, services.start_plan, by=request.user)
         if made is not None:
             messages.success(request, f"{made} is started: its sessions trade as soon as a runner has them.")
             return redirect("plan", made.pk) if made.model_id else redirect("plans")

@@ -36,7 +36,7 @@ def session_start(request: HttpRequest) -> HttpResponse:
 
 
 def _start(user: Any, given: dict[str, Any]) -> LiveSession:
-    return services.start_session(owner=user, by=user, **given.pop("policy"), **given)
+    return services.start_session(by=user, **given.pop("policy"), **given)
 
 
 @require_GET

@@ -32,7 +32,7 @@ def plan(account):
     risk = wide(account, weekly_loss=0.0, max_error_share=0.0, price_collar=0.0)
     model = portfolio_model(account.owner, every=2)
     return services.start_plan(
-        owner=account.owner, name="learned", account=account, model=model, capital=Decimal(20000), risk=risk
+        name="learned", account=account, model=model, capital=Decimal(20000), risk=risk
     )
 
 

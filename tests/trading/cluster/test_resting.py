@@ -21,7 +21,7 @@ CANCELS = {"value": True, "paths": ["cancel_order"], "probability": 0.5}
 def session(account):
     risk = wide(account, weekly_loss=0.0, max_error_share=0.0)
     return services.start_session(
-        owner=account.owner, account=account, pair="BTC/USD", interval="1m", baseline="random", risk=risk,
+        account=account, pair="BTC/USD", interval="1m", baseline="random", risk=risk,
         settings={"turnover": 0.8, "seed": 1, "style": "limit", "deadline_s": 300, "requote_s": 60},
     )  # fmt: skip
 

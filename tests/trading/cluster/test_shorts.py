@@ -36,7 +36,7 @@ def session(account):
         account, weekly_loss=0.0, entry_stale_s=600.0
     )  # a busy machine must not make an entry too late
     return services.start_session(
-        owner=account.owner, account=account, pair="BTC/USD", interval="1m", risk=risk,
+        account=account, pair="BTC/USD", interval="1m", risk=risk,
         baseline="random_long_short",
         settings={"turnover": 1.0, "share": 0.8, "seed": 1},
     )  # fmt: skip

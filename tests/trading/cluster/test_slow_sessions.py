@@ -53,7 +53,7 @@ def start(owner, account, baseline, pair="BTC/USD", **settings):
     limits = {"stop_loss": 0.0, "daily_loss": 0.0, "max_drawdown": 0.0, "max_stale_s": 600.0}
     risk, _ = RiskProfile.objects.get_or_create(owner=owner, name="wide", defaults=limits)
     return services.start_session(
-        owner=owner, account=account, pair=pair, interval="1m", baseline=baseline, risk=risk,
+        account=account, pair=pair, interval="1m", baseline=baseline, risk=risk,
         settings=settings, capital=10_000,
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ BUSY_S = 4.0  # how much longer than promised a loaded machine may take
 def session(account):
     risk = wide(account)
     return services.start_session(
-        owner=account.owner, account=account, pair="BTC/USD", interval="1m", baseline="random", risk=risk,
+        account=account, pair="BTC/USD", interval="1m", baseline="random", risk=risk,
         settings={"turnover": 0.8, "seed": 1},
     )  # fmt: skip
 

@@ -36,7 +36,7 @@ class Live:
             owner=self.user, name=f"test {RiskProfile.objects.count()}", **profile
         )
         self.session = services.start_session(
-            owner=self.user, account=self.account, pair=pair, interval="1m", baseline=baseline, risk=risk,
+            account=self.account, pair=pair, interval="1m", baseline=baseline, risk=risk,
             by=self.user, **options,
         )  # fmt: skip
         return self.take()

@@ -4,13 +4,17 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+from django.db import transaction
 
 from agents.policies import baseline
+from market import leases
 from market.features import compute, preset
 from market.models import LiveBar, Tick
 from market.sources.port import SourceUnavailable
 from market.synthetic import regime_market
-from trading.bars import BarFeed, TickBars, TooFewBars, stored_bars
+from trading import seat
+from trading.acting import carry_out, intend
+from trading.bars import BarFeed, TickBars, TooFewBars, candle_source, stored_bars
 from trading.models import Alert, SessionStatus
 
 MINUTE = 60_000
@@ -188,3 +192,32 @@ def test_too_few_bars_fail_the_session_with_a_sentence(live, monkeypatch):
     assert "warming up needs" in live.session.note
     assert Alert.objects.filter(key=f"failed:{live.session.pk}").exists()
     assert not Tick.objects.exists()
+
+
+def test_a_partial_answer_of_candles_ends_no_session_that_holds(live):
+    live.start("sma_crossover", risk={"stop_loss": 0.05}).bar()
+    quote = live.exchange.quotes()["BTC/USD"]
+    with transaction.atomic():
+        order = intend(live.seat, Decimal("0.1"), quote.ask, "test", live.exchange.now_ms())
+    carry_out(live.seat, order, quote)
+    needed = live.seat.feed.feed.needed
+    live.die()
+    whole = candle_source(live.account)
+    live.venue.advance((needed + 5) * MINUTE)  # what is stored does not warm the features up any more
+
+    class InPart:
+        answers = 0
+
+        def candles(self, *asked, **given):
+            self.answers += 1
+            found = whole.candles(*asked, **given)
+            return found[len(found) - 2 :] if self.answers == 1 else found
+
+    lease = leases.acquire(live.session.lease_name)
+    live.seat = seat.take(live.session, exchange=live.exchange, lease=lease, source=InPart())
+    live.turn()
+    assert (live.session.status, live.session.held) == (SessionStatus.RUNNING, Decimal("0.1"))
+    assert "warming up needs" in Alert.objects.get(key=f"unknown:{live.session.pk}").text
+    for _ in range(2):
+        live.bar()
+    assert live.session.last_bar_ms == live.seat.feed.newest_closed_ms(live.exchange.now_ms())

@@ -145,3 +145,11 @@ def test_no_child_is_ever_above_any_limit(market, monkeypatch):
     live.other.price_ms = 1
     parent = ParentOrder.objects.get()
     never_above_any_limit(live, parent, sent)
+
+
+def test_a_whole_number_may_come_as_4_0(live):
+    live.start("buy_and_hold", settings={**SPLIT, "children": 3.0})
+    live.bar()
+    for _ in range(4):
+        after(live, 50)
+    assert len(states(live)) == 3

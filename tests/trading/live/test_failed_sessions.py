@@ -117,7 +117,7 @@ def test_a_failed_session_that_holds_nothing_has_ended(live):
 def test_a_failed_session_does_not_come_back_beside_its_successor(holding):
     fail(holding)
     heir = services.start_session(
-        owner=holding.user, account=holding.account, pair="BTC/USD", interval="1m", baseline="cash",
+        account=holding.account, pair="BTC/USD", interval="1m", baseline="cash",
         risk=holding.session.risk,
     )  # fmt: skip
     for act in (services.resume_session, services.flatten_session):

@@ -40,7 +40,7 @@ def profile(user):
 
 def start(user, account, profile, **changes):
     given = {"name": "core", "weights": WEIGHTS, "capital": D(40000), "interval": "1m", "band": 0.02}
-    return services.start_plan(owner=user, account=account, risk=profile, by=user, **(given | changes))
+    return services.start_plan(account=account, risk=profile, by=user, **(given | changes))
 
 
 class Driven:

@@ -3,17 +3,18 @@
 from decimal import Decimal
 
 import pytest
+from rest_framework.test import APIClient
 
 from market.errors import BadInput, Conflict
 from market.models import AuditEvent
 from tests import factories
 from trading import services
-from trading.models import LiveSession, SessionStatus
+from trading.models import LiveSession, PortfolioPlan, SessionStatus
 
 
 def attempt(live, **changes):
     given = {"account": live.account, "pair": "BTC/USD", "interval": "1m", "baseline": "cash"}
-    return services.start_session(owner=live.user, by=live.user, **(given | changes))
+    return services.start_session(by=live.user, **(given | changes))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_what_learned_on_futures_cannot_trade_on_a_spot_venue(seat):
         chosen = {"council": council}
     account = factories.AccountFactory(owner=model.owner)
     with pytest.raises(BadInput, match="levered learned to trade futures") as refused:
-        services.start_session(owner=model.owner, account=account, pair="BTC/USD", interval="1m", **chosen)
+        services.start_session(account=account, pair="BTC/USD", interval="1m", **chosen)
     assert refused.value.field == "model"
 
 
@@ -131,5 +132,21 @@ def test_a_model_of_several_pairs_cannot_trade_one():
     model = factories.ModelFactory(name="both", spec={"pairs": ["BTC/USD", "ETH/USD"]})
     account = factories.AccountFactory(owner=model.owner)
     with pytest.raises(BadInput, match="both shares one account out between BTC/USD, ETH/USD") as refused:
-        services.start_session(owner=model.owner, account=account, pair="BTC/USD", interval="1m", model=model)
+        services.start_session(account=account, pair="BTC/USD", interval="1m", model=model)
     assert refused.value.field == "model"
+
+
+def test_whoever_starts_a_session_on_somebodys_account_it_is_that_persons(live, django_user_model):
+    client = APIClient()
+    client.force_authenticate(django_user_model.objects.create_superuser("root"))
+    services.set_cap(owner=live.user, max_total=Decimal(100), by=live.user)
+    body = {"baseline": "buy_and_hold", "account": live.account.pk, "pair": "BTC/USD", "interval": "1m"}
+    body["capital"] = "10000"
+    assert client.post("/api/v1/sessions/", body, format="json").status_code == 201
+    live.session = LiveSession.objects.get()
+    assert (live.session.owner, live.session.risk.owner) == (live.user, live.user)
+    live.take().bar(2)
+    assert live.session.held * live.session.price <= 101
+    plan = {"name": "both", "account": live.account.pk, "weights": {"ETH/USD": 0.5}, "capital": "1000"}
+    assert client.post("/api/v1/plans/", plan, format="json").json()["name"] == "both"
+    assert PortfolioPlan.objects.get().owner == live.user

@@ -1,5 +1,6 @@
 """Limit orders that rest and are re-quoted, and split orders: scripted market, faults, deaths."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal as D
 
@@ -11,6 +12,7 @@ from tests.trading.live.conftest import MINUTE, after, check, states
 from tests.trading.live.test_turns import Crash
 from trading import reconciliation, services, sessions, settle
 from trading.exchanges.port import CANCELLED
+from trading.exchanges.roostoo import Roostoo
 from trading.guard import LeaseLost
 from trading.models import Alert, LiveSession, Order, ParentOrder, Reconciliation, SessionStatus
 from trading.models import OrderStatus as S
@@ -418,3 +420,22 @@ def test_a_lost_lease_sends_no_cancel(market):
     with pytest.raises(LeaseLost):
         live.turn()
     assert live.venue_orders()[0]["status"] == "PENDING"
+
+
+def test_a_part_of_a_resting_order_is_dated_when_it_traded(market, monkeypatch):
+    live = market((0, 50_000), settings={"style": "limit", "deadline_s": 3600})
+    live.turn()
+    live.bar()
+    created = live.session.orders.get().sent_ms
+    real = Roostoo._orders
+
+    def partly(self, asked):
+        return [
+            replace(one, filled=one.quantity / 2, average_price=one.price) if one.status == "open" else one
+            for one in real(self, asked)
+        ]
+
+    live.venue.advance(20 * 60_000)
+    monkeypatch.setattr(Roostoo, "_orders", partly)
+    live.turn()
+    assert live.session.fills.get().filled_ms - created > 19 * 60_000

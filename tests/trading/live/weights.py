@@ -144,4 +144,4 @@ class Driven:
 
 def start(user, account, profile, model, **changes):
     given = {"name": "core", "model": model, "capital": Decimal(40000)}
-    return services.start_plan(owner=user, account=account, risk=profile, by=user, **(given | changes))
+    return services.start_plan(account=account, risk=profile, by=user, **(given | changes))

@@ -57,7 +57,7 @@ def start(user, replay, db):
             secret=secret, calls_per_minute=100_000, poll_s=0.5,
         )  # fmt: skip
         return services.start_session(
-            owner=user, account=account, pair="BTC/USD", interval="15m", baseline=baseline, risk=risk, by=user
+            account=account, pair="BTC/USD", interval="15m", baseline=baseline, risk=risk, by=user
         )
 
     return start

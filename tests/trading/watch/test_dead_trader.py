@@ -68,7 +68,7 @@ def session(person, tmp_path):
         limits = {"stop_loss": 0.0, "daily_loss": 0.0, "max_drawdown": 0.0, "max_stale_s": 600.0}
         risk = RiskProfile.objects.create(owner=person, name="wide", **limits)
         session = services.start_session(
-            owner=person, account=account, pair="BTC/USD", interval="1m", baseline="buy_and_hold", risk=risk
+            account=account, pair="BTC/USD", interval="1m", baseline="buy_and_hold", risk=risk
         )
         session.venue = venue
         yield session

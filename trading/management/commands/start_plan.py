@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from agents.selectors import model_named
-from market.commands import ProductCommand, user_named
+from market.commands import ProductCommand
 from market.errors import BadInput
 from trading import services
 from trading.accounts import account_named
@@ -30,16 +30,15 @@ class Command(ProductCommand):
         parser.add_argument("--every", type=int, help="bars between two looks; default: 1")
         parser.add_argument("--band", type=float, help="how far a share may stray; default: 0.05")
         parser.add_argument("--risk", help="id or name of a risk profile")
-        parser.add_argument("--user", help="owner; default: the account's")
+        parser.add_argument("--user", help="owner of the account, where several people have one of that name")
 
     def run(self, **options: Any) -> dict[str, Any]:
         account = account_named(options["account"], user=options["user"])
-        owner = user_named(options["user"]) or account.owner
+        owner = account.owner
         capital = amount_of(options["capital"])
         if capital is None:
             raise BadInput("say how much money the plan may use", field="capital")
         plan = services.start_plan(
-            owner=owner,
             name=options["name"],
             account=account,
             weights=weights_of(options["weight"]) if options["weight"] else None,

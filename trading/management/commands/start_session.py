@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from agents.policies import BASELINES
 from agents.selectors import policy_named
 from market.candles import MS, interval_name
-from market.commands import ProductCommand, user_named
+from market.commands import ProductCommand
 from market.errors import BadInput
 from trading import services
 from trading.accounts import account_named
@@ -29,7 +29,7 @@ class Command(ProductCommand):
         parser.add_argument("--account", required=True, help="id or name")
         parser.add_argument("--pair", required=True, help="as the venue spells it, BTC/USD")
         parser.add_argument("--interval", help="of the bars; default: the model's, else 1m")
-        parser.add_argument("--user", help="owner; default: the account's")
+        parser.add_argument("--user", help="owner of the account, where several people have one of that name")
         parser.add_argument("--name", default="", help="of the session")
         parser.add_argument("--risk", help="id or name of a risk profile")
         parser.add_argument("--capital", help="quote currency; default: what is free in the account")
@@ -44,10 +44,9 @@ class Command(ProductCommand):
 
     def run(self, **options: Any) -> dict[str, Any]:
         account = account_named(options["account"], user=options["user"])
-        owner = user_named(options["user"]) or account.owner
+        owner = account.owner
         policy = policy_named(owner, options["model"] or f"baseline:{options['baseline']}")
         session = services.start_session(
-            owner=owner,
             name=options["name"],
             **policy,
             account=account,
