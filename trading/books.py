@@ -81,6 +81,18 @@ class Part:
     fee: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class Traded:
+    """What our books have of an order already."""
+
+    quantity: Decimal  # unsigned
+    paid: Decimal  # quantity times price, unsigned
+    fee: Decimal
+
+    def __add__(self, more: "Traded") -> "Traded":
+        return Traded(self.quantity + more.quantity, self.paid + more.paid, self.fee + more.fee)
+
+
 @transaction.atomic
 def book(order: Order, report: OrderReport, session: LiveSession | None = None) -> Fill | None:
     """Book what the venue says about an order: status, new fill, ledger and session, all or nothing.
@@ -171,7 +183,7 @@ def post(
     Call inside a transaction.
     """
     base, quote = coins(pair)
-    fee_kind, relief = LedgerKind.FEE if kind == LedgerKind.TRADE else kind, Decimal(0)
+    relief = Decimal(0)
     if side.is_short:
         short = short_books.of_account(account).get(pair, short_books.NONE)
         made, changes, relief = short_books.after(short, side, pair, part.quantity, part.price)
@@ -180,7 +192,7 @@ def post(
         changes = {base: quantity, quote: -quantity * part.price}
     entries = [(name, amount, kind) for name, amount in changes.items()]
     if part.fee:
-        entries.append((quote, -part.fee, fee_kind))
+        entries.append((quote, -part.fee, LedgerKind.FEE))
     enter(account, entries, fill=fill, note=note)
     if side.is_short:
         short_books.remember(account, pair, made)
@@ -217,16 +229,25 @@ def first_part(report: OrderReport) -> Part | None:
 
 def unbooked(order: Order, report: OrderReport) -> Part | None:
     """Return what a report shows beyond the order's fills; None when that is nothing."""
-    fills = list(order.fills.all())
-    booked = sum((abs(fill.quantity) for fill in fills), Decimal(0))
-    if not booked:
-        return first_part(report)
-    quantity = report.filled - booked
+    booked = booked_of(order)
+    return beyond(report, booked) if booked.quantity else first_part(report)
+
+
+def booked_of(order: Order) -> Traded:
+    """Return what of an order is in the books."""
+    booked = Traded(Decimal(0), Decimal(0), Decimal(0))
+    for fill in order.fills.all():
+        booked += Traded(abs(fill.quantity), abs(fill.quantity) * fill.price, fill.fee)
+    return booked
+
+
+def beyond(report: OrderReport, booked: Traded) -> Part | None:
+    """Return what a report shows beyond what is booked of it; None when that is nothing."""
+    quantity = report.filled - booked.quantity
     if quantity <= 0:
         return None
-    paid = sum((abs(fill.quantity) * fill.price for fill in fills), Decimal(0))
-    price = AVERAGES.plus((report.filled * report.average_price - paid) / quantity)
-    return Part(quantity, price, report.fee - sum((fill.fee for fill in fills), Decimal(0)))
+    price = AVERAGES.plus((report.filled * report.average_price - booked.paid) / quantity)
+    return Part(quantity, price, report.fee - booked.fee)
 
 
 def _book_session(session: LiveSession, fill: Fill) -> None:

@@ -3,9 +3,14 @@
 The money of such an order has moved, so the account's ledger always follows. Policy decides about sessions:
 where it says *adopt*, a position that somebody closed by hand is closed in the session's books, too; where it
 says *ignore*, sessions keep their own view and nobody is told.
+
+An order that trades in parts is taken over part by part, the first as soon as a comparison meets it: were a
+part entered as a plain correction, the whole order would take it from a session once more.
 """
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Decimal
 
 from market.kernel.instrument import floor_to_step
@@ -15,6 +20,7 @@ from trading.caps import held_by
 from trading.exchanges.port import OPEN, OrderReport
 from trading.models import (
     Account,
+    Fill,
     ForeignOrders,
     LedgerEntry,
     LedgerKind,
@@ -27,7 +33,8 @@ from trading.models import (
 from trading.models.session import DRIVEN
 
 UNIT = Decimal("0.000000000001")  # the finest amount a column holds
-BY_HAND = "placed by hand"
+NOISE = Decimal("0.0000000001")  # 15 significant digits of a large amount
+BY_HAND, MARK = "placed by hand", ":by-hand:"
 ZERO = Decimal(0)
 LEAST_SHORT = Decimal(1)  # quote currency; the venue leaves no smaller short open
 
@@ -42,32 +49,70 @@ class Share:
 
 
 def unknown(account: Account, reports: list[OrderReport]) -> list[OrderReport]:
-    """Return the orders since the books were opened that have traded and are in none of them, oldest first.
+    """Return what has traded since the books were opened and is in none of them, oldest first.
 
+    Each is an order's report whose traded quantity, price and fee are those of the part that is missing.
     One that looks like an order of ours in flight is not somebody else's: it is about to be settled.
     """
     in_flight = list(Order.objects.unsettled().filter(account=account))
-    return [
+    orders = account.orders.exclude(venue_order_id="").exclude(reason=BY_HAND)
+    ours = set(orders.values_list("venue_order_id", flat=True))
+    theirs = [
         report
-        for report in reversed(not_booked(account, reports))
-        if has_ended(report)
+        for report in reversed(reports)
+        if has_traded(report)
         and report.side in Side.values
         and report.created_ms >= account.opened_ms
+        and report.venue_order_id not in ours
         and not any(has_its_figures(order, report) for order in in_flight)
     ]
+    taken = _taken(account, theirs)
+    left = (_left(report, taken.get(report.venue_order_id)) for report in theirs)
+    return [report for report in left if report is not None]
 
 
 def not_booked(account: Account, reports: list[OrderReport]) -> list[OrderReport]:
-    """Return the orders that are neither one of ours nor were taken over as somebody else's."""
+    """Return the orders that are neither one of ours nor were taken over, in part or whole, as others'."""
     known = set(account.orders.exclude(venue_order_id="").values_list("venue_order_id", flat=True))
     kind = LedgerKind.ADJUSTMENT
     notes = set(LedgerEntry.objects.filter(account=account, kind=kind).values_list("note", flat=True))
     return [one for one in reports if one.venue_order_id not in known and note_of(one) not in notes]
 
 
-def has_ended(report: OrderReport) -> bool:
-    """Say whether an order will trade no more and has traded; one that was cancelled may have in part."""
-    return report.status != OPEN and report.filled > 0
+def has_traded(report: OrderReport) -> bool:
+    """Say whether any of an order has traded; one that waits or was cancelled may have in part."""
+    return report.filled > 0
+
+
+def _taken(account: Account, reports: Iterable[OrderReport]) -> dict[str, books.Traded]:
+    """Return what was taken over of each order, by its id; orders of which nothing was are left out."""
+    found: dict[str, books.Traded] = defaultdict(lambda: books.Traded(ZERO, ZERO, ZERO))
+    noted = {note_of(report): report for report in reports}
+    kinds = (LedgerKind.ADJUSTMENT, LedgerKind.FEE)
+    entries = LedgerEntry.objects.filter(account=account, note__in=noted, kind__in=kinds)
+    for note, coin, kind, amount in entries.values_list("note", "coin", "kind", "amount"):
+        report = noted[note]
+        if kind == LedgerKind.FEE:
+            change = books.Traded(ZERO, ZERO, -amount)
+        elif coin == books.coins(report.pair)[1]:
+            change = books.Traded(ZERO, -amount * Side(report.side).sign, ZERO)
+        else:
+            change = books.Traded(abs(amount), ZERO, ZERO)
+        found[report.venue_order_id] += change
+    fills = Fill.objects.filter(order__account=account, order__reason=BY_HAND)
+    for ref, quantity, price, fee in fills.values_list("order__client_ref", "quantity", "price", "fee"):
+        found[ref.partition(MARK)[2]] += books.Traded(abs(quantity), abs(quantity) * price, fee)
+    return dict(found)
+
+
+def _left(report: OrderReport, taken: books.Traded | None) -> OrderReport | None:
+    """Return an order's report reduced to what was not taken over yet; None when that is nothing."""
+    if taken is None:
+        return report
+    part = books.beyond(report, taken)
+    if part is None or part.quantity <= NOISE or Side(report.side).is_short:  # a short trades in one piece
+        return None
+    return replace(report, filled=part.quantity, average_price=part.price, fee=part.fee)
 
 
 def has_its_figures(order: Order, report: OrderReport) -> bool:
@@ -115,7 +160,7 @@ def _effect(report: OrderReport, shorts: dict[str, Short]) -> dict[str, Decimal]
 
 
 def take_over(account: Account, reports: list[OrderReport]) -> list[str]:
-    """Book ended orders of the venue that our books do not know, and say what was done. In a transaction.
+    """Book what has traded at the venue and our books do not know, and say what was done. In a transaction.
 
     One that matches an intent we had proven absent corrects that intent; any other is somebody else's act.
     """
@@ -123,13 +168,16 @@ def take_over(account: Account, reports: list[OrderReport]) -> list[str]:
     for report in unknown(account, reports):
         late = _proven_absent(account, report)
         if late is not None:
+            if report.status == OPEN:  # what more of it trades is found by this
+                late.venue_order_id = report.venue_order_id
+                late.save(update_fields=["venue_order_id"])
             books.book(late, report)
             done.append(f"order {late.client_ref} had reached the venue after all")
             continue
         what = f"{note_of(report)} ({report.side} {report.filled:f} {report.pair})"
         shares = _shares(account, report)
-        for place, share in enumerate(shares):
-            _close(share, report, "" if place else report.venue_order_id)
+        for share in shares:
+            _close(share, report)
             what += f", of which {share.quantity:f} were the position of {share.session}"
         rest = _rest(report, shares)
         if rest.quantity or rest.fee:
@@ -140,10 +188,10 @@ def take_over(account: Account, reports: list[OrderReport]) -> list[str]:
 
 
 def late_fills(account: Account, reports: list[OrderReport]) -> list[str]:
-    """Book what orders that we hold for cancelled have traded after all, and say so."""
-    cancelled = account.orders.filter(status=OrderStatus.CANCELLED).exclude(venue_order_id="")
-    found = {one.venue_order_id: one for one in reports if has_ended(one)}
-    late = cancelled.filter(venue_order_id__in=list(found))
+    """Book what orders that we hold for cancelled or absent have traded after all, and say so."""
+    found = {one.venue_order_id: one for one in reports if one.venue_order_id and has_traded(one)}
+    ended = (OrderStatus.CANCELLED, OrderStatus.ABSENT)
+    late = account.orders.filter(status__in=ended, venue_order_id__in=list(found))
     return [
         f"order {order.client_ref} has traded although it had been cancelled"
         for order in late
@@ -193,14 +241,25 @@ def _shares(account: Account, report: OrderReport) -> list[Share]:
     return shares
 
 
-def _close(share: Share, report: OrderReport, venue_order_id: str) -> None:
+def _close(share: Share, report: OrderReport) -> None:
     """Write a closing by hand down as an order of the session whose position it closed.
 
-    :param venue_order_id: empty where it closed another session's, too: an order is in the books once
+    What an order closes in several sessions makes a row for each: the first has its id, an order is in the
+    books once. What it closes later on goes to the same rows.
     """
     session = share.session
-    order = Order.objects.create(
-        client_ref=f"{session.pk}:by-hand:{report.venue_order_id}",
+    ref = f"{session.pk}{MARK}{report.venue_order_id}"
+    order = Order.objects.filter(client_ref=ref).first() or _written_down(session, report, ref)
+    books.book_part(session, order, books.Part(share.quantity, report.average_price, share.fee), report)
+    order.quantity = max(order.quantity, books.booked_of(order).quantity)
+    order.settled_ms = report.finished_ms or report.created_ms
+    order.save(update_fields=["quantity", "settled_ms"])
+
+
+def _written_down(session: LiveSession, report: OrderReport, ref: str) -> Order:
+    is_named = Order.objects.filter(account=session.account_id, venue_order_id=report.venue_order_id).exists()
+    return Order.objects.create(
+        client_ref=ref,
         session=session,
         account_id=session.account_id,
         pair=report.pair,
@@ -210,14 +269,12 @@ def _close(share: Share, report: OrderReport, venue_order_id: str) -> None:
         expected_price=report.average_price,
         reason=BY_HAND,
         status=OrderStatus.FILLED,
-        venue_order_id=venue_order_id,
+        venue_order_id="" if is_named else report.venue_order_id,
         answer="somebody closed this position outside the session",
         fence=0,
         planned_ms=report.created_ms,
         sent_ms=report.created_ms,
-        settled_ms=report.finished_ms or report.created_ms,
     )
-    books.book_part(session, order, books.Part(share.quantity, report.average_price, share.fee), report)
 
 
 def _rest(report: OrderReport, shares: list[Share]) -> books.Part:

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 CENT = Decimal("0.01")
 NOISE = Decimal("0.000001")  # 15 significant digits of a large balance
-COIN_NOISE = Decimal("0.0000000001")
+COIN_NOISE = foreign.NOISE
 DUST = Decimal("0.000001")  # of a coin: below the finest step of any pair
 ZERO = Decimal(0)
 UNLISTED = "nothing yet: the wallet may have been read in part"

@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from tests.trading.live.conftest import Live
 from tests.venues.server import start_venue
-from trading import accounts, orders, services
+from trading import accounts, foreign, orders, services
+from trading.exchanges.port import OPEN
 from trading.models import Order, Reconciliation
 from trading.models import OrderStatus as S
 
@@ -218,3 +219,86 @@ def test_a_resting_order_that_the_venue_has_forgotten_is_cancelled_by_its_two_id
     assert live.session.orders.get().status == S.CANCELLED
     live.turn()
     assert live.session.status == "stopped"
+
+
+class ByHand:
+    """A limit order that somebody has placed at the venue, and that trades in parts."""
+
+    def __init__(self, live, whole, side="SELL"):
+        self.ledger, self.live = live.server.ledger, live
+        bid, ask, _ = live.server.market()["BTC", "USDT"]
+        self.price, self.touch = (bid if side == "SELL" else ask), (bid, ask)
+        far = 2 * bid if side == "SELL" else (bid / 2).quantize(self.ledger.tick)
+        self.order = self.ledger.place(
+            ("BTC", "USDT"), side, "LIMIT", whole, far, "by-hand", self.touch, live.server.now_ms()
+        )
+        self.ledger._unlock(self.order)
+
+    def trade(self, quantity, *, price=None):
+        self.ledger._trade(self.order, price or self.price, quantity, self.live.server.now_ms())
+
+
+def compared(live):
+    live.seat.is_checked = False
+    return live.turn()
+
+
+def test_coins_of_ones_own_sold_by_hand_in_parts_take_nothing_from_a_session(live):
+    """The first part was entered as a correction, the whole order then once more."""
+    live.start("buy_and_hold", capital=Decimal(10_000)).turn()
+    held, own = live.session.held, Decimal("0.1")
+    live.server.ledger.free["BTC"] += own
+    compared(live)  # coins that were paid in
+    order = ByHand(live, own)
+    for part, price in (("0.03", None), ("0.05", order.price + 7), ("0.02", None)):
+        order.trade(Decimal(part), price=price)
+        assert compared(live).held == held
+        assert live.books() == live.ledger()
+    assert live.session.fills.count() == 1
+    rows = live.account.ledger.filter(note__startswith="foreign order", coin="BTC")
+    assert [row.amount for row in rows] == [Decimal("-0.03"), Decimal("-0.05"), Decimal("-0.02")]
+    compared(live)
+    assert Reconciliation.objects.first().equal
+
+
+def test_a_position_sold_by_hand_in_parts_is_closed_part_by_part(live):
+    live.start("buy_and_hold").turn()
+    held = live.session.held
+    whole = held - held % Decimal("0.00001")
+    order, half = ByHand(live, whole), (whole / 2).quantize(Decimal("0.00001"))
+    for part, left in ((half, held - half), (whole - half, held - whole)):
+        order.trade(part, price=order.price - 3 * (part == half))
+        assert compared(live).held == left
+        assert live.books() == live.ledger()
+    row = Order.objects.get(reason="placed by hand")
+    assert (row.quantity, row.venue_order_id) == (whole, f"BTC/USDT:{order.order.order_id}")
+    assert [-fill.quantity for fill in row.fills.all()] == [half, whole - half]
+    assert live.session.cash == live.books()["USDT"]
+    assert compared(live).held == held - whole
+
+
+def test_an_order_by_hand_of_which_a_part_was_taken_over_is_not_taken_for_ours(live):
+    live.start("cash").turn()
+    order = ByHand(live, Decimal("0.1"), "BUY")
+    order.trade(Decimal("0.04"))
+    compared(live)
+    [report] = live.exchange.reports("BTC/USDT")
+    assert (report.status, report.filled) == (OPEN, live.books()["BTC"])
+    assert foreign.not_booked(live.account, [report]) == []
+    assert foreign.unknown(live.account, [report]) == []
+
+
+@pytest.mark.parametrize("status", [S.CANCELLED, S.ABSENT])
+def test_what_one_of_our_ended_orders_goes_on_to_trade_is_booked_part_by_part(live, status):
+    live.start("cash").turn()
+    half = traded_in_part(live, status)
+    placed = live.server.ledger.orders[-1]
+    placed.status = "NEW"  # it is open there
+    for booked in (half, half):
+        compared(live)
+        assert -sum(fill.quantity for fill in live.session.fills.all()) == booked
+    live.server.ledger._trade(placed, placed.price, placed.quantity - half, live.server.now_ms())
+    compared(live)
+    assert [-fill.quantity for fill in live.session.fills.all()] == [half, placed.quantity - half]
+    assert live.session.orders.get().status == S.FILLED
+    assert live.books() == live.ledger()

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from market.kernel.portfolio import realised
-from trading import books
-from trading.exchanges.port import CANCELLED, FILLED, OrderReport
+from trading import books, foreign
+from trading.exchanges.port import CANCELLED, FILLED, OPEN, OrderReport
 from trading.models import Account, Holding, LedgerEntry, LiveSession, Order, OrderStatus, RiskProfile
 
 STEP = Decimal("0.00001")
@@ -126,3 +126,32 @@ def test_a_distinct_quantity_is_never_larger_and_never_taken(session, steps):
         if quantity > 0:
             taken.add(quantity)
             order_of(session, "BUY", quantity, number, OrderStatus.FILLED)
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    parts=st.lists(st.tuples(quantities, prices, st.booleans()), min_size=1, max_size=6),
+    held=quantities,
+    own=quantities,
+)
+def test_a_sale_by_hand_closes_of_a_session_what_is_gone_however_it_trades(session, parts, held, own):
+    """Whichever of its parts a comparison meets: a session loses no more than is missing."""
+    clear(session)
+    books.enter(session.account, [("BTC", held + own, "opening"), ("USD", Decimal(10**6), "opening")])
+    LiveSession.objects.filter(pk=session.pk).update(held=held, entry_price=1)
+    sold = paid = fee = Decimal(0)
+    whole = sum(quantity for quantity, _, _ in parts)
+    for quantity, price, is_met in [*parts, (Decimal(0), Decimal(1), True)]:
+        sold, paid, fee = sold + quantity, paid + quantity * price, fee + quantity * price / 1000
+        if sold > held + own:
+            break
+        status = FILLED if sold == whole else OPEN
+        figures = (whole, sold, paid / sold, fee, "USD", "MAKER", 5, 6 if status == FILLED else 0)
+        if is_met:
+            report = OrderReport("by-hand-1", "BTC/USD", "SELL", "LIMIT", status, *figures)
+            foreign.take_over(session.account, [report])
+            there = dict(Holding.objects.values_list("coin", "quantity"))
+            assert there["BTC"] == held + own - sold
+            assert abs(there["USD"] - (10**6 + paid - fee)) < Decimal("0.0001")
+            session.refresh_from_db()
+            assert session.held == min(held, there["BTC"])
