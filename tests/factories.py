@@ -268,6 +268,21 @@ class WaitingFactory(OrderFactory):
     expires_at = factory.LazyFunction(lambda: timezone.now() + timedelta(minutes=5))
 
 
+class StuckFactory(OrderFactory):
+    """An order that has been sought in vain."""
+
+    class Meta:
+        skip_postgeneration_save = True
+
+    status = "uncertain"
+    venue_order_id = ""
+    pair = "ETH/USD"
+
+    @factory.post_generation
+    def changed(self, create, given, **options):
+        trading.Order.objects.filter(pk=self.pk).update(changed_at=timezone.now() - timedelta(minutes=2))
+
+
 class PlanFactory(factory.django.DjangoModelFactory):
     class Meta:
         model = trading.PortfolioPlan

@@ -20,10 +20,12 @@ from market.errors import BadInput
 from market.web import audit
 from market.web.admin import OwnedAdmin, ServiceAdmin, ServiceForm, confirmed
 from market.web.numbers import plain
+from market.web.pages import attempt, errors_of
 from market.web.roles import Role, person, role_of
 from trading import accounts, services
 from trading.exchanges.registry import LABELS
 from trading.execution import KEYS as EXECUTION_KEYS
+from trading.forms import EndForm
 from trading.models import (
     Account,
     CallBudget,
@@ -275,7 +277,7 @@ class CapAdmin(ServiceAdmin):
 
 @admin.register(Order)
 class OrderAdmin(OfSession):
-    actions = ("approve", "reject")
+    actions = ("approve", "reject", "end")
     list_display = ("client_ref", "session", "side", "amount", "pair", "status", "reason", "venue_order_id")
     list_filter = ("status", "side", "session")
     search_fields = ("client_ref", "venue_order_id")
@@ -287,6 +289,17 @@ class OrderAdmin(OfSession):
     @confirmed("Reject", "These orders are dropped.", done="rejected")
     def reject(self, request: HttpRequest, order: Order) -> None:
         services.reject_order(order=order, reason="in the admin", by=request.user)
+
+    @confirmed(
+        "End by hand", "The venue shows these orders no more. Say what became of them; books are compared.",
+        asks={"reason": "What you know", "filled": "Traded and not booked", "price": "At an average of"},
+    )  # fmt: skip
+    def end(self, request: HttpRequest, order: Order) -> str:
+        form = EndForm(request.POST)
+        ended = attempt(form, services.end_order, order=order, by=request.user)
+        if ended is None:
+            raise BadInput(errors_of(form))
+        return ended.sentence
 
     @admin.display(description="quantity")
     def amount(self, order: Order) -> str | None:

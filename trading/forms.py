@@ -45,6 +45,14 @@ class OnAccount(forms.Form):
             self.initial.setdefault("account", first[0].pk)
 
 
+class EndForm(forms.Form):
+    """What a person knows of an order that nobody else can end."""
+
+    reason = forms.CharField(max_length=200)
+    filled = forms.DecimalField(required=False, max_digits=28, decimal_places=12)
+    price = forms.DecimalField(required=False, max_digits=28, decimal_places=12)
+
+
 class SessionForm(OnAccount):
     field_order = ("policy", "account", "pair", "interval", "risk")
     policy = PolicyField(label="Model, fixed rule or council")

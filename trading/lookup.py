@@ -1,9 +1,10 @@
-"""What a command line calls a session or a risk profile: its id or its name."""
+"""What a command line calls a session, a risk profile, an order or a channel: its id or its name."""
 
 from typing import Any
 
+from market.commands import user_named
 from market.errors import BadInput
-from trading.models import AlertChannel, LiveSession, RiskProfile
+from trading.models import AlertChannel, LiveSession, Order, RiskProfile
 
 
 def session_named(text: str) -> LiveSession:
@@ -31,6 +32,23 @@ def profile_named(text: str, owner: Any) -> RiskProfile:
     if match is None:
         raise BadInput(f"{owner} has no risk profile {text!r}", field="risk")
     return match
+
+
+def order_for(text: str, user: str | None) -> tuple[Order, Any]:
+    """Return the order of that id, and who acts on it: `user`, or the session's owner.
+
+    :raises BadInput: when there is none that `user` may act on.
+    """
+    rows = Order.objects.select_related("session__owner", "account")
+    order = (
+        rows.filter(pk=int(text)).first() if text.isascii() and text.isdigit() and len(text) < 19 else None
+    )
+    if order is None:
+        raise BadInput(f"there is no order {text!r}", field="order")
+    by = user_named(user) or order.session.owner
+    if not (by.is_superuser or by == order.session.owner):
+        raise BadInput(f"there is no order {text!r} of {by}", field="order")
+    return order, by
 
 
 def channel_named(text: str, user: str | None = None) -> AlertChannel:

@@ -10,6 +10,7 @@ from typing import cast
 
 from django.conf import settings
 from django.db.models import Q
+from django.urls import reverse
 from django.utils import timezone
 
 from trading import alerts, books, foreign, reconciliation, short_books
@@ -115,7 +116,7 @@ def _note(order: Order, words: str) -> None:
 def _shown(order: Order, report: OrderReport) -> None:
     if order.answer == GONE:
         _note(order, "")
-        alerts.close_alert(order.session.owner, _key(order))
+        alerts.close_alert(order.session.owner, key_of(order))
     accept(order, report)
 
 
@@ -126,14 +127,14 @@ def _seek(order: Order, exchange: Venue) -> None:
         is_gone = found is None
     else:
         reports = exchange.reports(order.pair)  # before the wallet
-        found = next((one for one in reports if one.venue_order_id == order.venue_order_id), None)
+        found = listed(order, reports)
         is_gone = found is None and covers(order, reports) and _balances_agree(order, exchange)
     if found is not None:
         _shown(order, found)
     elif is_gone:
         move(order, OrderStatus.CANCELLED, settled_ms=exchange.now_ms())
         logger.warning("order %s: %s; nothing of it is unbooked", order.client_ref, GONE)
-        alerts.close_alert(order.session.owner, _key(order))
+        alerts.close_alert(order.session.owner, key_of(order))
     elif timezone.now() - order.changed_at > timedelta(seconds=TELL_AFTER_S):
         _tell(order)
 
@@ -165,7 +166,7 @@ def resolve(order: Order, exchange: Leased) -> None:
     else:
         reports = exchange.reports(order.pair)  # before the wallet: a fill in between then is a difference
         asked_ms = exchange.now_ms()
-        found = matching(order, reports)
+        found = listed(order, reports)
         is_absent = found is None and is_over(order, asked_ms) and covers(order, reports)
         is_absent = is_absent and _balances_agree(order, exchange)
     if found is not None:
@@ -173,14 +174,27 @@ def resolve(order: Order, exchange: Leased) -> None:
         if Side(order.side).is_short:
             reconciliation.adopt_before(order.account, found, reports, exchange)
         accept(order, found)
-        alerts.close_alert(order.session.owner, _key(order))
+        alerts.close_alert(order.session.owner, key_of(order))
     elif is_absent:
         now_ms = exchange.now_ms()
         move(order, OrderStatus.ABSENT, answer="proven not to be on the venue", settled_ms=now_ms)
         logger.info("order %s is proven absent", order.client_ref)
-        alerts.close_alert(order.session.owner, _key(order))
+        alerts.close_alert(order.session.owner, key_of(order))
     elif timezone.now() - order.changed_at > timedelta(seconds=TELL_AFTER_S):
         _tell(order)
+
+
+def listed(order: Order, reports: list[OrderReport]) -> OrderReport | None:
+    """Return what a list of the venue shows of an order, by its id if it is known, else by its figures."""
+    if not order.venue_order_id:
+        return matching(order, reports)
+    return next((one for one in reports if one.venue_order_id == order.venue_order_id), None)
+
+
+def stuck(rows: OrderQuerySet) -> OrderQuerySet:
+    """Return the orders that have been sought in vain for so long that a person was told and may end them."""
+    unseen = Q(status=OrderStatus.UNCERTAIN) | Q(status=OrderStatus.OPEN, answer=GONE)
+    return rows.filter(unseen, changed_at__lte=timezone.now() - timedelta(seconds=TELL_AFTER_S))
 
 
 def matching(order: Order, reports: list[OrderReport]) -> OrderReport | None:
@@ -257,7 +271,7 @@ def _newest_entry(account: Account, names: tuple[str, ...]) -> int:
     return entries.order_by("-id").values_list("id", flat=True).first() or 0
 
 
-def _key(order: Order) -> str:
+def key_of(order: Order) -> str:
     return f"uncertain:{order.pk}"
 
 
@@ -265,10 +279,12 @@ def _tell(order: Order) -> None:
     alerts.raise_alert(
         order.session.owner,
         AlertLevel.CRITICAL,
-        _key(order),
+        key_of(order),
         f"It is still not known what became of {order.side} {order.quantity.normalize():f} {order.pair}: the "
         "venue shows no such order, but its balances are not what our books say. Nothing more is traded on "
-        "this pair. Look at the account by hand; trading goes on once the balances agree.",
+        "this pair. Look at the account by hand; trading goes on once the balances agree, or once you have "
+        f"ended order {order.pk} on the Risk page.",
         order.session,
         kind=AlertKind.ORDER,
+        url=reverse("risk-overview"),
     )

@@ -48,6 +48,7 @@ urlpatterns = [
     path("risk/caps/", risk.cap_set, name="cap-set"),
     path("risk/caps/<int:pk>/lift/", risk.cap_lift, name="cap-lift"),
     re_path(r"^orders/(?P<pk>\d+)/(?P<act>approve|reject)/$", risk.order_decide, name="order-decide"),
+    path("orders/<int:pk>/end/", risk.order_end, name="order-end"),
     path("approve/<str:token>/", risk.approval_link, name="approval-link"),
     path("risk/", settings.risk, name="risk"),
     path("risk/<int:pk>/", settings.risk, name="risk-edit"),

@@ -1,6 +1,6 @@
 """What all our admin classes share: ownership, roles, services instead of saves, confirmed actions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
@@ -137,16 +137,24 @@ class ServiceAdmin(OwnedAdmin):
 
 
 def confirmed(
-    label: str, text: str, *, role: Role = Role.OPERATOR, done: str = "Done"
+    label: str,
+    text: str,
+    *,
+    role: Role = Role.OPERATOR,
+    done: str = "Done",
+    asks: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Any]], Any]:
-    """Decorate `act(self, request, obj)` into an admin action that asks first and reports each refusal."""
+    """Decorate `act(self, request, obj)` into an admin action that asks first and reports each refusal.
+
+    :param asks: name -> label of texts that a person may enter with the answer; they are in `request.POST`
+    """
 
     def decorate(act: Callable[..., Any]) -> Any:
         def run(self: ModelAdmin, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
             if role_of(request.user) < role:
                 raise PermissionDenied(refusal(role))
             if "confirmed" not in request.POST:
-                return _ask(self, request, queryset, label=label, text=text, action=act.__name__)
+                return _ask(self, request, queryset, label=label, text=text, action=act.__name__, asks=asks)
             for obj in queryset:
                 try:
                     said = act(self, request, obj)
@@ -165,7 +173,14 @@ def confirmed(
 
 
 def _ask(
-    self: ModelAdmin, request: HttpRequest, rows: QuerySet, *, label: str, text: str, action: str
+    self: ModelAdmin,
+    request: HttpRequest,
+    rows: QuerySet,
+    *,
+    label: str,
+    text: str,
+    action: str,
+    asks: Mapping[str, str] | None,
 ) -> TemplateResponse:
     context = {
         **self.admin_site.each_context(request),
@@ -174,5 +189,6 @@ def _ask(
         "opts": self.model._meta,
         "rows": rows,
         "action": action,
+        "asks": asks or {},
     }
     return TemplateResponse(request, "admin/confirm_action.html", context)

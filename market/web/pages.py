@@ -30,6 +30,15 @@ def attempt(form: forms.BaseForm, act: Callable[..., Made], **given: Any) -> Mad
         return None
 
 
+def errors_of(form: forms.BaseForm) -> str:
+    """Return all that is wrong with a form as one line, for a button that has no form of its own to show."""
+    return "; ".join(
+        f"{name}: {why}" if name in form.fields else str(why)
+        for name, errors in form.errors.items()
+        for why in errors
+    )
+
+
 def beside(form: forms.BaseForm, field: str) -> str | None:
     """Return the form's field that an error's field means; None where there is none.
 

@@ -65,6 +65,7 @@ def world(ada):
         "plans": factories.PlanFactory(owner=ada),
         "exposure-caps": factories.CapFactory(owner=ada),
         "approvals": factories.WaitingFactory(session=session),
+        "stuck-orders": factories.StuckFactory(session=session),
     }
 
 

@@ -12,7 +12,7 @@ from tradebot.urls import router
 
 KINDS = ["sessions", "experiments", "training-runs", "models", "backtests", "council", "council-reviews",
          "series", "imports", "accounts", "risk-profiles", "alerts", "alert-channels", "alert-rules",
-         "alert-deliveries", "exposure-caps", "approvals",
+         "alert-deliveries", "exposure-caps", "approvals", "stuck-orders",
          "plans"]  # fmt: skip
 PARTS = {
     "sessions": ["decisions", "orders", "parents", "risk-changes", "fills", "days", "equity", "stream"],
@@ -30,6 +30,7 @@ ACTS = {
     "alerts": ["acknowledge", "close"],
     "alert-channels": ["test"],
     "approvals": ["approve", "reject"],
+    "stuck-orders": ["end"],
     "plans": ["pause", "resume", "stop"],
 }
 LISTS = [*KINDS, "ticks", "pairs", "audit"]

@@ -1,4 +1,4 @@
-"""REST: exposure caps, and orders that wait for a person."""
+"""REST: exposure caps, and orders that wait for a person or that only a person can end."""
 
 from decimal import Decimal
 from typing import Any
@@ -137,3 +137,45 @@ class ApprovalViewSet(ReadOnly):
         body.is_valid(raise_exception=True)
         order = services.reject_order(order=self.get_object(), by=person(request), **body.validated_data)
         return Response(WaitingSerializer(order).data)
+
+
+class EndRequest(serializers.Serializer):
+    reason = serializers.CharField(max_length=200)
+    filled = serializers.DecimalField(
+        28, 12, required=False, help_text="Base units that it has traded and that are not booked yet"
+    )
+    price = serializers.DecimalField(28, 12, required=False, help_text="The average they have traded at")
+
+
+class StuckSerializer(OrderSerializer):
+    class Meta(OrderSerializer.Meta):
+        fields = ("session", *OrderSerializer.Meta.fields)  # type: ignore[assignment]
+
+
+class EndedSerializer(serializers.Serializer):
+    order = StuckSerializer()
+    books = serializers.CharField(source="sentence", help_text="How the account's books compare since")
+
+
+class StuckViewSet(ReadOnly):
+    queryset = Order.objects.all()
+    serializer_class = StuckSerializer
+    filterset_fields = ("session", "status")
+
+    def get_queryset(self) -> QuerySet:
+        if getattr(self, "swagger_fake_view", False):
+            return Order.objects.none()
+        if self.action == "list":
+            return selectors.stuck_orders(self.request.user)
+        mine = Order.objects.filter(session__in=visible(LiveSession, self.request.user))
+        return mine.select_related("session__owner", "account")
+
+    @extend_schema(request=EndRequest, responses={200: EndedSerializer})
+    @action(detail=True, methods=["post"])
+    def end(self, request: Request, pk: str) -> Response:
+        """End the order as a person knows it went, then compare the account's books."""
+        order = self.get_object()
+        body = EndRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        ended = services.end_order(order=order, by=person(request), **body.validated_data)
+        return Response(EndedSerializer(ended).data)

@@ -12,7 +12,7 @@ from trading.selectors.plans import (
     plan_figures,
     plans_of,
 )
-from trading.selectors.risk import cap_facts, risk_overview, waiting_orders
+from trading.selectors.risk import cap_facts, risk_overview, stuck_orders, waiting_orders
 from trading.selectors.session import (
     collateral_of,
     decision_facts,
@@ -45,6 +45,7 @@ __all__ = [
     "session_facts",
     "session_figures",
     "sessions_of",
+    "stuck_orders",
     "version",
     "waiting_orders",
 ]  # fmt: skip

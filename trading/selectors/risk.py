@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from market.web.ownership import visible
-from trading import caps
+from trading import caps, settle
 from trading.models import Decision, ExposureCap, LiveSession, Order, OrderStatus
 from trading.models.order import HELD_BACK
 from trading.selectors.figures import DRIVEN
@@ -20,6 +20,7 @@ def risk_overview(user: Any) -> dict[str, Any]:
         "rows": [(figures := session_figures(row), breaker_rows(figures)) for row in sessions],
         "caps": [cap_facts(cap) for cap in visible(ExposureCap, user).select_related("account", "owner")],
         "waiting": waiting_orders(user),
+        "stuck": stuck_orders(user),
         "refused": refusals(user),
     }
 
@@ -28,6 +29,12 @@ def waiting_orders(user: Any) -> Any:
     """Return the orders that wait for a person, or for the runner after a person's yes, newest first."""
     mine = Order.objects.filter(session__in=visible(LiveSession, user), status__in=HELD_BACK)
     return mine.select_related("session", "account")
+
+
+def stuck_orders(user: Any) -> Any:
+    """Return the orders that only a person can end, newest first; see `settle.stuck`."""
+    mine = Order.objects.filter(session__in=visible(LiveSession, user))
+    return settle.stuck(mine).select_related("session__owner", "account")
 
 
 def refusals(user: Any) -> dict[str, Any]:

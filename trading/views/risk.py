@@ -10,10 +10,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from market.errors import BadInput
 from market.web.ownership import visible
-from market.web.pages import attempt, do
+from market.web.pages import attempt, do, errors_of
 from market.web.roles import Role, page
 from trading import selectors, services, waiting
-from trading.forms import CapForm
+from trading.forms import CapForm, EndForm
 from trading.models import ExposureCap, LiveSession, Order, OrderStatus
 
 
@@ -67,6 +67,21 @@ def order_decide(request: HttpRequest, pk: int, act: str) -> HttpResponse:
     else:
         reason = request.POST.get("reason", "")
         do(request, services.reject_order, "Rejected.", order=order, reason=reason, by=request.user)
+    return redirect("risk-overview")
+
+
+@require_POST
+@page(Role.OPERATOR)
+def order_end(request: HttpRequest, pk: int) -> HttpResponse:
+    """End an order that nobody but a person can."""
+    mine = Order.objects.filter(session__in=visible(LiveSession, request.user))
+    order = get_object_or_404(mine.select_related("session__owner", "account"), pk=pk)
+    form = EndForm(request.POST)
+    ended = attempt(form, services.end_order, order=order, by=request.user)
+    if ended is None:
+        messages.error(request, errors_of(form))
+    else:
+        messages.success(request, ended.sentence)
     return redirect("risk-overview")
 
 

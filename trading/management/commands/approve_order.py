@@ -4,10 +4,9 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from market.commands import ProductCommand, user_named
-from market.errors import BadInput
+from market.commands import ProductCommand
 from trading import services
-from trading.models import Order
+from trading.lookup import order_for
 
 
 class Command(ProductCommand):
@@ -20,14 +19,7 @@ class Command(ProductCommand):
         parser.add_argument("--user", help="who answers; default: the session's owner")
 
     def run(self, **options: Any) -> dict[str, Any]:
-        pk = options["order"]
-        rows = Order.objects.select_related("session__owner")
-        order = rows.filter(pk=int(pk)).first() if pk.isascii() and pk.isdigit() and len(pk) < 19 else None
-        if order is None:
-            raise BadInput(f"there is no order {pk!r}", field="order")
-        by = user_named(options["user"]) or order.session.owner
-        if not (by.is_superuser or by == order.session.owner):
-            raise BadInput(f"there is no order {pk!r} of {by}", field="order")
+        order, by = order_for(options["order"], options["user"])
         if options["reject"]:
             services.reject_order(order=order, reason=options["reason"], by=by)
         else:
