@@ -45,8 +45,8 @@ class Crew:
         if not self._idle.acquire(blocking=False):
             thread = threading.Thread(target=self._serve, name="turns", daemon=True)
             with self._lock:
+                thread.start()  # raises where there can be no more threads: then it is none of ours
                 self._threads.add(thread)
-            thread.start()
         self._work.put(work)
 
     def close(self) -> None:

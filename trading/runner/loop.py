@@ -23,7 +23,7 @@ from trading.exchanges.port import Exchange
 from trading.exchanges.registry import close, connect
 from trading.models import Account, LiveSession
 from trading.runner.baton import Baton
-from trading.runner.crew import Crew, Hands
+from trading.runner.crew import Crew, Hands, Work
 from trading.runner.desk import Desk
 from trading.runner.driven import Driven
 from trading.runner.shared import Minds
@@ -95,13 +95,36 @@ class Runner:
             for desk in reading:
                 desk.is_reading, desk.next_s = True, now_s + desk.poll_s
                 self._plan_checks(desk, now_s)
-        for desk in reading:
-            self._hands.hand(partial(self._read, desk))
-        for desk, one in self._next_turns():
-            self._hands.hand(partial(self._turns, desk, one))
+        self._hand_out([(partial(self._read, desk), partial(self._unread, desk)) for desk in reading])
+        begun = self._next_turns()
+        self._hand_out([(partial(self._turns, *one), partial(self._put_back, *one)) for one in begun])
         with self._baton:
             self._drop_finished()
         return bool(self._desks)
+
+    def _hand_out(self, works: list[tuple[Work, Work]]) -> None:
+        """Have work done that was prepared under the baton; what nobody takes is undone.
+
+        :param works: (work, what undoes its preparation); else a session would be busy with no turn for ever
+        """
+        for place, (work, _) in enumerate(works):
+            try:
+                self._hands.hand(work)
+            except BaseException:
+                with self._baton:
+                    for _, undo in reversed(works[place:]):
+                        undo()
+                raise
+
+    def _unread(self, desk: Desk) -> None:
+        desk.is_reading = False
+
+    def _put_back(self, desk: Desk, one: Driven) -> None:
+        """Give a turn back that nobody has taken; called under the baton."""
+        if one.is_busy:
+            one.is_busy, one.is_in_line = False, True
+            self._under_way[one.session.account_id] -= 1
+            desk.line.appendleft(one)
 
     def _is_due(self, desk: Desk, now_s: float) -> bool:
         return desk.next_s <= now_s and bool(desk.driven) and not (desk.is_reading or self._must_end())
@@ -116,8 +139,13 @@ class Runner:
         """Take out of the lines what may begin now."""
         begun: list[tuple[Desk, Driven]] = []
         with self._baton:
-            while (found := self._next_turn()) is not None:
-                begun.append(found)
+            try:
+                while (found := self._next_turn()) is not None:
+                    begun.append(found)
+            except BaseException:
+                for desk, one in reversed(begun):
+                    self._put_back(desk, one)
+                raise
         return begun
 
     def _next_turn(self) -> tuple[Desk, Driven] | None:
@@ -148,11 +176,13 @@ class Runner:
     def _turns(self, desk: Desk, one: Driven) -> None:
         """Take a turn, and for a short while those that come next: handing the baton on costs more."""
         until_s = self._monotonic_s() + STRETCH_S
-        with self._baton:
-            self._turn(desk, one)
-            while self._monotonic_s() < until_s and (found := self._next_turn()) is not None:
-                self._turn(*found)
-        self._changed.set()
+        try:
+            with self._baton:
+                self._turn(desk, one)
+                while self._monotonic_s() < until_s and (found := self._next_turn()) is not None:
+                    self._turn(*found)
+        finally:
+            self._changed.set()
 
     def _turn(self, desk: Desk, one: Driven) -> None:
         try:

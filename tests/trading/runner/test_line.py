@@ -1,5 +1,6 @@
 """Who waits for a turn: one thread goes on with the next, and nobody's row is older than a glance may be."""
 
+import threading
 from collections import Counter
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ from trading.exchanges.errors import Unreachable
 from trading.runner import desk as desks
 from trading.runner import loop
 from trading.runner.baton import Baton
+from trading.runner.crew import Crew
 
 
 class Waiting:
@@ -70,6 +72,7 @@ def line(clock, monkeypatch):
         one.glance = glance
         desk.line.append(one)
     runner._desks["sandbox"] = desk
+    runner._next_scan_s = desk.next_s = 1e9  # nobody looks for sessions or prices
     return SimpleNamespace(runner=runner, desk=desk, hands=hands, driven=desk.driven)
 
 
@@ -146,3 +149,84 @@ def test_books_are_compared_once_a_minute_and_not_all_at_once(clock):
             one.seat.wants_check = False
     assert set(wanted) == set(range(60))
     assert set(wanted.values()) <= {2, 3}
+
+
+def broken(line, monkeypatch, *, after):
+    """Have the search for the next turn fail once so many have begun."""
+    real, found = line.runner._next_turn, []
+
+    def look():
+        if len(found) == after:
+            raise RuntimeError("out of order")
+        found.append(1)
+        return real()
+
+    monkeypatch.setattr(line.runner, "_next_turn", look)
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_turns_that_have_begun_are_given_back_when_the_next_cannot_be_found(line, monkeypatch, after):
+    """Else they were busy for ever: nobody drove them, and the runner never ended."""
+    before = list(line.desk.line)
+    with monkeypatch.context() as patch:
+        broken(line, patch, after=after)
+        with pytest.raises(RuntimeError, match="out of order"):
+            line.runner.round()
+    assert list(line.desk.line) == before
+    assert not any(one.is_busy for one in line.driven)
+    assert not line.runner._under_way.total()
+    begin(line)
+    for work in line.hands.works:
+        work()
+    assert line.runner.turns == 39
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2])
+def test_turns_that_nobody_takes_are_given_back(line, monkeypatch, taken):
+    before, hand = list(line.desk.line), line.hands.hand
+
+    def full(work):
+        if len(line.hands.works) == taken:
+            raise RuntimeError("can't start new thread")
+        hand(work)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(line.hands, "hand", full)
+        with pytest.raises(RuntimeError, match="new thread"):
+            line.runner.round()
+    assert list(line.desk.line) == before[taken:]
+    assert [one.is_busy for one in line.driven] == [True] * taken + [False] * (39 - taken)
+    assert line.runner._under_way.total() == taken
+    for work in line.hands.works:
+        work()
+    assert not line.runner._under_way.total()
+
+
+def test_a_desk_whose_reading_nobody_takes_is_read_in_the_next_round(line, monkeypatch):
+    line.desk.next_s = 0.0
+    for one in line.driven:
+        one.seat, one.session.account = None, SimpleNamespace(poll_s=1.0)
+    line.desk.line.clear()
+
+    def full(work):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(line.hands, "hand", full)
+        with pytest.raises(RuntimeError, match="new thread"):
+            line.runner.round()
+    assert not line.desk.is_reading
+
+
+def test_a_crew_that_can_start_no_thread_says_so_and_still_ends(monkeypatch):
+    crew = Crew()
+
+    def none(thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", none)
+        with pytest.raises(RuntimeError, match="new thread"):
+            crew.hand(lambda: None)
+    assert crew.size == 0
+    crew.close()
