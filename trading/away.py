@@ -23,15 +23,23 @@ def catch_up(session: LiveSession, until_ms: int) -> None:
     first_ms = session.last_bar_ms + step
     if not session.last_bar_ms or first_ms >= until_ms:
         return
-    fills = list(
-        session.fills.filter(filled_ms__gte=first_ms).order_by("-id").values_list("filled_ms", "quantity")
-    )
+    fills = _fills_since(session, first_ms)
     if session.held != 0:
         opened_ms = _opened(session, fills)
         # By the clock: after a long outage the history fetched anew does not reach back to every bar.
         session.bars_held += max(until_ms - max(first_ms, opened_ms - opened_ms % step), 0) // step
     newest_ms = fills[0][0] if fills else first_ms
     _mark(session, newest_ms - newest_ms % step, until_ms)
+
+
+def was_open(session: LiveSession, at_ms: int) -> bool:
+    """Say whether the session's position was open at a time; it may have opened just now, behind it."""
+    return _opened(session, _fills_since(session, at_ms)) == 0
+
+
+def _fills_since(session: LiveSession, from_ms: int) -> list[tuple[int, Decimal]]:
+    rows = session.fills.filter(filled_ms__gte=from_ms).order_by("-id")
+    return list(rows.values_list("filled_ms", "quantity"))
 
 
 def _opened(session: LiveSession, fills: list[tuple[int, Decimal]]) -> int:

@@ -13,7 +13,7 @@ from market.kernel import portfolio
 from market.sources.port import SourceUnavailable
 from trading import caps, contest, entry, haste, legs, plans, positions, risk, states, waiting, working
 from trading.acting import carry_out
-from trading.away import catch_up
+from trading.away import catch_up, was_open
 from trading.exchanges.port import Quote
 from trading.health import Health
 from trading.models import Decision, LiveSession, RiskState, SessionStatus
@@ -76,12 +76,16 @@ def _planned(seat: Seat, quote: Quote, now_ms: int) -> risk.Sized:
 
 def close_bar(session: LiveSession, open_ms: int, close: Decimal) -> None:
     """Mark the session at a bar's close, as the environment does at its bars."""
-    session.bars_held, session.peak_equity = at_close(session, close)
-    point(session, open_ms + session.interval_ms, close)
+    close_ms = open_ms + session.interval_ms
+    bars_held, session.peak_equity = at_close(session, close)
+    # One that was never counted may have opened behind the close, before anybody looked at the bar.
+    if session.held == 0 or session.bars_held > 0 or was_open(session, close_ms):
+        session.bars_held = bars_held
+    point(session, close_ms, close)
 
 
 def at_close(session: LiveSession, close: Decimal) -> tuple[int, Decimal]:
-    """Return (bars held, peak equity) once a bar has closed."""
+    """Return (bars held, peak equity) once a bar has closed, of a position that was open by then."""
     equity = portfolio.equity(session.cash, session.held, close)
     return session.bars_held + (session.held != 0), max(session.peak_equity, equity)
 

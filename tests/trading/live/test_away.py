@@ -73,3 +73,18 @@ def test_a_position_that_opened_in_the_outage_is_counted_from_its_fill(market):
     marked = session.equity_points.filter(at_ms__gt=left_ms).order_by("at_ms")
     assert marked[0].at_ms == fill.filled_ms
     assert all(point.held == session.held for point in marked)
+
+
+@pytest.mark.parametrize(("filled_s", "counted"), [(115, 1), (121, 0)])
+def test_a_position_that_opens_behind_a_close_was_not_held_through_that_bar(market, filled_s, counted):
+    """Its fill and the bar before it may be seen in one look."""
+    live = market((filled_s, 49_980), settings={"style": "limit", "deadline_s": 3_600})
+    live.bar()
+    assert live.session.orders.get().status == OrderStatus.OPEN
+    live.venue.advance(50_000)
+    assert live.turn().held == 0
+    live.venue.advance(13_000)
+    session = live.turn()
+    assert (session.held > 0, session.last_bar_ms % (60 * MINUTE)) == (True, MINUTE)
+    assert session.bars_held == counted
+    assert live.bar().bars_held == counted + 1
