@@ -32,6 +32,7 @@ from trading.books import coins
 from trading.deciding import follow_bars
 from trading.exchanges.errors import BadCredentials, ExchangeError
 from trading.exchanges.port import Quote
+from trading.guard import LeaseLost
 from trading.models import Account, AlertKind, AlertLevel, LiveSession, RiskState, SessionStatus
 from trading.purse import booked, capital_of
 from trading.seat import Seat
@@ -180,13 +181,18 @@ def _settle(seat: Seat) -> bool:
 
 
 def begin(seat: Seat, now_ms: int) -> bool:
-    """Give a new session its capital from what is free in the account; False when it cannot start."""
+    """Give a new session its capital from what is free in the account; False when it cannot start.
+
+    :raises LeaseLost: when it was begun or ended by somebody else meanwhile.
+    """
     session = seat.session
     _, coin = coins(session.pair)
     balances = seat.exchange.balances()
     free = balances[coin].free if coin in balances else Decimal(0)
     with transaction.atomic():
         Account.objects.select_for_update().get(pk=session.account_id)  # sessions share out one purse
+        if not LiveSession.objects.driven().filter(pk=session.pk, started_ms=0).exists():
+            raise LeaseLost(seat.lease.name)  # the wallet took so long that another driver has begun it
         try:
             # The wallet was read before the lock, and may show proceeds that our books do not know yet.
             free = min(free, booked(session))

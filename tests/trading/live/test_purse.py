@@ -8,6 +8,7 @@ import pytest
 from market.errors import Conflict
 from tests.trading.live.conftest import Live, after
 from trading import services, sessions, states
+from trading.guard import LeaseLost
 from trading.models import LiveSession, OrderStatus, ParentOrder, SessionStatus
 
 UNANSWERED = {"value": True, "paths": ["place_order"], "times": 1}
@@ -104,3 +105,25 @@ def test_a_failed_session_with_a_position_can_be_flattened_although_others_have_
     live.turn()
     assert live.session.status == SessionStatus.STOPPED
     assert live.books() == pytest.approx(live.ledger(), abs=Decimal("0.02"))
+
+
+def test_a_driver_whose_wallet_came_too_late_begins_no_session_again(live, monkeypatch):
+    live.start("buy_and_hold", capital=Decimal(20_000))
+    first, real = live.seat, live.exchange.balances
+
+    def late(**given):
+        wallet = real(**given)
+        monkeypatch.undo()
+        live.die()
+        live.take().bar(2)  # another driver has begun it, and bought
+        return wallet
+
+    first.is_checked = True
+    monkeypatch.setattr(live.exchange, "balances", late)
+    quotes = live.exchange.quotes()
+    with pytest.raises(LeaseLost):
+        sessions.step(first, quote=quotes["BTC/USD"], now_ms=live.exchange.now_ms())
+    live.session.refresh_from_db()
+    fill = live.session.fills.get()
+    assert live.session.cash == Decimal(20_000) - fill.quantity * fill.price - fill.fee
+    assert live.session.status == SessionStatus.RUNNING
