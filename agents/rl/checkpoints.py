@@ -95,9 +95,12 @@ def _remember(model: OffPolicyAlgorithm, memory: dict[str, Any]) -> None:
         getattr(buffer, name)[: len(memory[name])] = memory[name]
 
 
-def save(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint durably, or leave the last one as it is. :raises OSError: when the disk is full"""
-    part = path.with_suffix(".part")
+def save(path: Path, state: dict[str, Any], fence: int = 0) -> None:
+    """Write a checkpoint durably, or leave the last one as it is. :raises OSError: when the disk is full
+
+    :param fence: of the lease that the run is trained under: who has lost it may still be writing
+    """
+    part = path.with_suffix(f".{fence}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with part.open("wb") as file:
@@ -108,6 +111,14 @@ def save(path: Path, state: dict[str, Any]) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def clear(path: Path, fence: int) -> None:
+    """Remove what trainers before the one of this fence have left half written."""
+    for part in path.parent.glob(f"{path.stem}.*part"):
+        number = part.name.removeprefix(f"{path.stem}.").removesuffix(".part")
+        if not number.isdecimal() or int(number) < fence:  # of a later one: this trainer is superseded itself
+            part.unlink(missing_ok=True)
 
 
 class Damaged(Exception):

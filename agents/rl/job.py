@@ -165,7 +165,7 @@ def _train(run: TrainingRun, listener: RowListener) -> None:
     place = _placed(run, spec, row, has_begun)
     listener.track = Tracking(run, run_folder(run.pk))
     listener.track.begin(spec.as_dict(), prepared.fingerprint)
-    outcome = learn(spec, prepared, run_folder(run.pk), listener, device=place.device)
+    outcome = learn(spec, prepared, run_folder(run.pk), listener, device=place.device, fence=row.fence)
     if outcome.ended_early:
         row.note(f"Ended early at step {outcome.steps:,}: {outcome.ended_early}.")
     row.update(weights_hash=outcome.network.hash, **outcome.makers[0])

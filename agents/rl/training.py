@@ -77,12 +77,14 @@ def learn(
     listener: Listener,
     prune: Callable[[int, float], bool] | None = None,
     device: torch.device | None = None,
+    fence: int = 0,
 ) -> Outcome:
     """Train as the spec says, from the checkpoint in `folder` if there is one.
 
     :param device: where market and learner are tensors, as `device.placement.placed` says; None is the CPU's
         own learners
     :param prune: is given step and score of every validation; what it answers yes to is ended
+    :param fence: of the lease that the run is trained under
     :raises Stopped: when the listener asked to stop
     :raises Pruned: when `prune` said so
     :raises Broken: when losses or weights are no numbers, or a breaker of the spec trips; the last checkpoint
@@ -98,7 +100,7 @@ def learn(
     model = BUILDERS[spec.algorithm](spec, env)
     model.set_logger(configure(str(folder / "tb"), ["tensorboard"]))
     run = _Run(spec, prepared, folder, listener, model, env)
-    run.prune = prune
+    run.prune, run.fence = prune, fence
     is_resumed = run.resume()
     left = max(0, spec.steps - model.num_timesteps) if is_resumed else spec.steps
     try:
@@ -154,11 +156,13 @@ class _Run:
         self.saved_step = 0
         self.latest: dict[str, float] = {}
         self.prune: Callable[[int, float], bool] | None = None
+        self.fence = 0
         self.clock: Callable[[], float] = time.monotonic
         self.began_s, self.began_step, self.reported_s = self.clock(), 0, 0.0
 
     def resume(self) -> bool:
         """Go back to the checkpoint; False when there is none, or a damaged one, which is set aside."""
+        checkpoints.clear(self.path, self.fence)
         try:
             state = checkpoints.load(self.path)
         except checkpoints.Damaged:
@@ -361,7 +365,7 @@ class _Run:
     def save(self) -> None:
         """Write the last state between two updates, if there has been one."""
         if self.snapshot is not None:
-            checkpoints.save(self.path, self.snapshot)
+            checkpoints.save(self.path, self.snapshot, self.fence)
 
     def _report(self, now: float, done: int) -> None:
         fps = (done - self.began_step) / max(now - self.began_s, 1e-9)

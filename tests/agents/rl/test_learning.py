@@ -260,6 +260,33 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["checkpoint.pt"]
 
 
+def test_trainers_that_write_one_run_at_once_never_mix(tmp_path, monkeypatch):
+    """One that was superseded may be in the middle of a checkpoint when its successor writes another."""
+    path, real = tmp_path / "checkpoint.pt", checkpoints.torch.save
+
+    def slow(state, file):
+        monkeypatch.setattr(checkpoints.torch, "save", real)
+        file.write(b"half")
+        checkpoints.save(path, {"format": checkpoints.FORMAT, "steps": 2}, fence=2)
+        file.seek(0)
+        real(state, file)
+
+    monkeypatch.setattr(checkpoints.torch, "save", slow)
+    checkpoints.save(path, {"format": checkpoints.FORMAT, "steps": 1}, fence=1)
+    assert checkpoints.load(path)["steps"] == 1  # whole, whichever came last
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["checkpoint.pt"]
+
+
+def test_what_a_killed_trainer_left_half_written_is_removed(ready, tmp_path):
+    half, later = tmp_path / "checkpoint.3.part", tmp_path / "checkpoint.5.part"
+    for part in (half, later, tmp_path / "checkpoint.part"):
+        part.write_bytes(b"half")
+    with pytest.raises(Stopped):
+        learn(spec(), ready, tmp_path, Ear(stop_at=120), fence=4)
+    assert (half.exists(), later.exists()) == (False, True)
+    assert sorted(one.name for one in tmp_path.glob("checkpoint*")) == ["checkpoint.5.part", "checkpoint.pt"]
+
+
 def test_a_run_reports_learning_and_judging_figures(ready, tmp_path):
     ear = Ear()
     outcome = learn(spec(), ready, tmp_path / "told", ear)
