@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from agents.spec.algorithms import Network, Replay
 from market.errors import BadInput
+from market.kernel.plan import open_track
+from market.kernel.sizing import sized_target
+from market.kernel.step import open_book
 
 if TYPE_CHECKING:
     from agents.spec.training import TrainingSpec
@@ -52,9 +55,20 @@ def require_effect(spec: "TrainingSpec") -> None:
 
 
 def largest_order(spec: "TrainingSpec") -> float:
-    """Return what the first order of an episode can be worth at most, quote currency."""
-    cash, low_high = spec.trading.initial_cash, spec.env_settings().allowed_action.levels
-    most = cash * max(abs(low_high[0]), abs(low_high[-1]))
+    """Return what the first order of an episode can be worth at most, quote currency.
+
+    Sized by the kernel's own rules, whatever the market's range turns out to be.
+    """
+    settings, cash = spec.env_settings(), float(spec.trading.initial_cash)
+    rules, plan = settings.rules(), settings.plan()
+    if (
+        plan.stop_atr or plan.trailing_atr
+    ):  # the nearer the stop, the larger the order: it may be at the price
+        plan = plan._replace(risk_per_trade=0.0)
+    levels, book, track = settings.allowed_action.levels, open_book(cash), open_track(0.0)
+    wishes = (float(levels[0]), float(levels[-1]))
+    sized = [sized_target(wish, book, track, 1.0, 0.0, 1.0, rules, plan)[0] for wish in wishes]
+    most = cash * max(abs(target) for target in sized)
     if spec.limits.max_order_share:
         most = min(most, cash * spec.limits.max_order_share)
     return min(most, spec.limits.max_position) if spec.limits.max_position else most
@@ -66,7 +80,7 @@ def _require_trades(spec: "TrainingSpec") -> None:
     if most <= least:
         raise BadInput(
             f"no order could ever be placed: the largest is worth {most:g} (trading.initial_cash times the "
-            f"exposure, within limits) and trading.min_notional wants more than {least:g}",
+            f"exposure, sized and within limits) and trading.min_notional wants more than {least:g}",
             "trading.min_notional",
         )
 

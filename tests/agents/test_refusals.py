@@ -1,12 +1,18 @@
 """Runs that could never come to anything are refused in one sentence before they begin."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agents import services
 from agents.models import TrainingRun
 from agents.rl import job
 from agents.spec import TrainingSpec, over_preset
+from agents.spec.effect import largest_order
 from market.errors import BadInput
+from market.kernel.plan import open_track
+from market.kernel.sizing import sized_target
+from market.kernel.step import open_book
 from market.plans import RANGES, WHOLE, is_allowed
 from tests.agents.markets import stored, walk
 from tests.agents.portfolios import TINY as PAIRS
@@ -69,6 +75,16 @@ def test_those_who_may_leave_one_over_learn_from_it(user, series, algorithm):
         ({"trading.min_notional": 600, "limits.max_position": 601}, False),
         ({"trading.min_notional": 600, "limits.max_order_share": 0.05}, True),
         ({"trading.min_notional": 600, "limits.max_order_share": 0.07}, False),
+        ({"trading.min_notional": 600, "trading.size_fraction": 0.05}, True),
+        ({"trading.min_notional": 600, "trading.size_fraction": 0.07}, False),
+        ({"trading.min_notional": 600, "trading.dca_lots": 3, "trading.dca_first": 0.05}, True),
+        ({"trading.min_notional": 600, "trading.dca_lots": 3, "trading.dca_first": 0.07}, False),
+        ({"trading.min_notional": 600, "trading.dca_lots": 3, "trading.dca_first": 0.5,
+          "trading.dca_reluctance": 20}, True),
+        ({"trading.min_notional": 600, "trading.kelly_fraction": 0.5, "trading.kelly_cap": 0.05}, True),
+        ({"trading.min_notional": 600, "trading.risk_per_trade": 0.01, "trading.stop_loss": 0.2}, True),
+        ({"trading.min_notional": 600, "trading.risk_per_trade": 0.01, "trading.stop_loss": 0.2,
+          "trading.stop_atr": 2}, False),
     ],
 )  # fmt: skip
 def test_an_account_that_could_never_pay_for_an_order_is_refused(changes, is_refused):
@@ -79,6 +95,33 @@ def test_an_account_that_could_never_pay_for_an_order_is_refused(changes, is_ref
     else:
         TrainingSpec.parse(asked)
     TrainingSpec.stored(asked)
+
+
+@given(
+    atr=st.floats(0, 50_000),
+    price=st.floats(0.01, 10**6),
+    sizes=st.fixed_dictionaries(
+        {
+            "size_fraction": st.sampled_from([0.0, 0.3]),
+            "risk_per_trade": st.sampled_from([0.0, 0.01]),
+            "kelly_fraction": st.sampled_from([0.0, 0.5]),
+            "volatility_target": st.sampled_from([0.0, 0.01]),
+            "stop_atr": st.sampled_from([0.0, 2.0]),
+            "stop_loss": st.sampled_from([0.05, 0.3]),
+        }
+    ),
+    lots=st.sampled_from([0, 3]),
+    wish=st.sampled_from([-1.0, -0.2, 0.4, 1.0]),
+)
+def test_no_first_order_is_larger_than_the_largest(atr, price, sizes, lots, wish):
+    exits = {name: value for name, value in sizes.items() if name.startswith("stop")}
+    chosen = exits | {"dca_lots": lots, "dca_first": 0.2} if lots else sizes
+    spec = TrainingSpec.parse({"trading": {"market": "futures"} | chosen if not lots else chosen})
+    settings, cash = spec.env_settings(), spec.trading.initial_cash
+    target, _ = sized_target(
+        wish, open_book(cash), open_track(0.0), price, atr, 1.0, settings.rules(), settings.plan()
+    )
+    assert cash * abs(target) <= largest_order(spec) * (1 + 1e-12)
 
 
 @pytest.mark.django_db
