@@ -38,6 +38,7 @@ class Prepared:
     folded: np.ndarray | None = None  # forecasts out of fold of the bars to learn from, float32 (m,)
     test_ms: tuple[int, int] | None = None  # epoch ms, end excluded, of the sealed test part
     others: tuple[Candles, ...] = ()  # of a portfolio: the other pairs', at the same times as `candles`
+    lows: tuple[float, ...] = ()  # lowest price of each pair, its bars that others lack included
 
     @property
     def train(self) -> tuple[Candles, np.ndarray]:
@@ -75,10 +76,11 @@ def prepare(series: Series, spec: TrainingSpec) -> Prepared:
     feature_set = spec.feature_set()
     parts = split_for(len(candles), spec)
     seen = candles[: parts.valid_to]
-    _require_roundings(spec, (seen,))
+    lows = _lows((seen,))
+    require_roundings(spec, lows)
     require_volume(seen, feature_set, series)
     rows = features.cached(series.fingerprint, seen, feature_set)
-    return replace(prepared(seen, rows, parts, spec), test_ms=_test_ms(candles, parts))
+    return replace(prepared(seen, rows, parts, spec), test_ms=_test_ms(candles, parts), lows=lows)
 
 
 def _prepared_basket(spec: TrainingSpec) -> Prepared:
@@ -89,10 +91,11 @@ def _prepared_basket(spec: TrainingSpec) -> Prepared:
     parts = split_for(len(times), spec)
     until = int(times.open_ms[parts.valid_to - 1]) + 1
     seen = [one.between(None, until) for one in own]
-    _require_roundings(spec, seen)
+    lows = _lows(seen)
+    require_roundings(spec, lows)
     candles, rows = basket_rows(members, seen, names, spec.feature_set())
     found = prepared(candles[0], rows, parts, spec, candles[1:])
-    return replace(found, test_ms=_test_ms(times, parts))
+    return replace(found, test_ms=_test_ms(times, parts), lows=lows)
 
 
 def members_of(basket: Sequence[int]) -> list[Series]:
@@ -154,12 +157,18 @@ def split_for(bars: int, spec: TrainingSpec) -> Split:
     )
 
 
-def _require_roundings(spec: TrainingSpec, own: Sequence[Candles]) -> None:
-    """:raises BadInput: for a tick above the price, or a step that no order could pay for"""
+def _lows(own: Iterable[Candles]) -> tuple[float, ...]:
+    return tuple(float(candles.low.min()) for candles in own)
+
+
+def require_roundings(spec: TrainingSpec, lows: Sequence[float]) -> None:
+    """:raises BadInput: for a tick above the price, or a step that no order could pay for
+
+    :param lows: of every pair, as in `Prepared`
+    """
     settings, most = spec.env_settings(), largest_order(spec)
     ticks, steps = settings.roundings() if settings.is_basket else ([settings.tick], [settings.step])
-    for candles, tick, step in zip(own, ticks, steps, strict=True):
-        lowest = float(candles.low.min())
+    for lowest, tick, step in zip(lows, ticks, steps, strict=True):
         if tick > lowest:
             raise BadInput(
                 f"trading.tick: prices reach down to {lowest:g}, where a tick of {tick:g} leaves none to "

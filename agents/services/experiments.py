@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from agents.evaluation.data import prepare
+from agents.evaluation.data import prepare, require_roundings
 from agents.models import Experiment, TrainedModel, TrainingRun
 from agents.provenance import code_version
 from agents.resources import require_room
@@ -22,9 +22,9 @@ from market.web.audit import record
 
 MOST_RUNS = 512
 MOST_WINDOWS = 100
-# What of a spec decides whether its candles fit it; runs that agree are checked once.
+# What of a spec decides how its candles are prepared; runs that agree are prepared once.
 DATA_KEYS = ("from_ms", "to_ms", "features", "scaler", "lookback", "episode_bars", "validation_share",
-             "test_share", "embargo_bars", "curriculum", "trading", "limits", "action")  # fmt: skip
+             "test_share", "embargo_bars", "curriculum")  # fmt: skip
 FOUND = ("series", "source", "pair", "interval", "pairs", "basket", "from", "to")  # what names the candles
 
 
@@ -170,7 +170,7 @@ def _checked(
     base: dict[str, Any], series: Series, cells: list[dict[str, Any]], windows: int
 ) -> list[tuple[dict[str, Any], TrainingSpec, str]]:
     """Return (cell, complete spec, fingerprint of its candles) of every run."""
-    seen: dict[str, str] = {}
+    seen: dict[str, tuple[str, tuple[float, ...]]] = {}
     found = []
     for cell in cells:
         settings = cell["settings"]
@@ -183,8 +183,11 @@ def _checked(
         one = one.completed(from_ms=first, to_ms=last)
         key = repr([getattr(one, name) for name in DATA_KEYS])
         if key not in seen:
-            seen[key] = prepare(series, one).fingerprint
-        found.append((cell, one, seen[key]))
+            ready = prepare(series, one)
+            seen[key] = ready.fingerprint, ready.lows
+        fingerprint, lows = seen[key]
+        require_roundings(one, lows)  # its own costs and limits; the candles are those of others
+        found.append((cell, one, fingerprint))
     return found
 
 

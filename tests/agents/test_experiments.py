@@ -25,6 +25,7 @@ from agents.models import Experiment, JobStatus, ResourceSample, TrainedModel, T
 from agents.parallel import TYPICAL_MB, parallel_runs
 from agents.progress import MOST_SAMPLES, RunRow
 from agents.rl import checkpoints, job
+from agents.services import experiments
 from agents.services.experiments import grid_of, windows_of
 from agents.spec import TrainingSpec, over_preset
 from market import leases
@@ -100,6 +101,17 @@ def test_every_cell_is_asked_whether_it_can_trade_at_all(user, series, grid):
             owner=user, name="steps", spec=TINY | {"series": series.pk}, seeds=[0], grid=grid
         )
     assert not TrainingRun.objects.exists()
+
+
+def test_cells_that_differ_in_costs_are_prepared_together(user, series, monkeypatch):
+    prepared, real = [], experiments.prepare
+    monkeypatch.setattr(experiments, "prepare", lambda *given: prepared.append(1) or real(*given))
+    made = services.start_experiment(
+        owner=user, name="costs", spec=TINY | {"series": series.pk}, seeds=[0], windows=2,
+        grid={"trading.slippage": [0, 0.001], "trading.step": [0, 0.01], "limits.max_position": [0, 9000]},
+    )  # fmt: skip
+    assert (made.runs.count(), len(prepared)) == (16, 2)
+    assert len(set(made.runs.values_list("data_fingerprint", flat=True))) == 2
 
 
 def test_runs_of_an_experiment_say_whose_horizon_they_have(user, series):
