@@ -273,7 +273,7 @@ def _address(
         usable = parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         usable = False
-    if not usable or parts.username or parts.query or parts.fragment or len(text) > 200:
+    if not usable or parts.username or parts.query or parts.fragment or len(text) > 200 or " " in text:
         raise BadInput(f"{text!r} is not an address like {example}", field=name)
     return _spelled(parts)
 

@@ -13,8 +13,10 @@ from trading.models import EquityPoint, LiveSession
 BATCH = 500  # rows a statement
 
 
-def catch_up(session: LiveSession, until_ms: int) -> None:
+def catch_up(session: LiveSession, bars: str, until_ms: int) -> None:
     """Take in the bars between the session's newest one and that which starts at `until_ms`; marks unsaved.
+
+    :param bars: name of where the session's bars come from
 
     What settled meanwhile is in the books already: a close before the fill that opened the position is not
     counted, and one before the newest fill, when the books were others, is not marked.
@@ -29,7 +31,7 @@ def catch_up(session: LiveSession, until_ms: int) -> None:
         # By the clock: after a long outage the history fetched anew does not reach back to every bar.
         session.bars_held += max(until_ms - max(first_ms, opened_ms - opened_ms % step), 0) // step
     newest_ms = fills[0][0] if fills else first_ms
-    _mark(session, newest_ms - newest_ms % step, until_ms)
+    _mark(session, bars, newest_ms - newest_ms % step, until_ms)
 
 
 def was_open(session: LiveSession, at_ms: int) -> bool:
@@ -53,10 +55,10 @@ def _opened(session: LiveSession, fills: list[tuple[int, Decimal]]) -> int:
     return fills[-1][0] if fills and session.bars_held == 0 else 0
 
 
-def _mark(session: LiveSession, first_ms: int, until_ms: int) -> None:
-    bars = stored_bars(session.account.market, session.pair, session.interval_ms, first_ms, until_ms - 1)
+def _mark(session: LiveSession, bars: str, first_ms: int, until_ms: int) -> None:
+    found = stored_bars(bars, session.pair, session.interval_ms, first_ms, until_ms - 1)
     points = []
-    for open_ms, close in zip(bars.open_ms.tolist(), bars.close.tolist(), strict=True):
+    for open_ms, close in zip(found.open_ms.tolist(), found.close.tolist(), strict=True):
         marked = states.marked(session, open_ms + session.interval_ms, Decimal(repr(close)))
         session.peak_equity = max(session.peak_equity, marked["equity"])
         points.append(EquityPoint(**marked | {"session": session}))

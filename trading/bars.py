@@ -1,7 +1,8 @@
 """Closed bars and feature rows of one live session, from a candle source or else from the quotes it saw.
 
-Whatever the source says later, the first stored version of a bar counts for everybody: a decision can be
-replayed from the stored bars alone, from the bar its stream was started at.
+Whatever the source says later, the first stored version of a bar counts for everybody whose bars come from
+there (`Account.bars`): a decision can be replayed from the stored bars alone, from the bar its stream was
+started at.
 """
 
 import logging
@@ -88,11 +89,13 @@ class Shown(NamedTuple):
 
 
 class BarFeed:
-    """Bars and feature rows of one market, pair and interval, kept just long enough to decide on.
+    """Bars and feature rows of one source, pair and interval, kept just long enough to decide on.
 
     `rows` has shape (window, F) once `is_warm`; `closes` are the newest closes, oldest first. Several
     sessions may ask one feed by turns, each through a `feeds.Follower`, even while another's question waits
     for the source.
+
+    `market` names the source, see `Account.bars`.
     """
 
     def __init__(
@@ -302,7 +305,10 @@ class BarFeed:
 
 
 def stored_bars(market: str, pair: str, interval_ms: int, first_ms: int, last_ms: int) -> Candles:
-    """Return the live bars on record that start in [first_ms, last_ms]."""
+    """Return the live bars on record that start in [first_ms, last_ms].
+
+    :param market: name of where they come from, see `Account.bars`
+    """
     rows = LiveBar.objects.filter(market=market, pair=pair, interval_ms=interval_ms)
     rows = rows.filter(open_ms__gte=first_ms, open_ms__lte=last_ms).order_by("open_ms")
     table = list(rows.values_list(*COLUMNS))

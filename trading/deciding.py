@@ -38,7 +38,7 @@ def follow_bars(seat: Seat, quote: Quote, now_ms: int) -> bool:
     if not closed or closed[-1] <= after_ms:
         return True
     bar_ms = closed[-1]
-    catch_up(session, bar_ms)
+    catch_up(session, feed.market, bar_ms)
     close_bar(session, bar_ms, seat.last_close)
     session.last_bar_ms = bar_ms
     if positions.needs_atr(session.risk):

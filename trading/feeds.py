@@ -1,4 +1,4 @@
-"""Sessions of one market, pair, interval and set of features share their bars: each bar is computed once.
+"""Sessions of one source, pair, interval and set of features share their bars: each bar is computed once.
 
 Everything here runs under the runner's baton, which is passed on while a candle source is asked.
 """
@@ -10,7 +10,7 @@ import numpy as np
 from market.plans import average_true_range
 from trading.bars import BarFeed, Shown, TickBars
 
-Key = tuple[str, str, str, int, str, int, int]
+Key = tuple[str, str, int, str, int, int]
 
 
 class Follower:
@@ -23,6 +23,11 @@ class Follower:
     def __init__(self, feed: BarFeed, feeds: "Feeds") -> None:
         self.feed, self._feeds = feed, feeds
         self._shown: Shown | None = None
+
+    @property
+    def market(self) -> str:
+        """Return the name of where the bars come from, see `Account.bars`."""
+        return self.feed.market
 
     @property
     def ticks(self) -> TickBars:
@@ -83,8 +88,7 @@ class Feeds:
         self.bars = 0  # grows whenever a feed takes in what has closed
         self._known: WeakValueDictionary[Key, BarFeed] = WeakValueDictionary()
 
-    def shared(self, feed: BarFeed, candles_url: str) -> BarFeed:
-        """Return the feed that stands for `feed` here; `candles_url` is where its candles come from."""
-        shape = (feed.feature_set.hash, feed.window, feed.keep)
-        key = (feed.market, candles_url, feed.pair, feed.interval_ms, *shape)
+    def shared(self, feed: BarFeed) -> BarFeed:
+        """Return the feed that stands for `feed` here."""
+        key = (feed.market, feed.pair, feed.interval_ms, feed.feature_set.hash, feed.window, feed.keep)
         return self._known.setdefault(key, feed)

@@ -66,7 +66,7 @@ def _replayed(
     session: LiveSession, decider: Decider, warm_from_ms: int, decisions: list[Decision]
 ) -> Iterator[Mismatch]:
     """Compute the features of a backtest over the recorded bars and decide again wherever the session did."""
-    market = session.account.market
+    market = session.account.bars(with_volume=decider.needs.feature_set.needs_volume)
     bars = stored_bars(market, session.pair, session.interval_ms, warm_from_ms, decisions[-1].bar_ms)
     rows = compute(bars, decider.needs.feature_set)
     position = {int(open_ms): at for at, open_ms in enumerate(bars.open_ms)}

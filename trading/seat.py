@@ -97,20 +97,20 @@ def take(
     """
     decider = decider or decider_of(session)
     feeds = feeds or Feeds()
-    feed = feeds.shared(feed_of(session, decider, source), session.account.candles_url)
+    feed = feeds.shared(feed_of(session, decider, source))
     instrument = instrument_of(exchange, session.pair)
     return Seat(session, Leased(exchange, lease), decider, Follower(feed, feeds), instrument)
 
 
 def feed_of(session: LiveSession, decider: Decider, source: DataSource | None = None) -> BarFeed:
     """Return the bars a session, stored or only wanted, decides on."""
-    account = session.account
+    account, features = session.account, decider.needs.feature_set
     return BarFeed(
-        market=account.market,
+        market=account.bars(with_volume=features.needs_volume),
         pair=session.pair,
         interval_ms=session.interval_ms,
         source=source or candle_source(account),
-        feature_set=decider.needs.feature_set,
+        feature_set=features,
         window=decider.needs.window,
         closes=max(decider.closes_needed, _range_bars(session)),
     )

@@ -7,8 +7,8 @@ class Tick(models.Model):
     """Top of book of one pair at one instant of the venue's clock."""
 
     market = models.CharField(
-        max_length=120
-    )  # where it was seen, e.g. "roostoo:https://mock-api.roostoo.com"
+        max_length=450
+    )  # where it was seen, e.g. "roostoo:https://mock-api.roostoo.com", and by which price stream
     pair = models.CharField(max_length=30)
     at_ms = models.BigIntegerField()  # venue clock
     bid = models.DecimalField(max_digits=28, decimal_places=12)
@@ -25,7 +25,7 @@ class Tick(models.Model):
 class LiveBar(models.Model):
     """One closed bar as a live session saw it. A later correction by the source does not change it."""
 
-    market = models.CharField(max_length=120)
+    market = models.CharField(max_length=680)  # where it comes from: whatever its figures depend on
     pair = models.CharField(max_length=30)
     interval_ms = models.PositiveBigIntegerField()
     open_ms = models.BigIntegerField()

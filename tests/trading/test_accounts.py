@@ -233,17 +233,17 @@ def test_collected_quotes_become_ticks_once(account, sandbox):
 
     exchange = accounts.connect(account)
     how = {"poll_s": 5.0, "monotonic_s": lambda: sum(waited), "sleep": sleep, "say": said.append}
-    done = collect(exchange, account.market, ["BTC/USD"], seconds=20, **how)
+    done = collect(exchange, account.prices, ["BTC/USD"], seconds=20, **how)
     assert (done.reads, done.ticks, done.errors, said) == (5, 5, 0, [])
-    assert Tick.objects.filter(market=account.market, pair="BTC/USD").count() == 5
-    assert record_ticks(account.market, exchange.quotes(["BTC/USD"]).values()) == 0
+    assert Tick.objects.filter(market=account.prices, pair="BTC/USD").count() == 5
+    assert record_ticks(account.prices, exchange.quotes(["BTC/USD"]).values()) == 0
 
 
 def test_collecting_backs_off_while_the_venue_is_down_and_says_so(account, sandbox):
     said, waited = [], []
     sandbox.faults(http_5xx_before=True)
     how = {"poll_s": 5.0, "monotonic_s": lambda: sum(waited), "sleep": waited.append, "say": said.append}
-    done = collect(accounts.connect(account), account.market, None, seconds=200, **how)
+    done = collect(accounts.connect(account), account.prices, None, seconds=200, **how)
     assert waited == [1, 2, 4, 8, 16, 32, 60, 60]
     assert (done.ticks, done.errors, len(said)) == (0, 9, 9)
 

@@ -60,8 +60,27 @@ class Account(models.Model):
 
     @property
     def market(self) -> str:
-        """Name of the market its prices belong to; accounts at one address share ticks and live bars."""
+        """Name of the venue it trades at; accounts of one name share its clock."""
         return f"{self.venue}:{self.base_url}"
+
+    @property
+    def prices(self) -> str:
+        """Name of where its quotes come from; accounts of one name share reads and ticks.
+
+        Addresses hold no spaces, so that no two sources have one name.
+        """
+        return f"{self.market} {self.stream_url}" if self.stream_url else self.market
+
+    def bars(self, *, with_volume: bool) -> str:
+        """Return the name of where its closed bars come from; sessions of one name share them.
+
+        It holds all that a bar depends on: nobody decides on bars that another person's settings made.
+
+        :param with_volume: of bars that quotes, which carry none, never stand in for
+        """
+        if with_volume:
+            return f"{self.market} candles {self.candles_url}"
+        return f"{self.prices} candles or quotes {self.candles_url}" if self.candles_url else self.prices
 
 
 class Holding(models.Model):

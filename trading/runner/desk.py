@@ -1,4 +1,4 @@
-"""One venue's prices for all the sessions of this process: one call serves them all.
+"""One source of prices for all the sessions of this process: one call serves them all.
 
 `read` runs in a thread of its own and waits for the venue there; everything else is done under the baton.
 """
@@ -29,7 +29,7 @@ NOTE_S, NOTE_ANYWAY_S = 1.0, 30.0  # between two notes on a price stream: where 
 
 
 class Desk:
-    """The driven sessions of one market, its newest prices, and who waits for a turn on them."""
+    """The driven sessions of one source of prices, its newest prices, and who waits for a turn on them."""
 
     def __init__(self, market: str, baton: Baton, monotonic_s: Callable[[], float]) -> None:
         self.market = market
@@ -51,19 +51,24 @@ class Desk:
         return min(one.session.account.poll_s for one in self.driven)
 
     @property
-    def exchanges(self) -> list[Exchange]:
-        """Return the venue as each of our accounts reaches it; any of them can read the prices."""
-        return list({one.session.account_id: one.exchange for one in self.driven}.values())
+    def readers(self) -> list[tuple[Exchange, float]]:
+        """Return the venue as each of our accounts reaches it, and its own seconds between two reads.
+
+        Any of them can read the prices. Who wants them most often comes first: nobody's calls are spent at
+        another account's pace.
+        """
+        found = {one.session.account_id: (one.exchange, one.session.account.poll_s) for one in self.driven}
+        return sorted(found.values(), key=lambda reader: reader[1])
 
     def read(self) -> None:
         """Read the prices once and let the sessions that are due line up for a turn on them."""
         with self._baton:
             pairs = {one.session.pair for one in self.driven}
-            exchanges = self.exchanges
-            if not exchanges:
+            readers = self.readers
+            if not readers:
                 self.is_reading = False
                 return
-        reader = exchanges[self.failures % len(exchanges)]  # one account out of calls must not blind the rest
+        reader, _ = readers[self.failures % len(readers)]  # one account out of calls must not blind the rest
         failure: Exception
         try:
             quotes = reader.quotes(pairs)
@@ -80,7 +85,7 @@ class Desk:
         else:
             self._end(lambda: self._take(quotes, at_ms))
             return
-        self._end(lambda: self._failed(failure, len(exchanges)))
+        self._end(lambda: self._failed(failure, [poll_s for _, poll_s in readers]))
 
     def _end(self, act: Callable[[], None]) -> None:
         with self._baton:
@@ -170,14 +175,14 @@ class Desk:
                 connections.refresh()
                 logger.warning("%s: how the price stream goes was not stored: %s", self.market, error)
 
-    def _failed(self, error: Exception, readers: int) -> None:
+    def _failed(self, error: Exception, polls_s: list[float]) -> None:
         if not self.driven:
             return  # the last session ended while its prices were asked for: nobody waits for them
         self.failures += 1
         self._note_streams()
         wait_s = min(LONGEST_WAIT_S, self.poll_s * 2 ** min(self.failures - 1, 10))
-        if self.failures < readers:
-            wait_s = self.poll_s  # another account's calls may do
+        if self.failures < len(polls_s):
+            wait_s = polls_s[self.failures]  # another account's calls may do, as often as it allows
         elif isinstance(error, Throttled):
             wait_s = max(wait_s, error.wait_s)
         self.next_s = self._monotonic_s() + wait_s

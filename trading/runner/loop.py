@@ -60,7 +60,7 @@ class Runner:
         self._baton = Baton()
         self.minds = Minds()
         self._changed = threading.Event()  # something that was under way has ended
-        self._desks: dict[str, Desk] = {}
+        self._desks: dict[str, Desk] = {}  # by where their prices come from
         self._exchanges: dict[int, Exchange] = {}
         self._clocks: dict[str, VenueClock] = {}  # by market
         self._under_way: Counter[int] = Counter()  # turns by account
@@ -227,14 +227,14 @@ class Runner:
             states.fail(session, error.message, 0)
             lease.release()
             return
-        market = session.account.market
-        desk = self._desks.setdefault(market, Desk(market, self._baton, self._monotonic_s))
+        prices = session.account.prices
+        desk = self._desks.setdefault(prices, Desk(prices, self._baton, self._monotonic_s))
         desk.driven.append(Driven(session, exchange, lease, self._baton, self.minds))
         desk.next_s = 0.0
         logger.info("session %s taken up with fence %s", session.pk, lease.fence)
 
     def _exchange_of(self, account: Account) -> Exchange:
-        """Return the account's venue; accounts of one market share its clock, whichever reads the prices."""
+        """Return the account's venue; accounts at one address share its clock, whichever reads the prices."""
         if account.pk not in self._exchanges:
             clock = self._clocks.setdefault(account.market, VenueClock(self._monotonic_s))
             self._exchanges[account.pk] = connect(account, with_stream=True, clock=clock)
@@ -254,12 +254,12 @@ class Runner:
                 one.seat.wants_check = True
 
     def _drop_finished(self) -> None:
-        for market, desk in list(self._desks.items()):
+        for prices, desk in list(self._desks.items()):
             for one in [one for one in desk.driven if one.is_over and not one.is_busy]:
                 desk.driven.remove(one)
                 one.release()
             if not desk.driven and not desk.is_reading:
-                del self._desks[market]
+                del self._desks[prices]
 
     def _rest(self) -> None:
         """Wait for the next prices to be due, or until something under way has ended."""

@@ -90,7 +90,7 @@ def _weighed(
     if not model.is_portfolio:
         raise BadInput(f"{model} trades one pair: start a session with it", field="model")
     names = _names(model, pairs)
-    mind = mind_of(model, market=plan.account.market, pairs=names, source=candle_source(plan.account))
+    mind = mind_of(model, account=plan.account, pairs=names, source=candle_source(plan.account))
     plan.band, plan.every = mind.spec.band, mind.policy.decision_every
     if mind.policy.observation.feature_set.needs_volume and not plan.account.candles_url:
         raise BadInput(

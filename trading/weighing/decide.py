@@ -106,7 +106,7 @@ def _mind(seat: Seat, plan: PortfolioPlan, members: Sequence[LiveSession]) -> Mi
         assert plan.model is not None  # noqa: S101  for the type checker: the session is weighed
         seat.mind = mind_of(
             plan.model,
-            market=seat.session.account.market,
+            account=seat.session.account,
             pairs=[row.pair for row in members],
             source=seat.feed.feed.source,
         )

@@ -13,6 +13,7 @@ from agents.spaces import ActionSpec
 from market.basket import LEAST_SHARED
 from market.sources.port import DataSource, SourceUnavailable
 from trading.bars import BarFeed
+from trading.models import Account
 
 SPARE = 4  # rows kept beyond the window, at least, because a pair may lack some of the bars
 
@@ -76,12 +77,13 @@ class Mind:
 def mind_of(
     model: TrainedModel,
     *,
-    market: str,
+    account: Account,
     pairs: Sequence[str],
     source: DataSource | None,
 ) -> Mind:
     """Return the mind of a plan.
 
+    :param account: of the plan; it says where the bars come from
     :param pairs: as the venue spells them, in the order of the model's
     :raises BadInput: when the model's files have changed, or it weighs no portfolio
     """
@@ -90,7 +92,7 @@ def mind_of(
     kept = max(needs.window + SPARE, int(needs.window / LEAST_SHARED) + 1)
     feeds = [
         BarFeed(
-            market=market,
+            market=account.bars(with_volume=needs.feature_set.needs_volume),
             pair=pair,
             interval_ms=model.series.interval_ms,
             source=source,

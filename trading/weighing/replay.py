@@ -29,12 +29,12 @@ def differences(plan: PortfolioPlan, decisions: Sequence[PlanDecision]) -> Itera
     if not decisions:
         return
     pairs = decisions[0].pairs
-    mind = mind_of(plan.model, market=plan.account.market, pairs=pairs, source=None)
+    mind = mind_of(plan.model, account=plan.account, pairs=pairs, source=None)
     for _, group in groupby(decisions, key=lambda row: tuple(row.warm_from_ms)):
         rows = list(group)
         times, features = [], []
-        for pair, from_ms in zip(pairs, rows[0].warm_from_ms, strict=True):
-            bars = stored_bars(plan.account.market, pair, plan.interval_ms, from_ms, rows[-1].bar_ms)
+        for feed, from_ms in zip(mind.feeds, rows[0].warm_from_ms, strict=True):
+            bars = stored_bars(feed.market, feed.pair, plan.interval_ms, from_ms, rows[-1].bar_ms)
             times.append(bars.open_ms)
             features.append(compute(bars, mind.policy.observation.feature_set))
         for row in rows:

@@ -22,7 +22,7 @@ def source():
 @pytest.fixture
 def two(source):
     feeds = Feeds()
-    return [Follower(feeds.shared(feed_of(source), "here"), feeds) for _ in range(2)]
+    return [Follower(feeds.shared(feed_of(source)), feeds) for _ in range(2)]
 
 
 def test_a_bar_is_read_and_computed_once_for_all(two, source, django_assert_num_queries):
@@ -83,16 +83,15 @@ def test_whoever_comes_while_another_waits_for_the_source_takes_nothing_in_twice
 
 def test_feeds_that_differ_in_anything_are_not_shared(source):
     feeds = Feeds()
-    here = feeds.shared(feed_of(source), "here")
-    assert feeds.shared(feed_of(source), "here") is here
-    assert feeds.shared(feed_of(source), "there") is not here
-    assert feeds.shared(feed_of(source, market="another"), "here") is not here
-    assert feeds.shared(feed_of(source, window=4), "here") is not here
+    here = feeds.shared(feed_of(source))
+    assert feeds.shared(feed_of(source)) is here
+    assert feeds.shared(feed_of(source, market="another")) is not here
+    assert feeds.shared(feed_of(source, window=4)) is not here
 
 
 def test_a_feed_nobody_follows_is_let_go(source):
     feeds = Feeds()
-    follower = Follower(feeds.shared(feed_of(source), "here"), feeds)
+    follower = Follower(feeds.shared(feed_of(source)), feeds)
     gone = id(follower.feed)
     assert len(feeds._known) == 1
     del follower
@@ -109,7 +108,7 @@ class AnyOrder(TestCase):
         """Look-ahead included: bars behind the clock are poisoned and change nothing."""
         feeds, row = Feeds(), 1100 + cut % 300
         alone_source = Source(MARKET)
-        shared = [Follower(feeds.shared(feed_of(alone_source), "here"), feeds) for _ in range(3)]
+        shared = [Follower(feeds.shared(feed_of(alone_source)), feeds) for _ in range(3)]
         alone = [Follower(feed_of(alone_source, market=f"alone {k}"), Feeds()) for k in range(3)]
         for one in (*shared, *alone):
             one.advance(at(alone_source, row))

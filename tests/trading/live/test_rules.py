@@ -23,7 +23,9 @@ def memory(session):
 
 
 def ranges(session, bars):
-    candles = stored_bars(session.account.market, session.pair, 60_000, 0, session.last_bar_ms)
+    candles = stored_bars(
+        session.account.bars(with_volume=False), session.pair, 60_000, 0, session.last_bar_ms
+    )
     return average_true_range(candles.high, candles.low, candles.close, bars)
 
 

@@ -201,7 +201,7 @@ def test_an_unclosed_bar_is_never_in_the_observation(live):
     needs = baseline("buy_and_hold").observation.feature_set
     from trading.bars import stored_bars
 
-    bars = stored_bars(live.account.market, BTC, 60_000, decided.warm_from_ms, decided.bar_ms)
+    bars = stored_bars(live.seat.feed.market, BTC, 60_000, decided.warm_from_ms, decided.bar_ms)
     assert np.array_equal(np.asarray(decided.features), compute(bars, needs)[-1])
 
 

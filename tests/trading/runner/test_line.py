@@ -19,7 +19,9 @@ class Waiting:
 
     def __init__(self, clock, account):
         self.clock, self.glance, self.turned = clock, None, []
-        self.session = SimpleNamespace(account_id=account, pair="BTC/USD")
+        self.session = SimpleNamespace(
+            account_id=account, account=SimpleNamespace(poll_s=5.0), pair="BTC/USD"
+        )
         self.is_in_line, self.is_busy, self.is_over = True, False, False
         self.round, self.next_s, self.now = 0, 0.0, haste.UNKNOWN
 

@@ -69,7 +69,7 @@ class Command(ProductCommand):
         self.say(f"collecting {', '.join(pairs) if pairs else 'every pair'} of {account} every {poll_s:g} s")
         done = collect(
             exchange,
-            account.market,
+            account.prices,
             pairs,
             poll_s=poll_s,
             seconds=options["seconds"],
