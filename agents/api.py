@@ -18,6 +18,7 @@ from agents.policies import BASELINES
 from agents.runs_api import CardRequest, SampleSerializer, ValidationSerializer
 from agents.spec import ALGORITHMS, PRESETS, TrainingSpec, over_preset, written
 from market.models import Series
+from market.web.bodies import Body
 from market.web.idempotency import HEADER, idempotent
 from market.web.ownership import ReadOnly, visible
 from market.web.roles import HasRole
@@ -54,7 +55,7 @@ class OpeningSerializer(serializers.ModelSerializer):
         fields = ("id", "model", "opened_by", "reason", "backtest", "opened_at")
 
 
-class OpeningRequest(serializers.Serializer):
+class OpeningRequest(Body):
     reason = serializers.CharField(max_length=500, help_text="Why now; kept with your name")
 
 
@@ -134,7 +135,7 @@ class ModelViewSet(ReadOnly):
         return Response(OpeningSerializer(opening).data, status=201)
 
 
-class RunRequest(serializers.Serializer):
+class RunRequest(Body):
     name = serializers.CharField(max_length=120)
     preset = serializers.ChoiceField(choices=list(PRESETS), required=False)
     algorithm = serializers.ChoiceField(
@@ -283,7 +284,7 @@ def only_one_policy(given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-class BacktestRequest(serializers.Serializer):
+class BacktestRequest(Body):
     model = serializers.IntegerField(required=False, min_value=1, max_value=BIGGEST)
     baseline = serializers.ChoiceField(required=False, choices=sorted(BASELINES))
     council = serializers.IntegerField(required=False, min_value=1, max_value=BIGGEST)

@@ -13,6 +13,7 @@ from agents.models import Council, CouncilMember, CouncilReview, TrainedModel
 from agents.policies import BASELINES
 from agents.policies.council import COMBINES, METHODS
 from market.models import Series
+from market.web.bodies import Body
 from market.web.idempotency import HEADER, idempotent
 from market.web.ownership import ReadOnly, visible
 from market.web.schema import example
@@ -33,7 +34,7 @@ class CouncilSerializer(serializers.ModelSerializer):
                   "is_archived", "created_at")  # fmt: skip
 
 
-class SeatRequest(serializers.Serializer):
+class SeatRequest(Body):
     model = serializers.IntegerField(required=False, min_value=1, max_value=BIGGEST)
     baseline = serializers.ChoiceField(required=False, choices=sorted(BASELINES))
     params = serializers.DictField(required=False, help_text="Of a fixed rule")
@@ -42,7 +43,7 @@ class SeatRequest(serializers.Serializer):
     )
 
 
-class CouncilRequest(serializers.Serializer):
+class CouncilRequest(Body):
     name = serializers.CharField(max_length=100)
     members = SeatRequest(many=True)
     method = serializers.ChoiceField(choices=list(METHODS), default="majority")
@@ -112,7 +113,7 @@ class ReviewDetailSerializer(ReviewSerializer):
         fields = (*ReviewSerializer.Meta.fields, "curve")  # type: ignore[assignment]
 
 
-class ReviewRequest(serializers.Serializer):
+class ReviewRequest(Body):
     council = serializers.IntegerField(min_value=1, max_value=BIGGEST)
     series = serializers.IntegerField(min_value=1, max_value=BIGGEST)
     from_ms = serializers.IntegerField(required=False, min_value=0, max_value=BIGGEST)

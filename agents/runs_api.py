@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from agents import services
 from agents.models import Experiment, JobStatus, ResourceSample, TrainingRun, TrainingValidation
 from agents.spec import PRESETS, over_preset
+from market.web.bodies import Body
 from market.web.idempotency import HEADER, idempotent
 from market.web.ownership import ReadOnly
 from market.web.schema import example
@@ -33,7 +34,7 @@ class SampleSerializer(serializers.ModelSerializer):
         fields = ("at", "values")
 
 
-class CardRequest(serializers.Serializer):
+class CardRequest(Body):
     card = serializers.DictField(help_text="A run card, as `GET /models/{id}/card/` gives it")
     series = serializers.IntegerField(
         required=False,
@@ -93,7 +94,7 @@ class ExperimentDetailSerializer(ExperimentSerializer):
         return {status: row.runs.filter(status=status).count() for status in JobStatus.values}
 
 
-class ExperimentRequest(serializers.Serializer):
+class ExperimentRequest(Body):
     name = serializers.CharField(max_length=100)
     preset = serializers.ChoiceField(choices=list(PRESETS), required=False)
     spec = serializers.DictField(required=False, help_text="As of a training run")

@@ -15,6 +15,7 @@ from market import ranking, selectors, services, tick_archive
 from market.candles import MS
 from market.models import AuditEvent, ImportReport, Series, Tick
 from market.web.amounts import AmountField
+from market.web.bodies import Body
 from market.web.idempotency import HEADER, idempotent
 from market.web.ownership import ReadOnly, visible
 from market.web.pagination import NewestFirst
@@ -209,7 +210,7 @@ class ImportSerializer(serializers.ModelSerializer):
                   "seconds", "created_at")  # fmt: skip
 
 
-class ImportRequest(serializers.Serializer):
+class ImportRequest(Body):
     upload = serializers.FileField(help_text="A candle file; its format is recognised")
     pair = serializers.CharField(required=False, max_length=30, help_text="When the file does not say it")
     interval = serializers.ChoiceField(required=False, choices=list(MS))

@@ -105,3 +105,32 @@ def test_no_body_however_odd_is_an_error_of_ours(schema, has_key, db):
                 send = getattr(client, method)
                 answer = send(path.replace("{id}", "1"), body, content_type="application/json", **key)
                 assert answer.status_code < 500, (method, path, body, answer.content[:300])
+
+
+def test_a_field_that_nobody_knows_is_refused_wherever_there_is_a_body(schema, world, ada):
+    """Half of a misspelt body must not start a session without its capital."""
+    client, asked, pks = client_of(ada), 0, {kind: row.pk for kind, row in world.items()}
+    for path, acts in schema["paths"].items():
+        for method in {"post", "patch", "put"} & set(acts):
+            if "application/json" not in acts[method].get("requestBody", {}).get("content", {}):
+                continue
+            cache.clear()
+            address = path.replace("{id}", str(pks.get(path.split("/")[3], 0)))
+            answer = client.generic(method.upper(), address, '{"capitol": "1"}', "application/json")
+            assert answer.status_code == 400, (method, path, answer.content)
+            assert answer.json()["errors"]["capitol"][0].startswith("There is no field 'capitol'"), path
+            asked += 1
+    assert asked > 20
+
+
+def test_a_misspelt_field_is_told_with_the_one_that_was_meant(client, ada):
+    body = {"baseline": "cash", "account": 1, "pair": "BTC/USD", "interval": "1m", "capitol": "100"}
+    answer = client_of(ada).post("/api/v1/sessions/", body, format="json")
+    assert answer.json()["errors"] == {"capitol": ["There is no field 'capitol': did you mean 'capital'?"]}
+
+
+def test_a_member_of_a_council_has_no_other_fields_either(client, ada):
+    members = [{"baseline": "momentum", "settings": {"period": 3}}] * 2
+    answer = client_of(ada).post("/api/v1/council/", {"name": "two", "members": members}, format="json")
+    assert answer.status_code == 400
+    assert "settings" in str(answer.json()["errors"])

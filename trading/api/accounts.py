@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from market.errors import BadInput
 from market.web import audit
 from market.web.amounts import AmountField
+from market.web.bodies import Body, Strict
 from market.web.idempotency import HEADER, idempotent
 from market.web.ownership import ReadOnly
 from market.web.roles import Role, person
@@ -48,7 +49,7 @@ class AccountSerializer(serializers.ModelSerializer):
         return accounts.masked_key(account)
 
 
-class AccountRequest(serializers.Serializer):
+class AccountRequest(Body):
     name = serializers.CharField(max_length=80)
     venue = serializers.ChoiceField(choices=list(LABELS.items()))
     base_url = serializers.URLField(max_length=200)
@@ -74,7 +75,7 @@ class CheckSerializer(serializers.Serializer):
     clock_offset_ms = serializers.IntegerField(allow_null=True)
 
 
-class ForeignOrdersRequest(serializers.Serializer):
+class ForeignOrdersRequest(Body):
     foreign_orders = serializers.ChoiceField(choices=ForeignOrders.choices)
 
 
@@ -130,7 +131,7 @@ class AccountViewSet(ReadOnly):
         return Response(AccountSerializer(account).data)
 
 
-class RiskSerializer(serializers.ModelSerializer):
+class RiskSerializer(Strict, serializers.ModelSerializer):
     is_shared = serializers.SerializerMethodField()
 
     class Meta:

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from market.errors import BadInput
+from market.web.bodies import Body, Strict
 from market.web.idempotency import HEADER, idempotent
 from market.web.ownership import ReadOnly, visible
 from market.web.roles import person
@@ -63,13 +64,13 @@ class ChannelSerializer(serializers.ModelSerializer):
         fields = ("id", "name", "kind", "address", "is_active", "last_ok_at", "last_error", "created_at")
 
 
-class ChannelChange(serializers.Serializer):
+class ChannelChange(Body):
     address = serializers.CharField(required=False, max_length=500, write_only=True)
     secret = serializers.CharField(required=False, max_length=500, write_only=True)
     is_active = serializers.BooleanField(required=False)
 
 
-class ChannelRequest(serializers.Serializer):
+class ChannelRequest(Body):
     name = serializers.CharField(max_length=80)
     kind = serializers.ChoiceField(choices=ChannelKind.choices)
     address = serializers.CharField(max_length=500, write_only=True)
@@ -143,7 +144,7 @@ class ChannelViewSet(ReadOnly):
         return Response(DeliverySerializer(delivery).data)
 
 
-class RuleSerializer(serializers.ModelSerializer):
+class RuleSerializer(Strict, serializers.ModelSerializer):
     kinds = serializers.ListField(
         child=serializers.ChoiceField(choices=AlertKind.choices),
         required=False,

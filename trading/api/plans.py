@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from agents.models import TrainedModel
 from market.candles import MS, interval_name
 from market.web.amounts import AmountField
+from market.web.bodies import Body
 from market.web.idempotency import HEADER, idempotent
 from market.web.numbers import plain
 from market.web.ownership import ReadOnly, visible
@@ -119,7 +120,7 @@ class PlanSerializer(serializers.ModelSerializer):
         ]
 
 
-class PlanRequest(serializers.Serializer):
+class PlanRequest(Body):
     name = serializers.CharField(max_length=80)
     account = serializers.IntegerField(min_value=1, max_value=BIGGEST)
     weights = serializers.DictField(

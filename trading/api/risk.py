@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from market.web.amounts import AmountField
+from market.web.bodies import Body
 from market.web.ownership import ReadOnly, visible
 from market.web.roles import Role, person
 from trading import selectors, services
@@ -51,7 +52,7 @@ class CapSerializer(serializers.ModelSerializer):
 CAP_FIELDS = ("account", "currency", "max_total", "max_per_pair", "max_open")
 
 
-class CapRequest(serializers.Serializer):
+class CapRequest(Body):
     account = serializers.PrimaryKeyRelatedField(
         queryset=Account.objects.none(), required=False, allow_null=True
     )
@@ -98,7 +99,7 @@ class CapViewSet(mixins.DestroyModelMixin, ReadOnly):
         services.lift_cap(cap=instance, by=person(self.request))
 
 
-class RejectRequest(serializers.Serializer):
+class RejectRequest(Body):
     reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=200)
 
 
@@ -139,7 +140,7 @@ class ApprovalViewSet(ReadOnly):
         return Response(WaitingSerializer(order).data)
 
 
-class EndRequest(serializers.Serializer):
+class EndRequest(Body):
     reason = serializers.CharField(max_length=200)
     filled = serializers.DecimalField(
         28, 12, required=False, help_text="Base units that it has traded and that are not booked yet"

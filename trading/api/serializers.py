@@ -9,6 +9,7 @@ from agents.policies import BASELINES
 from market.candles import MS, interval_name
 from market.models import AuditEvent
 from market.web.amounts import AmountField
+from market.web.bodies import Body
 from market.web.numbers import plain
 from trading import selectors
 from trading.models import DailySummary, Decision, Fill, LiveSession, Order, ParentOrder
@@ -135,7 +136,7 @@ class SessionDetailSerializer(SessionSerializer):
         return list(LevelSerializer(selectors.levels(session), many=True).data)
 
 
-class SessionRequest(serializers.Serializer):
+class SessionRequest(Body):
     model = serializers.IntegerField(required=False, min_value=1, max_value=BIGGEST)
     baseline = serializers.ChoiceField(required=False, choices=sorted(BASELINES))
     council = serializers.IntegerField(required=False, min_value=1, max_value=BIGGEST)
@@ -154,11 +155,11 @@ class SessionRequest(serializers.Serializer):
         return only_one_policy(given)
 
 
-class StopRequest(serializers.Serializer):
+class StopRequest(Body):
     flatten = serializers.BooleanField(default=False, help_text="Also sell what is held")
 
 
-class UnhaltRequest(serializers.Serializer):
+class UnhaltRequest(Body):
     reason = serializers.CharField(max_length=200, help_text="Why; kept in the audit trail")
 
 
