@@ -47,7 +47,7 @@ class Answered(Protocol):
     """A policy that is a network: see `NetworkPolicy.opinion`."""
 
     def opinion(
-        self, output: np.ndarray, value: float, current_exposure: float, draw: float | None = None
+        self, output: list[float], value: float, current_exposure: float, draw: float | None = None
     ) -> Opinion: ...
 
 
@@ -124,7 +124,12 @@ class Decider:
         return observe_raw(window, portfolio, self.needs.scaler)[0]
 
     def foretold(
-        self, asked: np.ndarray, output: np.ndarray, value: float, closes: np.ndarray, current_exposure: float
+        self,
+        asked: np.ndarray,
+        output: list[float],
+        value: float,
+        closes: np.ndarray,
+        current_exposure: float,
     ) -> float | None:
         """Return the target that `decide` will name, from a network's answer to what it will be asked.
 

@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Sequence
+from struct import Struct
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from agents.policies.port import Scaling
 
 PORTFOLIO = ("exposure", "unrealised_return", "time_in_position", "drawdown", "cash_share")
+PORTFOLIO_BYTES = Struct(f"{len(PORTFOLIO)}f")
 
 
 def observe(window_rows: np.ndarray, portfolio_row: Sequence[float]) -> np.ndarray:
@@ -36,10 +38,10 @@ def observe_raw(
     What `observe` returns of the scaled rows, bit for bit; the usual window is scaled to where it belongs.
     """
     if type(scaling) is Scaler and window_rows.flags.carray and window_rows.dtype == np.float64:
-        observation = np.empty(window_rows.size + len(PORTFOLIO), dtype=np.float32)
-        is_whole = scaling.write(window_rows, observation)
-        observation[window_rows.size :] = portfolio_row
-        return observation, is_whole
+        size = window_rows.size
+        observation = np.empty(size + len(PORTFOLIO), np.float32)
+        PORTFOLIO_BYTES.pack_into(observation, 4 * size, *portfolio_row)
+        return observation, scaling.write(window_rows, observation)
     flat = window_rows.ravel()
     is_whole = not math.isnan(flat.dot(flat))  # squares never cancel out: NaN only where there is one
     return observe(scaling.transform(window_rows), portfolio_row), is_whole

@@ -164,7 +164,8 @@ def decide_us(asked: Policy, candles: Candles) -> np.ndarray:
         began = time.perf_counter_ns()
         feed._push(int(candles.open_ms[at]), values)
         row = deciding.portfolio_row(session, values[3], 1440.0, session.bars_held, session.peak_equity)
-        decided = decider.decide(feed.rows, feed.closes, row, row[0])
+        seen = feed.shown
+        decided = decider.decide(seen.rows, seen.closes, row, row[0])
         if decided.target is not None:
             risk.size(session, decided.target, quote, rules, trades_today=0)
         taken[at - warm] = (time.perf_counter_ns() - began) / 1000

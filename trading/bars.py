@@ -120,6 +120,7 @@ class BarFeed:
         self._closes = Trail(self.keep)
         self._ranges = Trail(MOST_ATR_BARS + 1, 3)  # high, low, close
         self._shown: Shown | None = None
+        self._is_warm = False
 
     @property
     def needed(self) -> int:
@@ -129,8 +130,11 @@ class BarFeed:
     @property
     def is_warm(self) -> bool:
         """Say whether all rows of the window are there and the first of them lies behind the warm-up."""
-        bars = self._stream.bars if self._stream else 0
-        return len(self._rows) == self.window and bars - self.window >= self.feature_set.warmup
+        if not self._is_warm:  # and once it is warm it stays so
+            bars = self._stream.bars if self._stream else 0
+            enough = bars - self.window >= self.feature_set.warmup
+            self._is_warm = len(self._rows) == self.window and enough
+        return self._is_warm
 
     @property
     def last_ms(self) -> int:
@@ -235,7 +239,7 @@ class BarFeed:
         self._shown = None
         self._times.append(open_ms)
         self._closes.append(values[3])
-        self._ranges.append(values[1:4])
+        self._ranges.append_numbers(values[1], values[2], values[3])
 
     def _known(self, first_ms: int, due_ms: int, now_ms: int) -> Candles:
         """Return the bars in [first_ms, due_ms], as stored; what is not stored yet is fetched and stored."""

@@ -210,7 +210,7 @@ class Foreseen(NamedTuple):
     """What a session is about to ask its network, and who wants to hear the answer."""
 
     observation: np.ndarray
-    hear: Callable[[np.ndarray, float], None]  # takes the network's output and value
+    hear: Callable[[list[float], float], None]  # takes the network's output and value
 
 
 def foreseen(seat: Seat) -> Foreseen | None:
@@ -230,7 +230,7 @@ def foreseen(seat: Seat) -> Foreseen | None:
     row = portfolio_row(session, close, seat.decider.needs.bars_scale, bars_held, peak_equity)
     asked = seat.decider.observed(ahead.rows, row)
 
-    def hear(output: np.ndarray, value: float) -> None:
+    def hear(output: list[float], value: float) -> None:
         target = seat.decider.foretold(asked, output, value, ahead.closes, row[0])
         seat.foretold = haste.of_wish(target, row[0])
 

@@ -1,6 +1,8 @@
 """Whether a session may open or enlarge its position now, and the sentence that says why not."""
 
 from decimal import Decimal
+from functools import lru_cache
+from operator import attrgetter
 
 from market.kernel import guards
 from market.kernel.guards import Entry
@@ -11,16 +13,31 @@ from trading.numbers import exact
 from trading.seat import Seat
 
 EXITS = "exits only"
+GUARDS = attrgetter(
+    "entry_stale_s", "max_spread", "price_collar", "exit_cooldown_s", "loss_cooldown_s", "max_trades_per_day"
+)
 
 
 def limits_of(profile: RiskProfile) -> guards.Guards:
+    return _limits(*GUARDS(profile))
+
+
+@lru_cache(maxsize=1024)
+def _limits(
+    entry_stale_s: float,
+    max_spread: float,
+    price_collar: float,
+    exit_cooldown_s: float,
+    loss_cooldown_s: float,
+    max_trades_per_day: int,
+) -> guards.Guards:
     return guards.Guards(
-        max_age_ms=int(profile.entry_stale_s * 1000),
-        max_spread=exact(profile.max_spread),
-        price_collar=exact(profile.price_collar),
-        exit_cooldown_ms=int(profile.exit_cooldown_s * 1000),
-        loss_cooldown_ms=int(profile.loss_cooldown_s * 1000),
-        max_trades_per_day=profile.max_trades_per_day,
+        max_age_ms=int(entry_stale_s * 1000),
+        max_spread=exact(max_spread),
+        price_collar=exact(price_collar),
+        exit_cooldown_ms=int(exit_cooldown_s * 1000),
+        loss_cooldown_ms=int(loss_cooldown_s * 1000),
+        max_trades_per_day=max_trades_per_day,
     )
 
 
@@ -38,10 +55,11 @@ def entry_of(
     :param reference: the price the quote is compared with: the last close, or an approved order's; 0: none
     :param rate: venue seconds per real second; a price ages in real time
     """
+    mid = quote.mid
     return Entry(
         age_ms=(now_ms - quote.at_ms) / max(1.0, rate),
-        spread=(quote.ask - quote.bid) / quote.mid,
-        deviation=guards.deviation(quote.mid, reference),
+        spread=(quote.ask - quote.bid) / mid,
+        deviation=guards.deviation(mid, reference),
         since_exit_ms=now_ms - session.last_exit_ms if session.last_exit_ms else -1,
         since_loss_ms=now_ms - session.last_loss_ms if session.last_loss_ms else -1,
         trades_today=trades_today,

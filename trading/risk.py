@@ -7,6 +7,8 @@ marked at the price it could sell at now. The arithmetic is the kernel's, with D
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
+from operator import attrgetter
 
 from market.kernel import breakers, portfolio, rebalance, risk
 from market.kernel.guards import Entry
@@ -19,6 +21,8 @@ from trading.models import LiveSession, RiskProfile, RiskState
 from trading.numbers import exact
 
 DAY_MS = 86_400_000
+CAPS = attrgetter(*breakers.OrderCaps._fields)  # of a profile
+REACHED = "nothing to trade: the target is reached already"
 HEADROOM = Decimal("0.002")  # of the price, left free by a purchase because the touch moves before it fills
 
 
@@ -104,17 +108,37 @@ def size(
     :param is_sized: leave the rules on size out; a contest's smallest trade has its size already
     :param band: change of exposure that the policy holds to be worth its costs
     """
-    profile = session.risk
+    if target == 0 and session.held == 0:  # most wishes to leave; the rules would come to the same
+        return Sized(Decimal(0), quote.bid, REACHED, exact(target))
+    return _under_rules(
+        session, target, quote, instrument, trades_today, entry, conviction, band, is_sized=is_sized
+    )
+
+
+def _under_rules(
+    session: LiveSession,
+    target: float,
+    quote: Quote,
+    instrument: Instrument,
+    trades_today: int,
+    entry: Entry | None,
+    conviction: float,
+    band: float,
+    *,
+    is_sized: bool,
+) -> Sized:
+    """See `size`: the whole of it, for wishes that may come to an order."""
+    profile, mid = session.risk, quote.mid
     notes: list[str] = []
     wanted, code = risk.cap_exposure(exact(target), exact(profile.max_exposure))
     _note(notes, risk.REASONS[code])
     if not is_sized:
-        is_order, wanted, reasons = positions.sized(session, wanted, quote.mid, instrument, conviction, band)
+        is_order, wanted, reasons = positions.sized(session, wanted, mid, instrument, conviction, band)
         notes += reasons
         if not is_order:
-            return Sized(Decimal(0), quote.mid, "; ".join(notes))
-    equity = portfolio.equity(session.cash, session.held, quote.mid)
-    buys = wanted * equity > session.held * quote.mid
+            return Sized(Decimal(0), mid, "; ".join(notes))
+    equity = portfolio.equity(session.cash, session.held, mid)
+    buys = wanted * equity > session.held * mid
     price = quote.ask if buys else quote.bid
     quantity = rebalance.order_quantity(
         wanted,
@@ -127,7 +151,7 @@ def size(
         Decimal(0),
     )
     if quantity == 0 or (quantity > 0) != buys:
-        _note(notes, "nothing to trade: the target is reached already")
+        _note(notes, REACHED)
         return Sized(Decimal(0), price, "; ".join(notes), wanted)
     entry = entry or entries.entry_of(session, quote, now_ms=quote.at_ms, trades_today=trades_today)
     why = _only_exits(session) or entries.refusal(entry, profile)
@@ -145,12 +169,12 @@ def size(
 
 
 def caps_of(profile: RiskProfile) -> breakers.OrderCaps:
-    return breakers.OrderCaps(
-        max_order_share=exact(profile.max_order_share),
-        max_position=exact(profile.max_position),
-        max_leverage=exact(profile.max_leverage),
-        safe_share=exact(profile.safe_share),
-    )
+    return _caps(*CAPS(profile))
+
+
+@lru_cache(maxsize=1024)
+def _caps(*fractions: float) -> breakers.OrderCaps:
+    return breakers.OrderCaps._make(map(exact, fractions))
 
 
 def _only_exits(session: LiveSession) -> str:

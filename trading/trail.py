@@ -1,6 +1,7 @@
 """The newest rows of a series that grows by one at every bar."""
 
 from collections.abc import Sequence
+from struct import Struct
 
 import numpy as np
 
@@ -18,6 +19,7 @@ class Trail:
         """:param columns: how many a row has; without it a row is one number"""
         self._keep, self._end = keep, 0
         self._room = np.empty((2 * keep + SPARE, *columns))
+        self._line = Struct(f"{columns[0] if columns else 1}d")
 
     def __len__(self) -> int:
         return min(self._end, self._keep)
@@ -25,16 +27,27 @@ class Trail:
     @property
     def rows(self) -> np.ndarray:
         """Return what is kept: (n, columns), or (n,) of single numbers."""
-        return self._room[max(self._end - self._keep, 0) : self._end]
+        end, keep = self._end, self._keep
+        return self._room[end - keep if end > keep else 0 : end]
 
     def append(self, row: Sequence[float] | np.ndarray | float) -> None:
         """Take one more row."""
         if self._end == len(self._room):
-            kept, self._room = self.rows, np.empty_like(self._room)
-            self._end = len(kept)
-            self._room[: self._end] = kept
+            self._move()
         self._room[self._end] = row
         self._end += 1
+
+    def append_numbers(self, *numbers: float) -> None:
+        """Take one more row of a few plain numbers: an array would be made of them first."""
+        if self._end == len(self._room):
+            self._move()
+        self._line.pack_into(self._room, self._end * self._line.size, *numbers)
+        self._end += 1
+
+    def _move(self) -> None:
+        kept, self._room = self.rows, np.empty_like(self._room)
+        self._end = len(kept)
+        self._room[: self._end] = kept
 
     def extend(self, rows: np.ndarray) -> None:
         """Take many rows, (n, columns) or (n,); only the newest of them are kept."""

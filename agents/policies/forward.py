@@ -97,6 +97,26 @@ def _tower(tower, widths, is_relu, row, signals, out):
 
 
 @compiled_loop
+def think_alone(numbers, actor_widths, critic_widths, is_relu, row, answer):
+    """Write what `think` says of one row, float32 (dim,): the actor's outputs, and behind them the value.
+
+    :param numbers: both towers' numbers one behind the other, see `packed`
+    :param answer: float32 (outputs + 1,)
+    """
+    widest, actor = 1, 0
+    for width in actor_widths:
+        widest = max(widest, width)
+    for width in critic_widths:
+        widest = max(widest, width)
+    for layer in range(len(actor_widths) - 1):
+        actor += (actor_widths[layer] + 1) * actor_widths[layer + 1]
+    signals = np.empty((2, widest), F)
+    outputs = len(answer) - 1
+    _tower(numbers[:actor], actor_widths, is_relu, row, signals, answer[:outputs])
+    _tower(numbers[actor:], critic_widths, is_relu, row, signals, answer[outputs:])
+
+
+@compiled_loop
 def think(actor, actor_widths, critic, critic_widths, is_relu, rows, acts, values):
     """Write both towers' answers to rows, float32 (n, dim), to acts (n, outputs) and values (n, 1).
 

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from agents.policies.forward import packed, think
+from agents.policies.forward import packed, think, think_alone
 from agents.policies.sight import Sight
 from market.errors import BadInput
 
@@ -18,6 +18,7 @@ HEADS = (CATEGORICAL, MASKED, GREEDY, GAUSSIAN, SQUASHED, SQUASHED_GAUSSIAN)
 ACTOR_SIGHT, CRITIC_SIGHT = "sight.actor.", "sight.critic."
 CONTINUOUS = (GAUSSIAN, SQUASHED, SQUASHED_GAUSSIAN)
 NO_TOWER = packed(())
+F = np.dtype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,17 @@ class Network:
         think(*self._towers, self.activation == "relu", rows, acts, values)
         return acts, values[:, 0]
 
+    def answer(self, observation: np.ndarray) -> tuple[list[float], float]:
+        """Return `act` and `value` of one observation, (dim,), as plain numbers; the bits of `forward`."""
+        if not self._is_plain or len(observation) != self._ends[0] or observation.dtype != F:
+            outputs, values = self.forward(observation[np.newaxis])
+            return outputs[0].tolist(), float(values[0])
+        found = np.empty(self._ends[1] + 1, F)
+        think_alone(*self._alone, observation, found)
+        output: list[float] = found.tolist()
+        value = output.pop()
+        return output, value
+
     @cached_property
     def _is_plain(self) -> bool:
         """Say whether both towers read the observation as it is."""
@@ -101,6 +113,12 @@ class Network:
     @cached_property
     def _towers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         return (*packed(self.actor), *packed(self.critic))
+
+    @cached_property
+    def _alone(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+        """Return both towers as `think_alone` reads them."""
+        actor, actor_widths, critic, critic_widths = self._towers
+        return np.concatenate([actor, critic]), actor_widths, critic_widths, self.activation == "relu"
 
     def _answers(self, seen: np.ndarray, *, actor: bool) -> np.ndarray:
         """Return one tower's answers: (..., what it sees) -> (..., its outputs)."""

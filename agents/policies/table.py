@@ -43,6 +43,11 @@ class Table:
         """Return `act` and `value` of many observations, (n, dim) -> (n, outputs), (n,)."""
         return self.act(observations), self.value(observations)[:, 0]
 
+    def answer(self, observation: np.ndarray) -> tuple[list[float], float]:
+        """Return `act` and `value` of one observation, (dim,), as plain numbers."""
+        outputs, values = self.forward(observation[np.newaxis])
+        return outputs[0].tolist(), float(values[0])
+
     def state_of(self, observation: np.ndarray) -> np.ndarray:
         """Return which row of the table an observation falls on: (..., dim) -> (...)."""
         bins = (observation[..., self.columns, None] > self.edges).sum(axis=-1)  # (..., C)

@@ -47,18 +47,18 @@ class NetworkPolicy:
             raise BadInput(f"the network of {name} and its kind of action do not fit together", "model")
 
     def opine(self, observation: np.ndarray, current_exposure: float, draw: float | None = None) -> Opinion:
-        outputs, values = self.network.forward(observation[np.newaxis])
-        return self.opinion(outputs[0], float(values[0]), current_exposure, draw)
+        output, value = self.network.answer(observation)
+        return self.opinion(output, value, current_exposure, draw)
 
     def opinion(
-        self, output: np.ndarray, value: float, current_exposure: float, draw: float | None = None
+        self, output: list[float], value: float, current_exposure: float, draw: float | None = None
     ) -> Opinion:
         """Return what the network's answer to one observation means: output (outputs,), and the value."""
         if self._asked is None:
             return self._continuous(output, value, current_exposure, draw)
         if self.network.head == GREEDY:
             return self._greedy(self._asked, output, value, current_exposure)
-        logits = output.tolist()
+        logits = output
         if self.network.head == MASKED:
             legal = self.action_spec.legal(current_exposure)
             logits = [logit if fits else -math.inf for logit, fits in zip(logits, legal, strict=True)]
@@ -72,7 +72,7 @@ class NetworkPolicy:
         )
 
     def _greedy(
-        self, asked: list[float | None], output: np.ndarray, value: float, current_exposure: float
+        self, asked: list[float | None], output: list[float], value: float, current_exposure: float
     ) -> Opinion:
         """Take the action of the highest value; values are no probabilities, so there are none."""
         action = int(np.argmax(output))
@@ -81,7 +81,7 @@ class NetworkPolicy:
             wished = None
         return Opinion(action, self._names[action], (), value, None, wished)
 
-    def _continuous(self, output: np.ndarray, value: float, current: float, draw: float | None) -> Opinion:
+    def _continuous(self, output: list[float], value: float, current: float, draw: float | None) -> Opinion:
         action, log_std = float(output[0]), self._log_std(output)
         if draw is not None and log_std is not None:
             chance = min(max(draw, 1e-12), 1 - 1e-12)
@@ -90,7 +90,7 @@ class NetworkPolicy:
         target = self.action_spec.target(action, current)
         return Opinion(action, self._names[0], (), value, None, target)
 
-    def _log_std(self, output: np.ndarray) -> float | None:
+    def _log_std(self, output: list[float]) -> float | None:
         if self.network.log_std is not None:
             return float(self.network.log_std[0])
         if self.network.head == SQUASHED:

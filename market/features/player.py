@@ -34,14 +34,14 @@ class Player:
             self._handles.append(handle)  # they live as long as the player
         if len(candles) > 1:
             self._cells[BEFORE] = arrays.close[-2]
-        self._needs_volume = feature_set.needs_volume
+        self._needs_volume, self._width = feature_set.needs_volume, len(feature_set)
 
     def last(self, candles: Candles) -> np.ndarray | None:
         """Return the row of the history's last bar, at which the handles stand already."""
         names = ("open", "high", "low", "close", "volume")
         bar = [float(getattr(candles, name)[-1]) for name in names]
         close_ms = float(candles.open_ms[-1] + candles.interval_ms)
-        return self._played(self._calls[:0], close_ms, *bar)
+        return self._played(self._calls[:0], close_ms, *bar)  # nothing is called
 
     def push(
         self, close_ms: float, open: float, high: float, low: float, close: float, volume: float
@@ -49,15 +49,26 @@ class Player:
         """Return the next bar's row, float64 (F,); None, and nothing has changed, where it cannot be used."""
         return self._played(self._calls, close_ms, open, high, low, close, volume)
 
-    def _played(self, calls: np.ndarray, *bar: float) -> np.ndarray | None:
-        row = np.empty(len(self._columns))
+    def _played(
+        self,
+        calls: np.ndarray,
+        close_ms: float,
+        open: float,
+        high: float,
+        low: float,
+        close: float,
+        volume: float,
+    ) -> np.ndarray | None:
+        row = np.empty(self._width)
         code = play(
             self._steps, self._derived, calls, self._columns, self._cells, row, self._needs_volume,
-            self._scale, *bar,
+            self._scale, close_ms, open, high, low, close, volume,
         )  # fmt: skip
+        if code == DONE:
+            return row
         if code == REFUSED:
             raise RuntimeError("TA-Lib refused a bar of finite numbers")
-        return row if code == DONE else None
+        return None
 
 
 def opened(feature_set: FeatureSet, candles: Candles, row: np.ndarray) -> Player | None:

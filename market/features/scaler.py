@@ -73,7 +73,7 @@ class Scaler:
         """
         if rows.shape[-1] != len(self.centre):
             raise BadInput(f"The scaler knows {len(self.centre)} features, not {rows.shape[-1]}.", "scaler")
-        return bool(_write(rows, self.centre, self.scale, self.clip, out))
+        return _write(rows, self.centre, self.scale, self.clip, out)  # type: ignore[no-any-return]  # a bool
 
     def _scaled(self, rows: np.ndarray) -> np.ndarray:
         scaled = (rows - self.centre) / self.scale

@@ -47,6 +47,8 @@ def test_it_is_within_a_millionth_of_exact_arithmetic(seed, sizes, outputs, rows
     assert network.act(seen).tobytes() == acts.tobytes()
     assert network.value(seen).tobytes() == values.tobytes()
     assert network.act(seen[None]).tobytes() == acts.tobytes()
+    for row, act, value in zip(seen, acts, values, strict=True):
+        assert network.answer(row) == (act.tolist(), float(value))
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
@@ -80,3 +82,16 @@ def test_a_row_of_another_width_is_refused():
     network = Network(tower(np.random.default_rng(1), (5, 4), 3, 1.0), (), "tanh", head="greedy")
     with pytest.raises(ValueError, match="takes 5 numbers, not 6"):
         network.act(np.zeros(6, np.float32))
+
+
+def test_an_answer_is_that_of_many_rows_whatever_the_network_makes_of_an_observation():
+    """Greedy values, another number type: what is no plain pair of towers goes the general way."""
+    random = np.random.default_rng(4)
+    greedy = Network(tower(random, (5, 4), 3, 1.0), (), "relu", head="greedy")
+    plain = Network(tower(random, (5, 4), 3, 1.0), tower(random, (5, 4), 1, 1.0), "relu")
+    seen = random.normal(0, 1, (1, 5))
+    for network, row in ((greedy, seen[0].astype(np.float32)), (plain, seen[0])):
+        acts, values = network.forward(row[np.newaxis])
+        assert network.answer(row) == (acts[0].tolist(), float(values[0]))
+    with pytest.raises(ValueError, match="takes 5 numbers, not 6"):
+        plain.answer(np.zeros(6, np.float32))

@@ -30,7 +30,7 @@ class SharedPolicy:
         self._policy, self._feeds = policy, feeds
         self._bars = -1  # the feeds had taken in when all were asked
         self._askers: dict[int, Foresight] = {}
-        self._answers: dict[bytes, tuple[np.ndarray, float]] = {}
+        self._answers: dict[bytes, tuple[list[float], float]] = {}
         self.questions = self.forwards = self.foretold = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -53,24 +53,25 @@ class SharedPolicy:
         output, value = self._answers.pop(key) if key in self._answers else self._asked(observation)
         return self._policy.opinion(output, value, current_exposure, draw)
 
-    def _asked(self, observation: np.ndarray) -> tuple[np.ndarray, float]:
+    def _asked(self, observation: np.ndarray) -> tuple[list[float], float]:
         """Ask the network; after a new bar for the others as well."""
         others: list[Foreseen] = []
         if self._bars != self._feeds.bars:
             self._bars = self._feeds.bars
             others = [seen for foresee in self._askers.values() if (seen := foresee()) is not None]
-        rows = [observation, *(seen.observation for seen in others)]
-        asked = np.stack(rows) if others else observation[np.newaxis]
-        outputs, values = self._policy.network.forward(asked)
         self.forwards += 1
-        answers = list(zip(outputs, values.tolist(), strict=True))
-        if others:
-            keys = [seen.observation.tobytes() for seen in others]
-            for seen, answer in zip(others, answers[1:], strict=True):
-                seen.hear(*answer)
-            self.foretold += 1
-            kept = list(self._answers.items())[-KEPT:]  # what nobody has asked with in the end goes
-            self._answers = dict(kept) | dict(zip(keys, answers[1:], strict=True))
+        if not others:
+            return self._policy.network.answer(observation)
+        outputs, values = self._policy.network.forward(
+            np.stack([observation, *(seen.observation for seen in others)])
+        )
+        answers = list(zip(outputs.tolist(), values.tolist(), strict=True))
+        keys = [seen.observation.tobytes() for seen in others]
+        for seen, answer in zip(others, answers[1:], strict=True):
+            seen.hear(*answer)
+        self.foretold += 1
+        kept = list(self._answers.items())[-KEPT:]  # what nobody has asked with in the end goes
+        self._answers = dict(kept) | dict(zip(keys, answers[1:], strict=True))
         return answers[0]
 
 

@@ -63,6 +63,24 @@ def test_no_order_increases_exposure_unless_the_session_is_active(price, held, c
     assert -held <= sized.quantity <= 0
 
 
+@given(
+    price=prices, cash=st.integers(-(10**6), 10**9).map(lambda n: D(n) / 100),
+    target=st.sampled_from([0.0, -0.0]), state=st.sampled_from(list(RiskState)),
+    is_sized=st.booleans(),
+    limits=st.dictionaries(st.sampled_from(plans.SWITCHES), st.sampled_from([0, 0.5, 1])),
+)  # fmt: skip
+@settings(max_examples=150)
+def test_who_is_flat_and_wants_to_be_is_answered_as_the_rules_would(
+    price, cash, target, state, is_sized, limits
+):
+    session = session_of(cash, D(0), state, **limits)
+    quote = quote_of(price)
+    asked = {"trades_today": 0, "entry": None, "conviction": 0.3, "band": 0.01, "is_sized": is_sized}
+    at_once = risk.size(session, target, quote, RULES, **asked)
+    assert at_once == risk._under_rules(session, target, quote, RULES, **asked)
+    assert at_once.quantity == 0
+
+
 @given(price=prices, held=held, cash=cash, target=targets, cap=st.floats(0.05, 1), share=st.floats(0.05, 1))
 @settings(max_examples=150)
 def test_an_order_never_passes_its_caps_nor_the_cash(price, held, cash, target, cap, share):
