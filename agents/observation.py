@@ -40,7 +40,7 @@ def observe_raw(
     if type(scaling) is Scaler and window_rows.flags.carray and window_rows.dtype == np.float64:
         size = window_rows.size
         observation = np.empty(size + len(PORTFOLIO), np.float32)
-        PORTFOLIO_BYTES.pack_into(observation, 4 * size, *portfolio_row)
+        PORTFOLIO_BYTES.pack_into(observation, 4 * size, *portfolio_row)  # type: ignore[arg-type]  # a buffer
         return observation, scaling.write(window_rows, observation)
     flat = window_rows.ravel()
     is_whole = not math.isnan(flat.dot(flat))  # squares never cancel out: NaN only where there is one

@@ -20,6 +20,7 @@ class Trail:
         self._keep, self._end = keep, 0
         self._room = np.empty((2 * keep + SPARE, *columns))
         self._line = Struct(f"{columns[0] if columns else 1}d")
+        self._bytes = memoryview(self._room).cast("B")  # type: ignore[arg-type]  # it is a buffer
 
     def __len__(self) -> int:
         return min(self._end, self._keep)
@@ -41,13 +42,14 @@ class Trail:
         """Take one more row of a few plain numbers: an array would be made of them first."""
         if self._end == len(self._room):
             self._move()
-        self._line.pack_into(self._room, self._end * self._line.size, *numbers)
+        self._line.pack_into(self._bytes, self._end * self._line.size, *numbers)
         self._end += 1
 
     def _move(self) -> None:
         kept, self._room = self.rows, np.empty_like(self._room)
         self._end = len(kept)
         self._room[: self._end] = kept
+        self._bytes = memoryview(self._room).cast("B")  # type: ignore[arg-type]  # it is a buffer
 
     def extend(self, rows: np.ndarray) -> None:
         """Take many rows, (n, columns) or (n,); only the newest of them are kept."""

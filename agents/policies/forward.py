@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from market.kernel.packing import compiled_apart, compiled_loop
+from market.kernel.packing import compiled_apart, compiled_call, compiled_loop
 
 F = np.float32
 TANH_LIMIT = 10.0  # beyond it, tanh is 1 in float32
@@ -96,7 +96,7 @@ def _tower(tower, widths, is_relu, row, signals, out):
         source = found
 
 
-@compiled_loop
+@compiled_call
 def think_alone(numbers, actor_widths, critic_widths, is_relu, row, answer):
     """Write what `think` says of one row, float32 (dim,): the actor's outputs, and behind them the value.
 

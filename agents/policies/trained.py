@@ -1,6 +1,7 @@
 """A trained network behind the policy protocol."""
 
 import math
+from math import exp
 from statistics import NormalDist
 
 import numpy as np
@@ -39,7 +40,7 @@ class NetworkPolicy:
                 f"but its observation has {size} and its action {len(action_spec.names)}",
                 "model",
             )
-        self._names = action_spec.names
+        self._names, self._band, self._head = action_spec.names, action_spec.band, network.head
         self._asked: list[float | None] | None = None  # the exposure each discrete action asks for
         if action_spec.kind != "continuous":
             self._asked = [action_spec.asked(action) for action in range(len(self._names))]
@@ -56,16 +57,16 @@ class NetworkPolicy:
         """Return what the network's answer to one observation means: output (outputs,), and the value."""
         if self._asked is None:
             return self._continuous(output, value, current_exposure, draw)
-        if self.network.head == GREEDY:
-            return self._greedy(self._asked, output, value, current_exposure)
         logits = output
-        if self.network.head == MASKED:
+        if self._head == GREEDY:
+            return self._greedy(self._asked, output, value, current_exposure)
+        if self._head == MASKED:
             legal = self.action_spec.legal(current_exposure)
             logits = [logit if fits else -math.inf for logit, fits in zip(logits, legal, strict=True)]
         probabilities = softmax(logits)
         action = probabilities.index(max(probabilities)) if draw is None else drawn(probabilities, draw)
         wished = self._asked[action]
-        if wished is not None and is_kept(wished, current_exposure, self.action_spec.band):
+        if wished is not None and is_kept(wished, current_exposure, self._band):
             wished = None
         return Opinion(
             action, self._names[action], tuple(probabilities), value, probabilities[action], wished
@@ -104,7 +105,7 @@ class NetworkPolicy:
 def softmax(logits: list[float]) -> list[float]:
     """Return the probabilities of logits; they sum to 1."""
     top = max(logits)
-    weights = [math.exp(logit - top) for logit in logits]
+    weights = [exp(logit - top) for logit in logits]
     total = sum(weights)
     return [weight / total for weight in weights]
 

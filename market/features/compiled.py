@@ -14,9 +14,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from market.kernel.packing import compiled_apart, compiled_loop
+from market.kernel.packing import compiled_apart, compiled_call
 
 ADD, SUBTRACT, MULTIPLY, DIVIDE, NEGATE, LESS, LESS_EQUAL, LARGER, LOG, SIN, COS, SQRT, FLOOR = range(13)
+NOTHING = -1
 OPEN, HIGH, LOW, CLOSE, VOLUME, CLOSE_MS, BEFORE = range(7)  # the first cells; the last is the close before
 MOST_INS, MOST_OUTS = 4, 3
 ADDRESS, STATE, INS, OUTS, OUT, IN = range(6)  # columns of a call; up to `MOST_INS` cells from `IN` on
@@ -103,10 +104,8 @@ def _follow(steps, first, end, cells):  # noqa: C901  a branch for every operati
         cells[steps[n, 1]] = found
 
 
-@compiled_loop
-def play(
-    steps, derived, calls, columns, cells, row, needs_volume, scale, close_ms, open, high, low, close, volume
-):
+@compiled_call
+def play(steps, derived, calls, cells, row, needs_volume, scale, close_ms, open, high, low, close, volume):
     """Take one bar in and write its features to `row`; see `tape.Recording` and `invoke`.
 
     Whatever can be refused is refused before anything has changed.
@@ -126,8 +125,9 @@ def play(
     for n in range(len(calls)):
         if invoke(calls, n, cells) != 0:
             return REFUSED
-    _follow(steps, derived, len(steps), cells)
-    for f in range(len(columns)):
-        row[f] = cells[columns[f]]
+    last = len(steps) - len(row)
+    _follow(steps, derived, last, cells)
+    for f in range(len(row)):
+        row[f] = cells[steps[last + f, 1]]
     cells[BEFORE] = cells[CLOSE]
     return DONE

@@ -23,7 +23,6 @@ class Player:
         names = (name for call, _, _ in recording.calls for name in call.inputs)
         arrays = series.of_candles(candles, names, self._scale)
         self._cells, self._steps, self._derived = recording.cells.copy(), recording.steps, recording.derived
-        self._columns = np.array(recording.columns, dtype=np.int64)
         self._calls = np.zeros((len(recording.calls), CALL_WIDTH), dtype=np.int64)
         self._handles = []
         for line, (call, places, out) in zip(self._calls, recording.calls, strict=True):
@@ -38,31 +37,20 @@ class Player:
 
     def last(self, candles: Candles) -> np.ndarray | None:
         """Return the row of the history's last bar, at which the handles stand already."""
-        names = ("open", "high", "low", "close", "volume")
-        bar = [float(getattr(candles, name)[-1]) for name in names]
-        close_ms = float(candles.open_ms[-1] + candles.interval_ms)
-        return self._played(self._calls[:0], close_ms, *bar)  # nothing is called
+        bar = [float(getattr(candles, name)[-1]) for name in ("open", "high", "low", "close", "volume")]
+        calls, self._calls = self._calls, self._calls[:0]
+        row = self.push(float(candles.open_ms[-1] + candles.interval_ms), *bar)
+        self._calls = calls
+        return row
 
     def push(
         self, close_ms: float, open: float, high: float, low: float, close: float, volume: float
     ) -> np.ndarray | None:
         """Return the next bar's row, float64 (F,); None, and nothing has changed, where it cannot be used."""
-        return self._played(self._calls, close_ms, open, high, low, close, volume)
-
-    def _played(
-        self,
-        calls: np.ndarray,
-        close_ms: float,
-        open: float,
-        high: float,
-        low: float,
-        close: float,
-        volume: float,
-    ) -> np.ndarray | None:
         row = np.empty(self._width)
         code = play(
-            self._steps, self._derived, calls, self._columns, self._cells, row, self._needs_volume,
-            self._scale, close_ms, open, high, low, close, volume,
+            self._steps, self._derived, self._calls, self._cells, row, self._needs_volume, self._scale,
+            close_ms, open, high, low, close, volume,
         )  # fmt: skip
         if code == DONE:
             return row

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from market.errors import BadInput
-from market.kernel.packing import compiled_loop
+from market.kernel.packing import compiled_call
 
 IQR_OF_NORMAL = 1.3489795003921634  # so that both kinds agree on normal data
 ROWS_AT_ONCE = 8192  # keeps the temporaries in cache
@@ -73,7 +73,7 @@ class Scaler:
         """
         if rows.shape[-1] != len(self.centre):
             raise BadInput(f"The scaler knows {len(self.centre)} features, not {rows.shape[-1]}.", "scaler")
-        return _write(rows, self.centre, self.scale, self.clip, out)  # type: ignore[no-any-return]  # a bool
+        return _write(rows, self.centre, self.scale, self.clip, out)
 
     def _scaled(self, rows: np.ndarray) -> np.ndarray:
         scaled = (rows - self.centre) / self.scale
@@ -111,7 +111,7 @@ class Scaler:
         return cls(kind, centre, scale, clip)
 
 
-@compiled_loop
+@compiled_call
 def _write(rows, centre, scale, clip, out):  # type: ignore[no-untyped-def]  # compiled: types are its caller's
     """See `Scaler.write`: what `Scaler._scaled` makes of rows, in one call, not five."""
     is_whole, at = True, 0

@@ -21,6 +21,7 @@ from market.features.compiled import (
     LOG,
     MULTIPLY,
     NEGATE,
+    NOTHING,
     SIN,
     SQRT,
     SUBTRACT,
@@ -34,10 +35,10 @@ from market.features.specs import FeatureSet
 class Recording:
     """Everything a feature set does with one more bar."""
 
-    steps: np.ndarray  # int64 (n, 4): what is done, the cell it is left in, the cells it is done with
+    steps: np.ndarray  # int64 (n + F, 4): what is done, the cell it is left in, the cells it is done with;
+    # the last F are no steps and name the cells of the columns in the second place
     derived: int  # so many steps come before the calls: the series they read
     calls: tuple[tuple[Call, tuple[int, ...], int], ...]  # with the cells read, and the first output's
-    columns: tuple[int, ...]  # the cell of each feature
     cells: np.ndarray  # float64, constants filled in
 
 
@@ -159,13 +160,12 @@ def record(feature_set: FeatureSet) -> Recording:
         spec.plan.finish(bar, tape.maths, *[_as_given(outputs[call]) for call in spec.plan.calls])
         for spec in feature_set.specs
     ]
-    places = tuple(tape.of(column).place for column in columns)
+    named = [(NOTHING, tape.of(column).place, 0, 0) for column in columns]
     calls = tuple(
         (call, tuple(getattr(bar, name).place for name in call.inputs), found[0].place)
         for call, found in outputs.items()
     )
-    steps = np.array(tape.steps, dtype=np.int64).reshape(-1, 4)
-    return Recording(steps, derived, calls, places, np.array(tape.cells))
+    return Recording(np.array([*tape.steps, *named], np.int64), derived, calls, np.array(tape.cells))
 
 
 def _as_given(found: list[Cell]) -> Any:

@@ -23,6 +23,7 @@ from market.kernel.watch import Watch, WatchRules
 compiled = register_jitable(forceinline=True)  # calls within the loop would cost as much as the arithmetic
 compiled_apart = register_jitable  # a call once per step
 compiled_loop = njit(nogil=True, cache=True, error_model="numpy")
+compiled_call = njit(cache=True, error_model="numpy")  # a microsecond or two: no other thread is let in
 
 
 @overload(whole, inline="always")

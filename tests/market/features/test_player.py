@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market.features import CATALOGUE, PRESETS, FeatureSet, FeatureSpec, compute, native, player
-from market.features.compiled import CALL_WIDTH, DONE, play
+from market.features.compiled import CALL_WIDTH, DONE, NOTHING, play
 from market.features.indicators import call
 from market.features.kinds import Plan
 from market.features.player import Player
@@ -24,8 +24,9 @@ NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_every_formula_of_the_catalogue_can_be_recorded(name):
     recording = record(FeatureSet((FeatureSpec(name, name),)))
-    assert len(recording.columns) == 1
+    assert 0 <= recording.derived < len(recording.steps)
     assert (recording.steps[:, 1:] < len(recording.cells)).all()
+    assert (recording.steps[:, 0] < 0).tolist() == [False] * (len(recording.steps) - 1) + [True]
 
 
 def formula(a, b, m):
@@ -43,9 +44,9 @@ def test_recorded_steps_give_the_bits_of_the_formula(a, b):
     tape = Tape()
     bar = [tape.cell() for _ in range(7)]
     column = formula(bar[4], bar[5], tape.maths)  # the volume's cell and the time's: taken as they come
-    steps, cells, row = np.array(tape.steps), np.array(tape.cells), np.empty(1)
-    none, columns = np.zeros((0, CALL_WIDTH), np.int64), np.array([column.place])
-    code = play(steps, 0, none, columns, cells, row, False, 1.0, b, 1.0, 1.0, 1.0, 1.0, a)
+    steps = np.array([*tape.steps, (NOTHING, column.place, 0, 0)])
+    none, cells, row = np.zeros((0, CALL_WIDTH), np.int64), np.array(tape.cells), np.empty(1)
+    code = play(steps, 0, none, cells, row, False, 1.0, b, 1.0, 1.0, 1.0, 1.0, a)
     assert code == DONE
     assert row[0] == formula(a, b, SCALARS)
 
