@@ -52,9 +52,10 @@ def level(session: LiveSession) -> Decimal | None:
 
 def give(row: LiveSession, amount: Decimal) -> None:
     """Move money into a session's books (out of them, below 0). Call with the row locked."""
-    for name in MARKS:
+    names = [*MARKS, "top_equity"] if row.top_equity else MARKS
+    for name in names:
         setattr(row, name, getattr(row, name) + amount)
-    row.save(update_fields=MARKS)
+    row.save(update_fields=names)
 
 
 def wish(session: LiveSession, total: Decimal) -> float | None:

@@ -55,7 +55,7 @@ from trading.weighing.decide import decide_for_all, watch_over_all
 
 logger = logging.getLogger(__name__)
 
-PASSING = ("unknown", "turns", "order", "pace")  # alerts that end with the session
+PASSING = ("unknown", "turns", "order", "pace", "risk", "council")  # alerts that end with the session
 
 
 def step(seat: Seat, *, quote: Quote | None, now_ms: int, row: LiveSession | None = None) -> None:

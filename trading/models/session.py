@@ -80,6 +80,10 @@ class LiveSession(models.Model):
     peak_equity = models.DecimalField(**MONEY, default=0)
     day_equity = models.DecimalField(**MONEY, default=0)  # at the start of the UTC day of `day`
     day = models.DateField(null=True)
+    # What limits no longer count since a person resumed it, and people are shown all the same.
+    top_equity = models.DecimalField(**MONEY, default=0)  # highest before; 0: it was never resumed
+    forgiven = models.DecimalField(**MONEY, default=0)  # profit of the UTC day `forgiven_on` before
+    forgiven_on = models.DateField(null=True)
     stop_price = models.DecimalField(**MONEY, default=0)  # 0 = none
     take_price = models.DecimalField(**MONEY, default=0)
     high_water = models.DecimalField(**MONEY, default=0)  # for the trailing stop

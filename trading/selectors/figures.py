@@ -57,12 +57,12 @@ def figures_of(
     return Figures(
         session=session,
         equity=equity,
-        pnl_today=_minus(equity, session.day_equity),
+        pnl_today=_today(session, equity),
         pnl_total=_minus(equity, session.capital),
         return_total=_ratio(_minus(equity, session.capital), session.capital),
         unrealised=session.held * (session.price - session.entry_price) if price_known else None,
         exposure=_ratio(value, equity),
-        drawdown=None if equity is None or not session.peak_equity else 1 - equity / session.peak_equity,
+        drawdown=_drawdown(session, equity),
         sharpe=sharpe,
         decision_age_s=max(0, session.price_ms - decided_ms) / 1000 if decided_ms else None,
         data_age_s=_data_age(session, now) if not is_replay else None,
@@ -73,6 +73,18 @@ def figures_of(
 
 def _minus(equity: Decimal | None, start: Decimal | None) -> Decimal | None:
     return equity - start if equity is not None and start else None
+
+
+def _today(session: LiveSession, equity: Decimal | None) -> Decimal | None:
+    """Return the day's profit, with what the day's limit no longer counts since a person resumed it."""
+    earlier = session.forgiven if session.forgiven_on == session.day else Decimal(0)
+    found = _minus(equity, session.day_equity)
+    return None if found is None else found + earlier
+
+
+def _drawdown(session: LiveSession, equity: Decimal | None) -> Decimal | None:
+    highest = max(session.peak_equity, session.top_equity)
+    return 1 - equity / highest if equity is not None and highest else None
 
 
 def _ratio(value: Decimal | None, of: Decimal | None) -> Decimal | None:

@@ -110,12 +110,15 @@ def resume_from_halt(*, session: LiveSession, reason: str, by: Any = None) -> Li
         return session
     equity = portfolio.equity(session.cash, session.held, last_exit_price(session))
     before = session.risk_state
+    earlier = session.forgiven if session.forgiven_on == session.day else 0
+    session.forgiven, session.forgiven_on = earlier + equity - session.day_equity, session.day
+    session.top_equity = max(session.top_equity, session.peak_equity)
     session.risk_state, session.note = RiskState.ACTIVE, ""
     session.peak_equity = session.day_equity = session.week_equity = session.caution_peak = equity
     session.safe_until_ms, session.loss_streak, session.health = 0, 0, {}
     session.save(
         update_fields=["risk_state", "note", "peak_equity", "day_equity", "week_equity", "caution_peak",
-                       "safe_until_ms", "loss_streak", "health"]
+                       "safe_until_ms", "loss_streak", "health", "top_equity", "forgiven", "forgiven_on"]
     )  # fmt: skip
     _audit(
         session, RESUME_FROM_HALT, by, reason=reason.strip(), equity=str(equity),

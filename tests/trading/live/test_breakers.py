@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from trading import services, sessions
+from trading import selectors, services, sessions
 from trading.exchanges.errors import Unreachable
 from trading.models import Alert, LiveSession, RiskProfile, RiskState
 from trading.weighing import watch
@@ -148,3 +148,33 @@ def test_a_position_stays_below_its_largest_value(live):
     session = live.session
     assert 900 < session.held * session.orders.get().expected_price <= 1000
     assert session.decisions.get().risk_reason == "position cut to its maximum value"
+
+
+def test_what_a_person_forgives_is_shown_all_the_same(live):
+    """Limits count from today's equity again; the day's loss and the fall from the top have happened."""
+    live.start("cash").bar()
+    lost, shown = Decimal(-2500), selectors.session_figures
+    LiveSession.objects.update(cash=live.session.capital + lost)
+    for _ in range(2):  # the second forgives nothing more
+        LiveSession.objects.update(risk_state=RiskState.HALTED)
+        services.resume_from_halt(session=live.session, reason="looked at it", by=live.user)
+        live.bar()
+        assert live.session.day_equity == live.session.peak_equity == live.session.cash
+        assert (shown(live.session).pnl_today, shown(live.session).pnl_total) == (lost, lost)
+        assert shown(live.session).drawdown == -lost / live.session.capital
+    live.venue.advance(86_400_000)
+    live.turn()
+    assert (shown(live.session).pnl_today, shown(live.session).pnl_total) == (0, lost)
+
+
+def test_what_is_said_of_a_halted_session_ends_with_it(live):
+    live.start("buy_and_hold").bar()
+    LiveSession.objects.update(day_equity=live.session.capital * 2)
+    limits(live, daily_loss=0.4)
+    live.turn()
+    live.turn()
+    assert live.session.risk_state == RiskState.HALTED
+    assert Alert.objects.filter(key=f"risk:{live.session.pk}", closed_at=None).exists()
+    services.stop_session(session=live.session, by=live.user)
+    live.turn()
+    assert not Alert.objects.filter(key=f"risk:{live.session.pk}", closed_at=None).exists()
