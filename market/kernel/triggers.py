@@ -29,14 +29,16 @@ def stop_price(held, entry, fraction):
     """Return the price `fraction` on the losing side of the entry; 0 (off) for fraction 0 or no position."""
     if fraction <= 0 or held == 0:
         return entry - entry
-    return entry * (1 - fraction) if held > 0 else entry * (1 + fraction)
+    side = 1 if held > 0 else -1
+    return entry * (1 - side * fraction)
 
 
 def take_price(held, entry, fraction):
     """Return the price `fraction` on the winning side of the entry; 0 (off) for fraction 0 or no position."""
     if fraction <= 0 or held == 0:
         return entry - entry
-    return entry * (1 + fraction) if held > 0 else entry * (1 - fraction)
+    side = 1 if held > 0 else -1
+    return entry * (1 + side * fraction)
 
 
 def best_price(water, high, low, side):
@@ -57,16 +59,13 @@ def bar_exit(held, entry, open, high, low, stop, take):
     nothing = open - open
     if held == 0 or entry == 0:
         return nothing, NONE
-    if held > 0:
-        if low <= stop and not (take > 0 and open >= take):
-            return min(open, stop), STOP
-        if take > 0 and high >= take:
-            return max(open, take), TAKE
-        return nothing, NONE
-    if stop > 0 and high >= stop and not (take > 0 and open <= take):
-        return max(open, stop), STOP
-    if take > 0 and low <= take:
-        return min(open, take), TAKE
+    side = 1 if held > 0 else -1
+    worst, best = (low, high) if held > 0 else (high, low)
+    is_gone = (take > 0) & (side * (open - take) >= 0)
+    if (stop > 0) & (side * (worst - stop) <= 0) & (not is_gone):
+        return (min(open, stop) if held > 0 else max(open, stop)), STOP
+    if (take > 0) & (side * (best - take) >= 0):
+        return (max(open, take) if held > 0 else min(open, take)), TAKE
     return nothing, NONE
 
 
@@ -78,9 +77,10 @@ def levels(book, track, atr, rules, plan):
     :return: the tightest stop, the nearest target, and the bracket's target, which is set at entry once
     """
     side = 1 if book.held > 0 else -1
-    entry, water = book.entry, book.water
-    stop, kind = tighter(book.stop, track.kind, stop_price(book.held, entry, rules.stop_loss), STOP, side)
-    if plan.is_on > 0 and rules.trailing > 0:
+    entry, water, stop, kind = book.entry, book.water, book.stop, track.kind
+    if rules.stop_loss > 0:
+        stop, kind = tighter(stop, kind, stop_price(book.held, entry, rules.stop_loss), STOP, side)
+    if plan.is_on > 0 and plan.trail_step > 0:
         water = stepped_best(entry, water, plan.trail_step, side, rules.guard)
     if rules.trailing > 0:
         stop, kind = tighter(stop, kind, water * (1 - side * rules.trailing), TRAILING, side)
@@ -97,8 +97,9 @@ def _planned(book, track, atr, rules, plan, side, stop, kind, take):
         stop, kind = tighter(stop, kind, entry - side * plan.stop_atr * atr, ATR_STOP, side)
     if plan.trailing_atr > 0 and atr > 0:
         stop, kind = tighter(stop, kind, book.water - side * plan.trailing_atr * atr, ATR_TRAILING, side)
-    even = break_even_stop(entry, book.water, plan.break_even, rules.fee_rate, side)
-    stop, kind = tighter(stop, kind, even, BREAK_EVEN, side)
+    if plan.break_even > 0:
+        even = break_even_stop(entry, book.water, plan.break_even, rules.fee_rate, side)
+        stop, kind = tighter(stop, kind, even, BREAK_EVEN, side)
     if plan.reward_ratio > 0 and bracket == 0 and book.bars_held == 0 and stop > 0:
         bracket = entry + plan.reward_ratio * (entry - stop)
     take, goal = nearer(take, goal, bracket, BRACKET, side)
@@ -112,13 +113,13 @@ def _planned(book, track, atr, rules, plan, side, stop, kind, take):
 
 def tighter(stop, kind, level, rule, side):
     """Return the stop nearer to the price and the rule it belongs to; the present one wins a tie."""
-    is_nearer = level > stop if side > 0 else level > 0 and (stop <= 0 or level < stop)
+    is_nearer = (level > 0) & ((stop <= 0) | (side * (level - stop) > 0))
     return (level, rule) if is_nearer else (stop, kind)
 
 
 def nearer(take, goal, level, rule, side):
     """Return the target that is reached first and the rule it belongs to."""
-    if level > 0 and (take <= 0 or side * (take - level) > 0):
+    if (level > 0) & ((take <= 0) | (side * (take - level) > 0)):
         return level, rule
     return take, goal
 
