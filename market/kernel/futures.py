@@ -22,6 +22,7 @@ from market.kernel.step import (
     filled,
     left,
     marked,
+    reduced,
     step_bar,
     with_levels,
     with_stop,
@@ -66,7 +67,7 @@ def step_futures(book, track, is_order, target, open, high, low, close, atr, fun
         book, track = filled(book, track, order, plan)
     if book.held != 0:
         book, track, exit = _forced(book, track, open, high, low, atr, rules, plan, margin, is_void)
-    book, track = filled(book, track, exit, plan)
+    book, track = reduced(book, track, exit, plan)
     if exit.reason == LIQUIDATION and book.cash < 0:  # the last digit of a division
         book = _with_cash(book, book.cash - book.cash)
     paid = book.held * close * funding

@@ -34,6 +34,7 @@ from market.kernel.step import (
     left,
     marked,
     notional,
+    reduced,
 )
 from market.kernel.triggers import NONE, TAKE, bar_leave, levels
 from market.kernel.triggers import STOP as STOP_LOSS
@@ -230,7 +231,7 @@ def _mark(s):
     """Book the exits, and mark the accounts that are not over at the close."""
     for lane in range(FIRST, EACH):
         goes_on = s[END + lane] == 0
-        book, _track = filled(_book(s, lane), _no_track(), _fill(s, lane), _no_plan())
+        book, _track = reduced(_book(s, lane), _no_track(), _fill(s, lane), _no_plan())
         after = marked(book, s[HIGH + lane], s[LOW + lane], s[CLOSE + lane])
         s[CASH + lane], s[HELD + lane], s[ENTRY + lane] = book.cash, book.held, book.entry
         s[STOP + lane] = book.stop

@@ -31,20 +31,25 @@ def quantity_towards(target, worth, cash, held, price, step, min_notional, fee_r
 
     A short is opened only by an account of one asset.
     """
-    quantity = closing_quantity(held, step, guard) if target == 0 else held - held
+    wanted = held
     if target != 0:
         wanted = target * worth / price - held
-        paying = price * (1 + fee_rate)
+        most = (cash if wanted > 0 else -(cash + 2 * held * price)) / (price * (1 + fee_rate))
         if wanted > 0:
-            wanted = max(min(wanted, cash / paying), cash - cash)
+            wanted = max(min(wanted, most), cash - cash)
         elif target < 0:
-            wanted = min(max(wanted, -(cash + 2 * held * price) / paying), cash - cash)
-        quantity = floor_to_step(wanted, step, guard)
+            wanted = min(max(wanted, most), cash - cash)
+    floored = floor_to_step(wanted, step, guard)  # lanes take both ways: one division serves either
+    quantity = _all_of(held, floored, step, guard) if target == 0 else floored
     return quantity if is_tradable(quantity, price, min_notional) else quantity - quantity
 
 
 def closing_quantity(held, step, guard):
     """Return the signed quantity that closes a position: all of it, but for what is below the step."""
-    floored = floor_to_step(held, step, guard)
+    return _all_of(held, floor_to_step(held, step, guard), step, guard)
+
+
+def _all_of(held, floored, step, guard):
+    """Return what `closing_quantity` does, of a position that has been floored to the step."""
     # A float sum of steps is off the grid by less than the guard: sell it whole, so that flat is exactly 0.
     return -held if abs(held - floored) <= guard * (step + abs(held)) else -floored

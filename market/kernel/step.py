@@ -82,7 +82,7 @@ def step_bar(book, track, is_order, target, open, high, low, close, atr, rules, 
     exit = none
     if book.held != 0:
         book, track, exit = exited(book, track, open, high, low, atr, rules, plan)
-    book, track = filled(book, track, exit, plan)
+    book, track = reduced(book, track, exit, plan)
     return marked(book, high, low, close), track, order, exit
 
 
@@ -178,8 +178,20 @@ def filled(book, track, fill, plan):
     """Return (book, track) after a fill; a position that opens or turns counts, trails and guards anew."""
     if fill.quantity == 0:
         return book, track
+    return _booked(book, track, fill, average_entry(book.entry, book.held, fill.quantity, fill.price), plan)
+
+
+def reduced(book, track, fill, plan):
+    """Return what `filled` does, of a fill that closes a position or a part of it: nothing is averaged."""
+    if fill.quantity == 0:
+        return book, track
+    entry = book.entry - book.entry if book.held + fill.quantity == 0 else book.entry
+    return _booked(book, track, fill, entry, plan)
+
+
+def _booked(book, track, fill, entry, plan):
+    """Return (book, track) after a fill that makes `entry` the average price of the position."""
     cash, held = settle(book.cash, book.held, fill.quantity, fill.price, fill.fee)
-    entry = average_entry(book.entry, book.held, fill.quantity, fill.price)
     if plan.is_on > 0:
         before, after = equity(book.cash, book.held, fill.price), equity(cash, held, fill.price)
         track = followed(track, book.held, held, before, after, fill.price, plan)
