@@ -62,11 +62,11 @@ def run(
 
     n_envs, bars, repeats = int(n_envs), int(bars), int(repeats)
     candles, rows = market(bars, int(features))
-    shared = packed(candles, rows)
+    shared, ranged = packed(candles, rows), packed(candles, rows, SIZED.atr_bars)
     actions = np.random.default_rng(1).integers(0, 3, (64, n_envs))
     batch, vec = BatchedMarket(shared, SETTINGS, n_envs), TradingVecEnv(shared, SETTINGS, n_envs)
     single = TradingEnv(candles, rows, SETTINGS)
-    more = {"shorts": BatchedMarket(shared, SHORTS, n_envs), "sized": BatchedMarket(shared, SIZED, n_envs)}
+    more = {"shorts": BatchedMarket(shared, SHORTS, n_envs), "sized": BatchedMarket(ranged, SIZED, n_envs)}
     for one in (batch, *more.values()):
         one.reset(1)
     vec.reset()

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.envs.accounts import GOES_ON, TERMINATED, TRUNCATED, Accounts, Stepped
-from agents.envs.rows import average_ranges, checked_features, funding_rates
+from agents.envs.rows import atr_bars_of, average_ranges, checked_features, funding_rates
 from agents.envs.settings import EnvSettings
 from agents.observation import observation_size
 from market.candles import Candles
@@ -14,6 +14,7 @@ from market.kernel.plan import Track
 from market.kernel.reward import Terms
 from market.kernel.step import Book
 from market.kernel.watch import Watch, open_watch
+from market.plans import average_true_range
 
 __all__ = [
     "GOES_ON",
@@ -34,23 +35,33 @@ class PackedMarket(NamedTuple):
     prices: np.ndarray  # float64 view of the same memory, columns 0..3 open, high, low, close
     features: int
     candles: Candles
+    atr_bars: int = 0  # bars of the average true range in column 4 of `prices`; 0: there is none
+
+    @property
+    def head(self) -> int:
+        """Return how many float32 places of a row lie before its features."""
+        return packing.RANGED if self.atr_bars else packing.PRICES
 
     @property
     def scaled(self) -> np.ndarray:
         """Return the scaled features, float32 (n, F), a view of `rows`."""
-        return self.rows[:, packing.PRICES : packing.PRICES + self.features]
+        return self.rows[:, self.head : self.head + self.features]
 
 
-def packed(candles: Candles, features: np.ndarray) -> PackedMarket:
+def packed(candles: Candles, features: np.ndarray, atr_bars: int = 0) -> PackedMarket:
     """Return candles and their scaled features (n, F) as one shared market.
 
+    :param atr_bars: closed bars in the average true range that settings ask for (`atr_bars_of`); it then
+        lies beside the prices. Accounts that find another one there make a market of their own
     :raises BadInput: if they do not fit
     """
     features = checked_features(candles, features)
-    prices = np.stack([candles.open, candles.high, candles.low, candles.close], axis=1)  # (n, 4)
-    rows = packing.pack(prices, features)
+    columns = [candles.open, candles.high, candles.low, candles.close]
+    if atr_bars:
+        columns.append(average_true_range(candles.high, candles.low, candles.close, atr_bars))
+    rows = packing.pack(np.stack(columns, axis=1), features)
     rows.flags.writeable = False
-    return PackedMarket(rows, rows.view(np.float64), features.shape[1], candles)
+    return PackedMarket(rows, rows.view(np.float64), features.shape[1], candles, atr_bars)
 
 
 class BatchedMarket(Accounts):
@@ -59,21 +70,27 @@ class BatchedMarket(Accounts):
     def __init__(self, market: PackedMarket, settings: EnvSettings, accounts: int, seed: int = 0) -> None:
         size = observation_size(settings.window, market.features)
         super().__init__(settings, len(market.rows), accounts, size, seed)
-        self.market = market
         reward = settings.reward
         is_rich = reward._replace(log_return=0.0, decay=0.0) != Terms(decay=0.0)
         counts = settings.kelly_fraction or settings.streak_losses or settings.dca_lots  # trades, or lots
         is_full = bool(settings.is_futures or settings.is_watched or counts)
         self._is_planned = (settings.has_plan or is_rich) and not is_full
+        if self._is_planned and market.atr_bars != atr_bars_of(settings) > 0:
+            market = packed(market.candles, market.scaled, atr_bars_of(settings))
+        self.market = market
         has_moments = is_full or reward.sharpe > 0 or reward.sortino > 0
         # One row per number, so that the compiled loops take the same one of many accounts at once.
         self._columns = np.zeros((len(Book._fields) - 1, accounts))  # cash, held, entry, peak, water, stop
         self._whole = np.zeros((3, accounts), np.int32)  # row, closes in position, last row of the episode
         self._books, self._counts = self._columns.T, self._whole.T
         self._moments = np.zeros((accounts if has_moments else 1, 3))  # `market.kernel.reward.Moments`
-        self._task = task_of(market.features, settings)
-        self._plan, self._ranges = np.array(settings.plan()), average_ranges(market.candles, settings)
-        self._terms = np.array(settings.reward, dtype=np.float64)
+        self._settings = np.concatenate(
+            [self._rules, task_of(market.features, settings, market.head), settings.plan(), reward]
+        )
+        self._rules, self._task, self._plan, self._terms = np.split(
+            self._settings, [packing.TASK, packing.PLAN, packing.TERMS]
+        )  # views: what changes in one changes for all loops
+        self._ranges = average_ranges(market.candles, settings)
         self._funding, self._margin = funding_rates(market.candles, settings), np.array(settings.margin())
         self._watching, self._opens = (
             watching_of(settings, market.candles.interval_ms),
@@ -120,10 +137,9 @@ class BatchedMarket(Accounts):
         rewards, ends = np.empty(self.size, np.float32), np.empty(self.size, np.uint8)
         made = observations, rewards, ends, self.last_observations
         if self._advance is None:
-            planned = (self._ranges, self._plan, self._terms, self._tracks) if self._is_planned else ()
             ended = (batch_lanes.advance_planned if self._is_planned else batch_lanes.advance)(
-                places, table, self._starts, *self.market[:2], self._columns, self._whole, self._moments,
-                self._rules, self._task, self._draw(self.turn + 1), *made, *planned,
+                places, table, self._starts, self.market.rows, self._columns, self._whole, self._moments,
+                self._tracks, self._settings, self._draw(self.turn + 1), *made,
             )  # fmt: skip
         else:
             ended = self._advance(
@@ -166,10 +182,11 @@ def watching_of(settings: EnvSettings, interval_ms: int) -> np.ndarray:
     return np.array([*rules.limits, *rules.guards, *rules[2:], interval_ms], dtype=np.float64)
 
 
-def task_of(features: int, settings: EnvSettings) -> np.ndarray:
+def task_of(features: int, settings: EnvSettings, head: int = 0) -> np.ndarray:
     """Return the compiled loops' view of the settings, a vector of `packing.Task`.
 
     :param features: columns of a feature row
+    :param head: places of a packed row before them
     """
     task = packing.Task(
         initial_cash=settings.initial_cash,
@@ -183,5 +200,6 @@ def task_of(features: int, settings: EnvSettings) -> np.ndarray:
         features=features,
         episode_bars=settings.episode_bars,
         max_drawdown=settings.max_drawdown,
+        head=head,
     )
     return np.array(task, dtype=np.float64)

@@ -33,9 +33,15 @@ def checked_features(candles: Candles, features: np.ndarray) -> np.ndarray:
 
 def average_ranges(candles: Candles, settings: EnvSettings) -> np.ndarray:
     """Return the average true range at every close, float64 (n,); zeros where no rule reads it."""
-    if not settings.needs_atr:
+    bars = atr_bars_of(settings)
+    if not bars:
         return np.zeros(len(candles))
-    return average_true_range(candles.high, candles.low, candles.close, int(settings.atr_bars))
+    return average_true_range(candles.high, candles.low, candles.close, bars)
+
+
+def atr_bars_of(settings: EnvSettings) -> int:
+    """Return how many closed bars the average true range looks back on; 0 where no rule reads it."""
+    return int(settings.atr_bars) if settings.needs_atr else 0
 
 
 def funding_rates(candles: Candles, settings: EnvSettings) -> np.ndarray:

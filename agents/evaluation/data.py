@@ -8,6 +8,8 @@ import numpy as np
 
 from agents.envs.baskets import PackedBasket, packed_basket
 from agents.envs.batched import PackedMarket, packed
+from agents.envs.rows import atr_bars_of
+from agents.envs.settings import EnvSettings
 from agents.envs.stages import classes
 from agents.evaluation.split import Split, split
 from agents.policies.forecast import Forecasting
@@ -135,11 +137,11 @@ def basket_rows(
     return found, np.concatenate([part[rows] for part, rows in zip(parts, at, strict=True)], axis=1)
 
 
-def market_of(prepared: Prepared) -> PackedMarket | PackedBasket:
-    """Return the part to learn from as the environments read it."""
+def market_of(prepared: Prepared, settings: EnvSettings) -> PackedMarket | PackedBasket:
+    """Return the part to learn from as environments of these settings read it."""
     candles, rows = prepared.train
     if not prepared.others:
-        return packed(candles, rows)
+        return packed(candles, rows, atr_bars_of(settings))
     part = slice(prepared.split.train_from, prepared.split.train_to)
     return packed_basket((candles, *(one[part] for one in prepared.others)), rows)
 

@@ -13,7 +13,8 @@ from agents.spec import TrainingSpec
 
 def training_market(spec: TrainingSpec, prepared: Prepared, device: torch.device | None) -> TradingVecEnv:
     """Return the accounts that learn; with a device they are tensors there."""
-    market, settings, given = market_of(prepared), spec.env_settings(), spec.learning
+    settings, given = spec.env_settings(), spec.learning
+    market = market_of(prepared, settings)
     is_normalised = spec.reward.normalise == "returns"
     if device is not None and isinstance(market, PackedMarket):
         tensors = DeviceVecEnv(market, settings, given.n_envs, spec.seed, device)

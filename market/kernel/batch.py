@@ -33,8 +33,6 @@ from market.kernel import (
 from market.kernel.futures import Margin, step_futures
 from market.kernel.packing import (
     BLOCK,
-    PORTFOLIO,
-    PRICES,
     _capped_rules,
     _copy,
     _keep_track,
@@ -132,18 +130,23 @@ def _store(i, row, book, books, counts):
 def _copied(i, out, rows, row, task):
     """Copy the window's feature rows into an observation; return the place behind them.
 
-    What a block writes too much lies within the observation, and later writes cover it. Accounts are not
-    stepped in their order, so the next account's numbers may be there already.
+    The last block of a row ends with it: what it has in common with the one before is copied twice, and the
+    next bar's row, which nobody has asked for yet, is left alone.
     """
-    line, place, wide = np.uint64(i), np.uint64(0), np.uint64(task.features)
+    line, place = np.uint64(i), np.uint64(0)
+    wide, head = np.uint64(task.features), np.uint64(task.head)
     for past in range(np.uint64(row + 1 - task.window), np.uint64(row + 1)):
         feature = np.uint64(0)
-        while feature + np.uint64(BLOCK) <= wide + np.uint64(PORTFOLIO):
-            _copy(out, line, place + feature, rows, past, feature + np.uint64(PRICES))
+        while feature + np.uint64(BLOCK) <= wide:
+            _copy(out, line, place + feature, rows, past, feature + head)
             feature += np.uint64(BLOCK)
-        while feature < wide:
-            out[line, place + feature] = rows[past, feature + np.uint64(PRICES)]
-            feature += np.uint64(1)
+        if wide >= np.uint64(BLOCK):
+            feature = wide - np.uint64(BLOCK)
+            _copy(out, line, place + feature, rows, past, feature + head)
+        else:
+            while feature < wide:
+                out[line, place + feature] = rows[past, feature + head]
+                feature += np.uint64(1)
         place += wide
     return place
 

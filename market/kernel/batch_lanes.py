@@ -50,11 +50,16 @@ from market.kernel.lanes import (
     _tighten_planned,
 )
 from market.kernel.packing import (
+    PLAN,
     PORTFOLIO,
+    RANGED,
+    TASK,
+    TERMS,
     _exits,
     _no_plan,
     _plan,
     _prefetch,
+    _prefetch_far,
     _rules,
     _task,
     _terms,
@@ -70,12 +75,14 @@ def _compile(digest: int, is_planned: bool = False) -> Callable[..., Any]:  # no
 
     @compiled_loop
     def advance(  # noqa: C901 - helpers that take arrays count references
-        actions, table, starts, rows, prices, books, counts, moments, rules, task, draw, out, rewards, ends,
-        last_out, *planned,
+        actions, table, starts, rows, books, counts, moments, brackets, settings, draw, out, rewards, ends,
+        last_out,
     ):  # fmt: skip
         """Take one decision in every account, as `batch.advance_full` does.
 
-        :param planned: ranges, plan and terms as there, and the brackets, float64 (N, 1)
+        :param brackets: float64 (N, 1), targets that were set at entry; only a plan with them reads these
+        :param settings: float64 (57,), rules, task, plan and terms behind each other: every array that a call
+            takes costs it as much as some accounts
         :return: how many episodes ended; -1, and nothing has changed, if an action has no place in the table
         """
         is_wrong = digest < 0
@@ -83,15 +90,18 @@ def _compile(digest: int, is_planned: bool = False) -> Callable[..., Any]:  # no
             is_wrong |= (actions[i] < 0) | (actions[i] >= len(table))
         if is_wrong:
             return -1
-        rules_, task_, size = _rules(rules), _task(task), np.uint64(len(ends))
-        ended, s = 0, np.ones(COLUMNS * LANES)
+        rules_, task_, size = _rules(settings), _task(settings[TASK:]), np.uint64(len(ends))
+        prices = rows.view(np.float64)
+        ended, s = 0, np.empty(COLUMNS * LANES)
+        if size % EACH:
+            s[:] = 1.0  # lanes without an account
         if is_planned:
-            ranges, plan, terms, brackets = planned
-            plan_, terms_ = _plan(plan), _terms(terms)
+            plan_, terms_ = _plan(settings[PLAN:]), _terms(settings[TERMS:])
             penalties = terms_.drawdown + terms_.holding_risk + terms_.turnover
             rates = terms_.sharpe > 0 or terms_.sortino > 0
             is_rich = rates or penalties + terms_.benchmark > 0
             aims = plan_.reward_ratio > 0
+            is_ranged = task_.head == RANGED
             bracketing = _exits(0.0, 0.0, 0.0, plan_.reward_ratio, 0.0)
         for base in range(np.uint64(0), size, EACH):
             count = min(size - base, EACH)
@@ -105,8 +115,9 @@ def _compile(digest: int, is_planned: bool = False) -> Callable[..., Any]:  # no
                 s[TARGET + lane] = table[np.uint64(actions[base + lane])]
                 s[CLOSE + lane] = prices[np.uint64(counts[0, base + lane]), 3]
             if is_planned:
-                for lane in range(FIRST, count):
-                    s[RANGE + lane] = ranges[np.uint64(counts[0, base + lane])]
+                if is_ranged:
+                    for lane in range(FIRST, count):
+                        s[RANGE + lane] = prices[np.uint64(counts[0, base + lane]), 4]
                 if aims:
                     for lane in range(FIRST, count):
                         s[BRACKET + lane] = brackets[base + lane, 0]
@@ -142,9 +153,9 @@ def _compile(digest: int, is_planned: bool = False) -> Callable[..., Any]:  # no
                     if aims:
                         _forget(s, bracketing)
                     _mark(s)
-                    if task_.decision_every > 1:
+                    if is_ranged and task_.decision_every > 1:
                         for lane in range(FIRST, count):
-                            s[RANGE + lane] = ranges[np.uint64(np.int64(s[ROW + lane]))]
+                            s[RANGE + lane] = prices[np.uint64(np.int64(s[ROW + lane])), 4]
                 else:
                     _enter(s)
                     _tighten(s, rules_, _no_plan())
@@ -186,11 +197,9 @@ def _compile(digest: int, is_planned: bool = False) -> Callable[..., Any]:  # no
                     row = np.int64(counts[0, i])
                     if is_planned and aims:
                         brackets[i, 0] = 0.0
-                if is_planned:
-                    _prefetch(ranges, row)
-                _prefetch(rows, min(row + 1, len(rows) - 1))
+                _prefetch_far(rows, min(row + 1, len(rows) - 1))
                 if task_.decision_every > 1:
-                    _prefetch(rows, min(row + task_.decision_every, len(rows) - 1))
+                    _prefetch_far(rows, min(row + task_.decision_every, len(rows) - 1))
         return ended
 
     return advance

@@ -90,14 +90,30 @@ def _size(s, task, rules, plan):
 
 
 @compiled
+def _size_by_risk(s, task, rules, plan):
+    sizes = _sizes(
+        plan.size_fraction, plan.risk_per_trade, plan.volatility_target, plan.resize_band, plan.stop_atr,
+        plan.trailing_atr,
+    )  # fmt: skip
+    _size(s, task, rules, sizes)
+
+
+@compiled
+def _size_by_volatility(s, task, rules, plan):
+    _size(s, task, rules, _sizes(plan.size_fraction, 0.0, plan.volatility_target, plan.resize_band, 0.0, 0.0))
+
+
+@compiled
 def _decide_planned(s, task, rules, plan):
-    """Do as `_size` by the rules that are on; stops' distances are for the equity at risk alone."""
-    fraction, risk, volatility = plan.size_fraction, plan.risk_per_trade, plan.volatility_target
-    if risk > 0:
-        sizes = _sizes(fraction, risk, volatility, plan.resize_band, plan.stop_atr, plan.trailing_atr)
-        _size(s, task, rules, sizes)
-    elif fraction > 0 or volatility > 0:
-        _size(s, task, rules, _sizes(fraction, 0.0, volatility, plan.resize_band, 0.0, 0.0))
+    """Do as `_size` by the rules that are on; stops' distances are for the equity at risk alone.
+
+    Ways that part call functions of different names: calls of one function would be made one again, with
+    arguments that are no constants.
+    """
+    if plan.risk_per_trade > 0:
+        _size_by_risk(s, task, rules, plan)
+    elif plan.size_fraction > 0 or plan.volatility_target > 0:
+        _size_by_volatility(s, task, rules, plan)
     else:
         _decide(s, task)
 
@@ -154,15 +170,27 @@ def _tighten(s, rules, plan):
 
 
 @compiled
+def _tighten_in_steps(s, rules, trail_step):
+    _tighten(s, rules, _exits(0.0, 0.0, trail_step, 0.0, 0.0))
+
+
+@compiled
+def _tighten_by_range(s, rules, stop_atr):
+    _tighten(s, rules, _exits(stop_atr, 0.0, 0.0, 0.0, 0.0))
+
+
+@compiled
 def _tighten_planned(s, rules, plan):
     """Do as `_tighten` by the rules of a plan that are on."""
+    rest = _without_stops(rules)
     if plan.trail_step > 0:
-        _tighten(s, rules, _exits(0.0, 0.0, plan.trail_step, 0.0, 0.0))
+        _tighten_in_steps(s, rules, plan.trail_step)
+        if plan.stop_atr > 0:
+            _tighten(s, rest, _exits(plan.stop_atr, 0.0, 0.0, 0.0, 0.0))
+    elif plan.stop_atr > 0:
+        _tighten_by_range(s, rules, plan.stop_atr)
     else:
         _tighten(s, rules, _no_plan())
-    rest = _without_stops(rules)
-    if plan.stop_atr > 0:
-        _tighten(s, rest, _exits(plan.stop_atr, 0.0, 0.0, 0.0, 0.0))
     if plan.trailing_atr > 0:
         _tighten(s, rest, _exits(0.0, plan.trailing_atr, 0.0, 0.0, 0.0))
     if plan.break_even > 0:

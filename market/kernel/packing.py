@@ -36,6 +36,8 @@ LINE = 64  # bytes of a cache line
 BLOCK = 8  # floats that are copied at once
 PORTFOLIO = 5  # numbers of an observation behind its features
 PRICES = 8  # float32 places at the head of a packed row that hold open, high, low, close as float64
+RANGED = 10  # those of a row whose fifth float64 is the average true range at the close
+TASK, PLAN, TERMS = 13, 25, 49  # where they begin in the settings of `batch_lanes`, behind the rules
 
 
 class Task(NamedTuple):
@@ -52,55 +54,63 @@ class Task(NamedTuple):
     features: int
     episode_bars: int  # 0: to the last row
     max_drawdown: float  # of the peak of equity; 0: off
+    head: int  # float32 places of a packed row before its features
 
 
 def pack(prices: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """Redraw one row per bar that holds its four prices and its features side by side, float32 (n, S).
+    """Redraw one row per bar that holds its prices and its features side by side, float32 (n, S).
 
     Rows start at cache lines, so that one bar costs one or two memory accesses, which can be asked for early.
 
-    :param prices: float64 (n, 4): open, high, low, close
+    :param prices: float64 (n, k): open, high, low, close and what else depends on the bar alone
     :param features: float32 (n, F)
     """
-    width = -(-(PRICES + features.shape[1]) * 4 // LINE) * LINE // 4
-    raw = np.zeros(len(features) * width + LINE // 4 + BLOCK, dtype=np.float32)
+    head = 2 * prices.shape[1]
+    width = -(-(head + features.shape[1]) * 4 // LINE) * LINE // 4
+    raw = np.zeros(len(features) * width + LINE // 4, dtype=np.float32)
     shift = -raw.ctypes.data % LINE // 4
     rows = raw[shift : shift + len(features) * width].reshape(-1, width)  # (n, S)
-    rows[:, PRICES : PRICES + features.shape[1]] = features
-    rows.view(np.float64)[:, :4] = prices
+    rows[:, head : head + features.shape[1]] = features
+    rows.view(np.float64)[:, : prices.shape[1]] = prices
     return rows
 
 
-@intrinsic
-def _prefetch(context: Any, rows: Any, row: Any) -> Any:
-    """Ask the processor for the cache lines of rows[row] before they are needed.
+def _prefetching(near: int) -> Any:
+    """Redraw how to ask the processor for the cache lines of rows[row] before they are needed.
 
     Every account walks its own rows; so many streams are beyond what hardware prefetchers follow.
+
+    :param near: 3 brings them to the first cache, 2 to the second and no further
     """
 
-    def generate(ctx: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array = ctx.make_array(signature.args[0])(ctx, builder, args[0])
-        whole, small, pointer = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
-        stride = cgutils.unpack_tuple(builder, array.strides)[0]
-        first = builder.add(builder.ptrtoint(array.data, whole), builder.mul(args[1], stride))
-        kind = ir.FunctionType(ir.VoidType(), [pointer, small, small, small])
-        ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        with cgutils.for_range_slice(
-            builder, ir.Constant(whole, 0), stride, ir.Constant(whole, LINE), whole
-        ) as (offset, _):
-            address = builder.inttoptr(builder.add(first, offset), pointer)
-            builder.call(ask, [address, ir.Constant(small, 0), ir.Constant(small, 3), ir.Constant(small, 1)])
-        return ctx.get_dummy_value()
+    @intrinsic
+    def prefetch(context: Any, rows: Any, row: Any) -> Any:
+        def generate(ctx: Any, builder: Any, signature: Any, args: Any) -> Any:
+            array = ctx.make_array(signature.args[0])(ctx, builder, args[0])
+            whole, small, pointer = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
+            stride = cgutils.unpack_tuple(builder, array.strides)[0]
+            first = builder.add(builder.ptrtoint(array.data, whole), builder.mul(args[1], stride))
+            kind = ir.FunctionType(ir.VoidType(), [pointer, small, small, small])
+            ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            with cgutils.for_range_slice(
+                builder, ir.Constant(whole, 0), stride, ir.Constant(whole, LINE), whole
+            ) as (offset, _):
+                address = builder.inttoptr(builder.add(first, offset), pointer)
+                for_reading, data = ir.Constant(small, 0), ir.Constant(small, 1)
+                builder.call(ask, [address, for_reading, ir.Constant(small, near), data])
+            return ctx.get_dummy_value()
 
-    return types.void(rows, types.int64), generate
+        return types.void(rows, types.int64), generate
+
+    return prefetch
+
+
+_prefetch, _prefetch_far = _prefetching(3), _prefetching(2)
 
 
 @intrinsic
 def _copy(context: Any, out: Any, line: Any, place: Any, rows: Any, row: Any, column: Any) -> Any:
-    """Copy BLOCK floats from rows[row, column:] to out[line, place:] in one move, even past a row's end.
-
-    The rows have room behind their last one.
-    """
+    """Copy BLOCK floats from rows[row, column:] to out[line, place:] in one move."""
 
     def generate(ctx: Any, builder: Any, signature: Any, args: Any) -> Any:
         def address(array: Any, kind: Any, first: Any, second: Any) -> Any:
@@ -253,7 +263,7 @@ def _task(v):
     """Redraw the task from a vector: unpacking one array costs a call less than as many attributes do."""
     return Task(
         v[0], v[1], v[2], v[3], v[4], v[5], np.int64(v[6]), np.int64(v[7]), np.int64(v[8]), np.int64(v[9]),
-        v[10],
+        v[10], np.int64(v[11]),
     )  # fmt: skip
 
 

@@ -131,3 +131,31 @@ def test_later_bars_change_nothing_that_came_before():
         one, other = (market.step(actions) for market in pair)
         is_equal = one.rewards.tobytes() == other.rewards.tobytes()
         assert is_equal == (row <= 40), row
+
+
+def test_a_range_beside_the_prices_is_the_one_the_settings_ask_for():
+    """Who shares a market that was packed for other settings walks the same path as who has it alone."""
+    candles, features = random_market()
+    chosen = EnvSettings(episode_bars=30, atr_bars=5, **EVERY_EXIT, **EVERY_SIZE)
+    shared = [packed(candles, features, atr_bars) for atr_bars in (5, 0, 14)]
+    own, without, other = (BatchedMarket(market, chosen, 70) for market in shared)
+    assert own.market is shared[0]
+    assert without.market.prices[:, :5].tobytes() == own.market.prices[:, :5].tobytes()
+    assert [batch.reset().tobytes() for batch in (without, other)] == [own.reset().tobytes()] * 2
+    for actions in np.random.default_rng(3).integers(0, 3, (60, 70)):
+        expected = own.step(actions)
+        for found in (without.step(actions), other.step(actions)):
+            assert found.observations.tobytes() == expected.observations.tobytes()
+            assert found.rewards.tobytes() == expected.rewards.tobytes()
+
+
+@pytest.mark.parametrize("atr_bars", [0, 5])
+@pytest.mark.parametrize("features", [1, 7, 8, 9, 20, 24, 33])
+def test_an_observation_holds_every_feature_of_its_window_and_no_more(features, atr_bars):
+    candles, rows = random_market(bars=90, features=features)
+    batch = BatchedMarket(packed(candles, rows, atr_bars), EnvSettings(episode_bars=0, window=3), 65)
+    assert batch.reset()[64, : 3 * features].tobytes() == rows[:3].tobytes()
+    for row in range(3, 8):
+        seen = batch.step(np.zeros(65, np.int64)).observations
+        assert (seen[:, : 3 * features] == rows[row - 2 : row + 1].ravel()).all()
+        assert (seen[:, 3 * features :] == [0, 0, 0, 0, 1]).all()
