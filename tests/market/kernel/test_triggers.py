@@ -1,3 +1,5 @@
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,7 @@ from market.kernel.triggers import (
     levels,
     stop_price,
     take_price,
+    tighter,
 )
 from tests.market.kernel.instruments import NO_PLAN, as_floats
 
@@ -173,3 +176,34 @@ def test_whatever_ranges_and_prices_do_a_stop_only_tightens(
         moved, kind, *_ = levels_of(book, kind=kind, atr=atr, plan=plan, trailing=trailing, fee_rate=0.001)
         assert stop == 0 or side * (moved - stop) >= 0
         stop, water = moved, best_price(water, price, price, side)
+
+
+def spelled_out(held, open, high, low, stop, take):
+    """The exits of longs and of shorts, each in its own words."""
+    if held > 0:
+        if stop > 0 and low <= stop and not 0 < take <= open:
+            return min(open, stop), STOP
+        return (max(open, take), TAKE) if 0 < take <= high else (open - open, NONE)
+    if 0 < stop <= high and not (take > 0 and open <= take):
+        return max(open, stop), STOP
+    return (min(open, take), TAKE) if take > 0 and low <= take else (open - open, NONE)
+
+
+near = st.integers(1, 12).map(lambda n: Decimal(n) / 7)  # few prices: many are equal
+bars = st.tuples(near, near, near).map(sorted)
+off_or_near = st.one_of(st.just(Decimal(0)), near)
+
+
+@given(st.sampled_from([1, -1]), bars, off_or_near, off_or_near, st.sampled_from([Decimal, float]))
+def test_one_way_to_leave_serves_both_sides(side, bar, stop, take, number):
+    low, open, high, stop, take = (number(value) for value in (*bar, stop, take))
+    expected = spelled_out(side, open, high, low, stop, take)
+    assert bar_exit(number(side), open, open, high, low, stop, take) == expected
+
+
+@given(off_or_near, st.one_of(off_or_near, near.map(lambda level: -level)), st.sampled_from([Decimal, float]))
+def test_the_nearer_stop_is_the_higher_of_a_long_and_the_lower_of_a_short(stop, level, number):
+    stop, level = number(stop), number(level)
+    assert tighter(stop, STOP, level, TRAILING, 1)[0] == max(stop, level)
+    known = [one for one in (stop, level) if one > 0]
+    assert tighter(stop, STOP, level, TRAILING, -1)[0] == min(known, default=stop)
