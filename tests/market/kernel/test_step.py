@@ -79,7 +79,8 @@ def test_floats_walk_the_same_path_as_decimals(market):
         worth = equity(book.cash, book.held, bar[-1])
         assert code_ == code
         assert abs(order.quantity - Decimal(order_.quantity)) < chosen.step / 2
-        assert exit_.reason == exit.reason
+        if exit_.reason != exit.reason:  # two levels at one decimal price may lie a digit apart in floats
+            assert exit_.price == pytest.approx(float(exit.price), rel=1e-9)
         assert equity(other.cash, other.held, float(bar[-1])) == pytest.approx(
             float(worth), rel=1e-9, abs=1e-6
         )
