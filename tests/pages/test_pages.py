@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from market.web.numbers import EMPTY, MINUS
 from tests import factories
@@ -169,3 +170,39 @@ def test_exit_levels_are_prices_as_all_others_are(as_ada, world):
     page = as_ada.get(reverse("session", args=[session.pk])).content.decode()
     assert "<dd>34,801.97 USD</dd>" in page
     assert "<dd>3 bars</dd>" in page
+
+
+def test_home_counts_all_alerts_and_shows_the_loudest_first(as_ada, ada):
+    for _ in range(12):
+        factories.AlertFactory(owner=ada, level="warning", text="The venue is silent.")
+    factories.AlertFactory(
+        owner=ada, level="critical", text="It is halted.", last_at=timezone.now() - timedelta(hours=1)
+    )
+    page = as_ada.get(reverse("home")).content.decode()
+    assert "<dt>Open alerts</dt><dd>13</dd>" in page
+    assert page.index("It is halted.") < page.index("The venue is silent.")
+
+
+def test_home_and_session_page_say_what_nobody_guards_after_a_failure(as_ada, ada):
+    levels = {"stop-loss": "58800"}
+    session = factories.SessionFactory(
+        owner=ada, status="failed", held=Decimal("0.4"), levels=levels, stop_kind=1
+    )
+    factories.SessionFactory(owner=ada, status="failed", held=0, name="flat and failed")
+    home = as_ada.get(reverse("home")).content.decode()
+    assert "has failed and still holds 0.4 of BTC/USD" in home
+    assert "flat and failed" not in home
+    page = as_ada.get(reverse("session", args=[session.pk])).content.decode()
+    assert "nothing guards that" in page
+    assert "acts first" not in page
+
+
+def test_home_adds_up_every_session_and_lists_the_newest(as_ada, ada):
+    made = [factories.SessionFactory(owner=ada, name=f"number {n:02}", pair=f"A{n}/USD") for n in range(35)]
+    for session in made:
+        factories.EquityFactory(session=session, equity=Decimal(1000))
+    page = as_ada.get(reverse("home")).content.decode()
+    assert "35,000.00" in page
+    assert "<dt>Sessions</dt><dd>35</dd>" in page
+    assert page.count('<td class="wrap"><a href="/sessions/') == 30
+    assert page.count('class="banner warning"') <= 2

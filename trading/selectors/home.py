@@ -7,14 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from django.db.models import F, Max, QuerySet
+from django.db.models import Case, F, Max, QuerySet, When
 from django.utils import timezone
 
 from agents.models import Backtest, CouncilReview, TrainingRun
 from market import leases
 from market.kernel import metrics
 from market.web.ownership import visible
-from trading.models import Alert, EquityPoint, LiveSession
+from trading.models import Alert, AlertLevel, EquityPoint, LiveSession, SessionStatus
 from trading.selectors.figures import DRIVEN, Figures, figures_of
 from trading.selectors.session import with_latest
 
@@ -27,18 +27,22 @@ LISTED = 30
 def home(user: Any, *, now: datetime | None = None) -> dict[str, Any]:
     """Return the context of the Home page."""
     now = now or timezone.now()
-    sessions = list(with_latest(visible(LiveSession, user).driven())[:LISTED])
-    curves = _day_curves(sessions)
+    sessions = list(with_latest(visible(LiveSession, user).driven()))
+    curves = _day_curves(sessions) if len(sessions) <= LISTED else {}  # a day's points of hundreds take long
     rows = [_row(session, now, curves.get(session.pk)) for session in sessions]
     return {
-        "rows": rows,
+        "rows": rows[:LISTED],
+        "count": len(rows),
+        "is_sharpe_left_out": len(rows) > LISTED,
         "totals": _totals(rows),
         "sharpe": _sharpe(_sum_of(list(curves.values()))),
         "stale": [row for row in rows if row.is_stale],
         "runs": visible(TrainingRun, user).unfinished().select_related("series")[:10],
         "backtests": visible(Backtest, user).unfinished().select_related("series", "model", "council")[:10],
         "reviews": visible(CouncilReview, user).unfinished().select_related("series", "council")[:10],
-        "alerts": open_alerts(user)[:8],
+        "alerts": _loudest(open_alerts(user))[:8],
+        "alert_count": open_alerts(user).count(),
+        "unguarded": visible(LiveSession, user).filter(status=SessionStatus.FAILED).exclude(held=0),
         "is_unwatched": bool(sessions) and not leases.is_held("watchdog"),
     }
 
@@ -46,6 +50,13 @@ def home(user: Any, *, now: datetime | None = None) -> dict[str, Any]:
 def open_alerts(user: Any) -> QuerySet[Alert]:
     """Return what still needs a person, newest first."""
     return visible(Alert, user).filter(closed_at=None).select_related("session")
+
+
+def _loudest(alerts: QuerySet[Alert]) -> QuerySet[Alert]:
+    loudness = Case(
+        When(level=AlertLevel.CRITICAL, then=0), When(level=AlertLevel.WARNING, then=1), default=2
+    )
+    return alerts.order_by(loudness, "-last_at")
 
 
 def _row(session: LiveSession, now: datetime, curve: dict[int, float] | None) -> Figures:
