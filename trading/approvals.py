@@ -1,7 +1,5 @@
 """What the runner does with orders that wait for a person: let them expire, or check them again and send."""
 
-from decimal import Decimal
-
 from django.db import transaction
 
 from trading import admission, caps, purse, waiting
@@ -46,7 +44,7 @@ def refusal(seat: Seat, order: Order, quote: Quote, now_ms: int, trades_today: i
     session = seat.session
     quantity = order.quantity * Side(order.side).sign
     price = quote.ask if quantity > 0 else quote.bid
-    paying = (order.collateral or quantity * price) * (1 + Decimal(seat.instrument.taker_fee))
+    paying = purse.needed(order.collateral or quantity * price, seat.instrument.taker_fee)
     left = purse.free_cash(session)
     if paying > left:
         return f"it would cost {paying:.2f}, {left:.2f} are left"

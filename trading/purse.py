@@ -56,6 +56,14 @@ def lacks(session: LiveSession) -> Decimal:
     return Decimal(0) if available >= cash * ENOUGH else cash - max(available, Decimal(0))
 
 
+def needed(notional: Decimal, fee_rate: Decimal | float, headroom: Decimal = Decimal(0)) -> Decimal:
+    """Return the cash that an entry takes: its value with its fee.
+
+    :param headroom: share set aside for a touch that moves before it fills
+    """
+    return notional * (1 + Decimal(fee_rate)) * (1 + headroom)
+
+
 def _claim(other: LiveSession) -> Decimal:
     """Return how much of the account's free money belongs to another session."""
     return free_cash(other) if other.started_ms else other.capital or Decimal(0)

@@ -18,6 +18,7 @@ from trading.acting import carry_out, intend
 from trading.exchanges.port import Quote
 from trading.models import Decision, LiveSession, PlanDecision, PortfolioPlan, RiskState, SessionStatus
 from trading.numbers import exact
+from trading.purse import needed
 from trading.seat import Seat
 from trading.states import reload, save_marks
 from trading.weighing.books import busy_of, fund, members_of, spare_of
@@ -75,7 +76,8 @@ def _carry(seat: Seat, made: PlanDecision, side: int, quote: Quote, now_ms: int)
         elif side:
             sized = size(seat, members, made.weights[place], side, quote, now_ms)
         if sized.quantity > 0:
-            fund(members, session, paying(sized.quantity, sized.price, Decimal(seat.instrument.taker_fee)))
+            notional = sized.quantity * sized.price
+            fund(members, session, needed(notional, seat.instrument.taker_fee, risk.HEADROOM))
             reload(session)
         features = len(made.features) // len(made.pairs)
         decision = Decision.objects.create(
@@ -98,11 +100,6 @@ def _carry(seat: Seat, made: PlanDecision, side: int, quote: Quote, now_ms: int)
         order = intend(seat, sized.quantity, sized.price, reason, now_ms, decision)
     seat.acted_ms = made.bar_ms
     carry_out(seat, order, quote)
-
-
-def paying(quantity: Decimal, price: Decimal, fee_rate: Decimal) -> Decimal:
-    """Return the cash set aside for a buy: its fee, and room for a touch that moves before it fills."""
-    return quantity * price * (1 + fee_rate) * (1 + risk.HEADROOM)
 
 
 def size(
