@@ -1,5 +1,7 @@
 """Checks of a training market, and where its episodes may start. Shared by both environments."""
 
+from typing import Any
+
 import numpy as np
 
 from agents.envs.settings import EnvSettings
@@ -76,3 +78,16 @@ def start_range(bars: int, settings: EnvSettings) -> tuple[int, int]:
             "episode_bars",
         )
     return first, last
+
+
+def start_of(options: dict[str, Any] | None, first: int, last: int, random: np.random.Generator) -> int:
+    """Return the row of a reset's option `start`, drawn from [first, last] where there is none.
+
+    :raises ValueError: for a row in which no episode can start
+    """
+    start = (options or {}).get("start")
+    if start is None:
+        start = random.integers(first, last, endpoint=True)
+    if not first <= start <= last:
+        raise ValueError(f"an episode starts in rows {first}..{last}, not {start}")
+    return int(start)

@@ -6,7 +6,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from agents.envs.rows import average_ranges, checked_features, funding_rates, start_range
+from agents.envs.rows import average_ranges, checked_features, funding_rates, start_of, start_range
 from agents.envs.settings import EnvSettings
 from agents.observation import observation_size, observe
 from market.candles import Candles
@@ -65,12 +65,7 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
-        start = (options or {}).get("start")
-        if start is None:
-            start = self.np_random.integers(self.first_start, self.last_start, endpoint=True)
-        if not self.first_start <= start <= self.last_start:
-            raise ValueError(f"an episode starts in rows {self.first_start}..{self.last_start}, not {start}")
-        self._begin(int(start))
+        self._begin(start_of(options, self.first_start, self.last_start, self.np_random))
         return self._observation(), self._info([])
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
