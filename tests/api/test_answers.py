@@ -8,7 +8,6 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError
 from django.utils import timezone
 from knox.models import AuthToken
 from rest_framework.test import APIClient
@@ -22,8 +21,7 @@ from tests.api.conftest import client_of
 from trading import accounts
 from trading.exchanges.registry import VENUES
 from trading.forms import AccountForm
-from trading.models import Account, ExposureCap, ParentOrder, RiskProfile
-from trading.models.risk import RANGES, out_of_range
+from trading.models import Account, ParentOrder
 
 SESSIONS = "/api/v1/sessions/"
 ACCOUNT = {"name": "contest", "venue": "roostoo", "base_url": "http://127.0.0.1:1", "key": "K" * 64,
@@ -204,76 +202,6 @@ def test_lists_are_filtered(api, ada, world):
     assert [row["status"] for row in rows] == ["stopped"]
 
 
-def test_a_risk_profile_is_made_changed_and_recorded(api, ada):
-    made = api.post("/api/v1/risk-profiles/", {"name": "tight", "stop_loss": 0.01}, format="json").json()
-    changed = api.patch(f"/api/v1/risk-profiles/{made['id']}/", {"stop_loss": 0.03}, format="json").json()
-    wrong = api.patch(f"/api/v1/risk-profiles/{made['id']}/", {"stop_loss": 5}, format="json")
-    assert (changed["stop_loss"], wrong.status_code) == (0.03, 400)
-    assert wrong.json()["errors"] == {"stop_loss": ["This must be between 0 and 1 (0.02 is 2 %); it is 5.0."]}
-    assert RiskProfile.objects.get().stop_loss == 0.03
-    assert AuditEvent.objects.filter(action="risk.change").count() == 2
-
-
-def test_leverage_that_would_allow_nothing_is_not_accepted(api):
-    body = {"name": "bold", "max_leverage": 2}
-    assert api.post("/api/v1/risk-profiles/", body, format="json").json()["errors"] == {
-        "max_leverage": ["This must be above 0 and at most 1 (sessions trade without leverage); it is 2.0."]
-    }
-
-
-CAPS = "/api/v1/exposure-caps/"
-
-
-def test_a_cap_is_changed_in_place_and_what_is_left_out_stays(api, ada):
-    account = factories.AccountFactory(owner=ada)
-    asked = {"account": account.pk, "max_total": "100", "max_open": 3}
-    made = api.post(CAPS, asked, format="json").json()
-    changed = api.patch(f"{CAPS}{made['id']}/", {"max_total": "250"}, format="json")
-    assert changed.status_code == 200
-    body = changed.json()
-    assert (body["account"], body["max_total"], body["max_open"]) == (account.pk, "250", 3)
-    recorded = AuditEvent.objects.filter(action="cap.set", actor=ada).first().detail
-    assert Decimal(recorded["max_total"]) == 250
-    assert ExposureCap.objects.count() == 1
-
-
-@pytest.mark.parametrize(
-    ("change", "status", "field"),
-    [({"max_total": -1}, 400, "max_total"), ({"max_total": 0}, 400, "max_total"),
-     ({"currency": "EUR"}, 409, "account"), ({"account": 10**9}, 400, "account")],
-)  # fmt: skip
-def test_a_change_of_a_cap_that_makes_no_sense_changes_nothing(api, ada, change, status, field):
-    cap = factories.CapFactory(owner=ada, currency="USD", max_total=100, max_per_pair=0, max_open=0)
-    factories.CapFactory(owner=ada, currency="EUR")
-    refused = api.patch(f"{CAPS}{cap.pk}/", change, format="json")
-    assert (refused.status_code, list(refused.json()["errors"])) == (status, [field])
-    cap.refresh_from_db()
-    assert (cap.max_total, cap.currency, cap.account) == (100, "USD", None)
-
-
-def test_nobody_changes_the_cap_of_somebody_else_nor_moves_it_to_their_account(foreign, ada):
-    theirs = factories.CapFactory(owner=ada, max_total=100)
-    assert foreign.patch(f"{CAPS}{theirs.pk}/", {"max_total": 1}, format="json").status_code == 404
-    boss = client_of(factories.UserFactory(is_superuser=True))
-    moved = boss.patch(f"{CAPS}{theirs.pk}/", {"account": factories.AccountFactory().pk}, format="json")
-    assert (moved.status_code, list(moved.json()["errors"])) == (400, ["account"])
-    theirs.refresh_from_db()
-    assert (theirs.max_total, theirs.account) == (100, None)
-
-
-@pytest.mark.parametrize("name", RANGES)
-def test_the_database_refuses_what_the_sentences_refuse(ada, name):
-    above_zero = ("max_exposure", "max_order_share", "min_move_bars", "max_stale_s", "entry_stale_s",
-                  "max_leverage", "approval_s")  # fmt: skip
-    wrong = 0 if name in above_zero else -1
-    for absurd in (wrong, 10**29, float("nan")):
-        assert list(out_of_range({name: absurd})) == [name]
-    assert not out_of_range({name: getattr(RiskProfile(), name)})
-    if name != "min_move_bars":
-        with pytest.raises(IntegrityError):
-            factories.RiskFactory(owner=ada, **{name: wrong})
-
-
 def test_health_tells_strangers_little_and_staff_more(db):
     assert APIClient().get("/api/v1/health/").json() == {"status": "ok", "database": "ok"}
     staff = client_of(factories.UserFactory(is_staff=True))
@@ -388,16 +316,6 @@ def test_one_key_is_one_account_whatever_two_requests_do(ada, monkeypatch):
     with pytest.raises(Conflict, match="an account with this key exists already"):
         accounts.create_account(owner=ada, **ACCOUNT | {"name": "second"})
     assert Account.objects.count() == 1
-
-
-def test_sizing_and_exits_of_a_profile_are_checked_together(api):
-    made = api.post("/api/v1/risk-profiles/", {"name": "sized", "risk_per_trade": 0.01}, format="json").json()
-    assert (made["risk_per_trade"], made["dca_max_loss"]) == (0.01, 0.05)
-    path = f"/api/v1/risk-profiles/{made['id']}/"
-    wrong = api.patch(path, {"stop_loss": 0}, format="json").json()["errors"]
-    assert wrong == {"risk_per_trade": ["risk_per_trade is what a hit stop costs: switch a stop on too."]}
-    wrong = api.patch(path, {"dca_growth": 0.5}, format="json").json()["errors"]
-    assert "between 1 (equal lots) and 10" in wrong["dca_growth"][0]
 
 
 def test_a_session_shows_every_exit_in_force(api, world):

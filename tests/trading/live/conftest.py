@@ -1,14 +1,16 @@
 """A session on a real sandbox whose clock stands still until a test moves it."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
 from market import leases
 from tests.sandbox_server import START_MS, start_sandbox
 from trading import accounts, seat, services, sessions
 from trading.exchanges.registry import connect
-from trading.models import RiskProfile
+from trading.models import Order, RiskProfile
 from trading.runner.loop import Runner
 
 MINUTE = 60_000
@@ -77,6 +79,16 @@ class Live:
 
     def venue_orders(self):
         return self.venue.account()["orders"]
+
+
+@pytest.fixture
+def patience():
+    """Let the bound on our own clock pass: an uncertain order counts as old."""
+
+    def pass_by():
+        Order.objects.update(changed_at=timezone.now() - timedelta(seconds=30))
+
+    return pass_by
 
 
 @pytest.fixture

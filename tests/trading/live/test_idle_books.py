@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from market.models import Lease
-from tests.trading.live.test_settlement import UNANSWERED, patience
+from tests.trading.live.test_settlement import UNANSWERED
 from trading.exchanges.port import Proposal
 from trading.models import (
     Alert,
@@ -19,8 +19,6 @@ from trading.models import (
 )
 from trading.runner import idle
 from trading.tasks import check_books
-
-__all__ = ["patience"]
 
 
 @pytest.fixture

@@ -21,11 +21,14 @@ TOUCHED = r"^(?:\d+ times: )?(INSERT INTO|UPDATE|DELETE FROM|SELECT)(?:.*? FROM)
 KEYS = [letter * 64 for letter in "abc"]
 
 
-@pytest.fixture
-def venue(tmp_path):
+def crowded(tmp_path):
+    """A venue with an account for each of the keys."""
     others = [f"{key}:{SECRET}:50000" for key in KEYS]
     with start_sandbox(state_dir=tmp_path / "sandbox", accounts=others) as running:
         yield running
+
+
+venue = pytest.fixture(crowded, name="venue")
 
 
 @pytest.fixture

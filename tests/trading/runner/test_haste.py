@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.agents.markets import network_policy, stored_model, walk
-from tests.sandbox_server import start_sandbox
 from tests.trading.live.conftest import Hand, Inline, Live
-from tests.trading.live.test_together import KEYS, SECRET
+from tests.trading.live.test_together import KEYS, SECRET, crowded
 from tests.trading.runner.test_line import Clock, Look, Waiting
 from trading import accounts, deciding, haste
 from trading.exchanges.port import Quote
@@ -109,11 +108,7 @@ def test_while_somebody_waits_nobody_else_has_a_second_turn(hastes, taken):
                     assert all(len(one.turned) <= then[id(one)] + 1 for one in line.desk.driven)
 
 
-@pytest.fixture
-def venue(tmp_path):
-    others = [f"{key}:{SECRET}:50000" for key in KEYS]
-    with start_sandbox(state_dir=tmp_path / "sandbox", accounts=others) as running:
-        yield running
+venue = pytest.fixture(crowded, name="venue")
 
 
 def test_what_is_foretold_of_a_session_is_what_it_then_wishes(user, venue, db, monkeypatch):
