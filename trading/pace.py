@@ -2,6 +2,7 @@
 
 from market.candles import interval_name
 from trading import alerts
+from trading.accounts import POLL_RANGE_S
 from trading.models import AlertKind, AlertLevel
 from trading.seat import Seat
 
@@ -34,4 +35,7 @@ def _advice(seat: Seat) -> str:
     poll_s, bar_s = session.account.poll_s, session.interval_ms / 1000 / seat.clock_rate  # of our own clock
     if poll_s <= bar_s / 2:
         return "Reading takes longer than it should: slow the replay down, or let this machine do less."
-    return f"Set the account's seconds between prices to {bar_s / READS_PER_BAR:.2g} (now {poll_s:g})."
+    wanted_s = bar_s / READS_PER_BAR
+    if wanted_s < POLL_RANGE_S[0]:
+        return "No account reads prices as often as that: slow the replay down."
+    return f"Trade on an account with {wanted_s:.2g} s between prices (this one has {poll_s:g})."

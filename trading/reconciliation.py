@@ -313,7 +313,9 @@ def _age(report: OrderReport) -> tuple[int, int]:
 
 
 def _tell(account: Account, differences: list[Difference], done: list[str]) -> None:
-    figures = ", ".join(f"{one.coin} ours {one.ours:f} theirs {one.theirs:f}" for one in differences)
+    figures = ", ".join(
+        f"{one.coin} ours {one.ours.normalize():f} theirs {one.theirs.normalize():f}" for one in differences
+    )
     text = (
         f"The books of {account} were not the venue's{': ' + figures if figures else ''}. {'; '.join(done)}."
     )

@@ -1,7 +1,7 @@
 """How numbers and times are written for people and for programs. Shared by pages and API."""
 
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 EMPTY = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -13,6 +13,14 @@ def plain(value: Decimal | None) -> str | None:
         return None
     text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def digits(text: str) -> str:
+    """Return a decimal that came as text without the zeros that say nothing; other text as it is."""
+    try:
+        return f"{Decimal(text).normalize():f}"
+    except InvalidOperation:
+        return text
 
 
 def grouped(value: Decimal | float | None, places: int = 2) -> str:

@@ -18,6 +18,7 @@ from market.web.definitions import DEFINITIONS
 register = template.Library()
 register.filter("plain", numbers.plain)
 register.filter("price", numbers.price)
+register.filter("digits", numbers.digits)
 register.filter("span", numbers.seconds)
 register.filter("currency", numbers.currency_of)
 

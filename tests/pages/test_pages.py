@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from market.web.numbers import EMPTY, MINUS
 from tests import factories
-from trading.models import DailySummary
+from trading.models import DailySummary, Reconciliation
 
 LISTS = ["home", "sessions", "session-start", "trades", "alerts", "models", "runs", "run-start", "backtests",
          "run-from-file", "compare", "card-reproduce", "experiments", "experiment-start",
@@ -206,3 +206,12 @@ def test_home_adds_up_every_session_and_lists_the_newest(as_ada, ada):
     assert "<dt>Sessions</dt><dd>35</dd>" in page
     assert page.count('<td class="wrap"><a href="/sessions/') == 30
     assert page.count('class="banner warning"') <= 2
+
+
+def test_an_accounts_differences_are_told_in_words(as_ada, world):
+    row = {"coin": "SOL", "ours": "39.348000000000", "theirs": "34.000000000000", "done": "adjusted"}
+    Reconciliation.objects.create(
+        account=world["account"], equal=False, differences=[row, {"coin": "", "done": "x"}]
+    )
+    page = as_ada.get(reverse("account", args=[world["account"].pk])).content.decode()
+    assert "SOL: ours 39.348, the venue&#x27;s 34. Adjusted" in page.replace("'", "&#x27;")

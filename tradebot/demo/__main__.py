@@ -38,6 +38,7 @@ def main() -> int:
         shutil.rmtree(var, ignore_errors=True)
     os.environ.update(VAR_DIR=str(var), DJANGO_SETTINGS_MODULE="tradebot.settings")
     os.environ.setdefault("LOG_LEVEL", "WARNING")
+    os.environ.setdefault("SITE_URL", f"http://127.0.0.1:{options.port}")  # where alerts link to
     os.chdir(env.BASE_DIR)
     for number in (
         signal.SIGINT,

@@ -261,7 +261,7 @@ def crash(*args, **kwargs):
 @pytest.mark.parametrize(
     ("poll_s", "advice"),
     [
-        (100.0, "Set the account's seconds between prices to 15 (now 100)."),
+        (100.0, "Trade on an account with 15 s between prices (this one has 100)."),
         (0.05, "Reading takes longer than"),
     ],
 )
