@@ -118,6 +118,7 @@ def _take_turn(seat: Seat, quote: Quote | None, now_ms: int, *, is_settled: bool
         change_status(session, SessionStatus.STOPPING, SessionStatus.STOPPED)
         return
     if not (is_settled or _settle(seat)):
+        _watch_plan(seat, now_ms)
         unknown(seat, "it is not known yet what became of an order")
         return
     if not seat.is_checked:  # the last driver may have died in the middle
@@ -132,6 +133,7 @@ def _take_turn(seat: Seat, quote: Quote | None, now_ms: int, *, is_settled: bool
     why = risk.unusable(quote, now_ms, session.risk)
     if quote is None or why:
         working.tend_unseen(seat, now_ms)
+        _watch_plan(seat, now_ms)
         _undecided(seat, why)
         return
     if _guard(seat, quote, now_ms):
@@ -142,6 +144,12 @@ def _compare(seat: Seat) -> None:
     """Compare the books of the account; `is_checked` says afterwards whether that could be done."""
     seat.is_checked = reconciliation.reconcile(seat.session.account, seat.exchange) is not None
     reload(seat.session)  # a position that was sold by hand is gone
+
+
+def _watch_plan(seat: Seat, now_ms: int) -> None:
+    """Watch the limits over a model's plan, whatever is unknown of this pair: the others go on without it."""
+    if seat.session.is_weighed and seat.session.started_ms:
+        watch_over_all(seat, now_ms)
 
 
 def _undecided(seat: Seat, why: str) -> None:
@@ -227,8 +235,7 @@ def _guard(seat: Seat, quote: Quote, now_ms: int) -> bool:
         positions.rest(session, price)
     elif not is_flat:
         reason = positions.follow_price(session, price, seat.instrument)
-    if session.is_weighed:
-        watch_over_all(seat, now_ms)
+    _watch_plan(seat, now_ms)
     _move_risk_state(seat, portfolio.equity(session.cash, session.held, price), is_out, now_ms)
     reason = _must_leave(session) or reason
     if reason or session.status != SessionStatus.RUNNING or session.risk_state != RiskState.ACTIVE:
