@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F, Max, Min
 
 from market.kernel import metrics, portfolio
-from trading import alerts, caps, entry, risk, turnover, working
+from trading import alerts, caps, entry, plans, risk, turnover, working
 from trading.acting import RETRY_MS, carry_out, intend
 from trading.exchanges.port import Quote
 from trading.models import (
@@ -116,6 +116,8 @@ def _tell_idle(session: LiveSession, why: str) -> None:
 def score(session: LiveSession, until_ms: int | None = None) -> dict[str, float | None]:
     """Return the contest figures of a session's daily UTC closes so far; None where there are too few days.
 
+    Money that its plan has moved is no profit of it.
+
     :return: contest_score, contest_sortino, contest_sharpe, contest_calmar; see `metrics.contest`
     """
     points = EquityPoint.objects.filter(session=session)
@@ -125,6 +127,8 @@ def score(session: LiveSession, until_ms: int | None = None) -> dict[str, float 
     days = points.annotate(utc_day=(F("at_ms") - 1) / risk.DAY_MS).values("utc_day")
     ends = list(days.annotate(start=Min("at_ms"), end=Max("at_ms")).values_list("start", "end"))
     instants = {end for _, end in ends} | ({min(start for start, _ in ends)} if ends else set())
-    rows = list(points.filter(at_ms__in=instants).order_by("at_ms").values_list("at_ms", "equity"))
-    times = np.array([at_ms for at_ms, _ in rows], dtype=np.int64)
-    return metrics.contest(np.array([float(equity) for _, equity in rows]), times)
+    found = points.filter(at_ms__in=instants).order_by("at_ms").values_list("at_ms", "equity", "capital")
+    rows = plans.with_capital(session, list(found))
+    times = np.array([row[0] for row in rows], dtype=np.int64)
+    equity, capital = (np.array([float(row[place]) for row in rows]) for place in (1, 2))
+    return metrics.contest(metrics.without_transfers(equity, capital), times)

@@ -58,6 +58,17 @@ def give(row: LiveSession, amount: Decimal) -> None:
     row.save(update_fields=names)
 
 
+def with_capital(session: LiveSession, points: list[tuple]) -> list[tuple]:
+    """Return equity points, whose last column is the capital given by then, as far as it is on record.
+
+    Only a plan's sessions have had another capital than they have now.
+    """
+    if session.plan_id is not None:
+        return [point for point in points if point[-1] is not None]
+    given = session.capital or Decimal(0)
+    return [(*point[:-1], given if point[-1] is None else point[-1]) for point in points]
+
+
 def wish(session: LiveSession, total: Decimal) -> float | None:
     """Return the exposure a plan's session should have, of its own equity; None to keep what it holds.
 

@@ -31,7 +31,7 @@ _store_planned_marks = Update(LiveSession, [*MARKS, "turn_at"], where=["id", "ri
 store_decision = Insert(Decision)
 _store_point = Upsert(
     EquityPoint,
-    ["session", "at_ms", "equity", "cash", "held", "price", "drawdown"],
+    ["session", "at_ms", "equity", "cash", "held", "price", "capital", "drawdown"],
     unique=["session", "at_ms"],
 )
 
@@ -128,7 +128,7 @@ def marked(session: LiveSession, at_ms: int, price: Decimal) -> dict[str, Any]:
     drawdown = float(1 - equity / peak) if peak > 0 else 0.0
     return {
         "session": session.pk, "at_ms": at_ms, "equity": equity, "cash": session.cash, "held": session.held,
-        "price": price, "drawdown": drawdown,
+        "price": price, "capital": session.capital, "drawdown": drawdown,
     }  # fmt: skip
 
 

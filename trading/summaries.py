@@ -7,7 +7,7 @@ import numpy as np
 from django.db import transaction
 
 from market.kernel import metrics
-from trading import contest
+from trading import contest, plans
 from trading.alerts import announce
 from trading.models import AlertKind, DailySummary, EquityPoint, LiveSession
 from trading.risk import DAY_MS
@@ -37,7 +37,8 @@ def _close(session: LiveSession, from_ms: int, to_ms: int) -> None:
     points = _points(session, after_ms, to_ms)
     if len(points) < 2:
         return
-    times, equity, price = (np.array(column, dtype=np.float64) for column in zip(*points, strict=True))
+    columns = (np.array(column, dtype=np.float64) for column in zip(*points, strict=True))
+    times, equity, price, capital = columns
     fills = session.fills.filter(filled_ms__gt=after_ms, filled_ms__lte=to_ms)
     rows = list(fills.values_list("quantity", "price", "fee"))
     day, is_new = DailySummary.objects.get_or_create(
@@ -45,11 +46,11 @@ def _close(session: LiveSession, from_ms: int, to_ms: int) -> None:
         from_ms=from_ms,
         defaults={
             "to_ms": to_ms,
-            "pnl": points[-1][1] - points[0][1],
+            "pnl": points[-1][1] - points[0][1] - (points[-1][3] - points[0][3]),
             "fees": sum((row[2] for row in rows), start=points[0][1] * 0),
             "trades": len(rows),
             "metrics": {
-                **_metrics(times.astype(np.int64), equity, price, session.interval_ms, rows),
+                **_metrics(times.astype(np.int64), equity, capital, price, session.interval_ms, rows),
                 **contest.score(session, to_ms),  # since the session's start: one day has no ratio
             },
         },
@@ -71,24 +72,32 @@ def _tell(day: DailySummary) -> None:
 
 
 def _points(session: LiveSession, after_ms: int, to_ms: int) -> list[tuple]:
-    """Return (ms, equity, price) from the last point before the stretch to its end, at the bars' pace."""
-    names = ("at_ms", "equity", "price")
+    """Return (ms, equity, price, capital) from the last point before the stretch to its end."""
+    names = ("at_ms", "equity", "price", "capital")
     points = EquityPoint.objects.filter(session=session, price__gt=0)
     inside = list(points.filter(at_ms__gt=after_ms, at_ms__lte=to_ms).order_by("at_ms").values_list(*names))
     before = points.filter(at_ms__lte=after_ms).order_by("-at_ms").values_list(*names).first()
-    return [before, *inside] if before else inside
+    return plans.with_capital(session, [before, *inside] if before else inside)
 
 
 def _metrics(
-    times: np.ndarray, equity: np.ndarray, price: np.ndarray, interval_ms: int, fills: list[tuple]
+    times: np.ndarray,
+    owned: np.ndarray,
+    capital: np.ndarray,
+    price: np.ndarray,
+    interval_ms: int,
+    fills: list[tuple],
 ) -> dict[str, Any]:
+    equity = metrics.without_transfers(owned, capital)
     on_bars = np.flatnonzero(times % interval_ms == 0)
     on_bars = on_bars if len(on_bars) > 1 else np.arange(len(times))
     columns = [np.array([float(row[k]) for row in fills]) for k in range(3)]
     done = dict(zip(("quantity", "price", "fee"), columns, strict=True))
     found = metrics.summary(equity[on_bars], times[on_bars] - interval_ms, interval_ms, done)
+    elapsed_ms = float(times[on_bars[-1]] - times[on_bars[0]])
     return {
         **found,
+        "turnover_per_day": metrics.turnover_per_day(found["notional"], owned[on_bars], elapsed_ms),
         "return": float(equity[-1] / equity[0] - 1),
         "buy_and_hold_return": float(price[-1] / price[0] - 1),
     }

@@ -27,6 +27,23 @@ def returns(equity: np.ndarray) -> np.ndarray:
     return np.divide(moves, before, out=np.zeros_like(moves), where=before > 0)
 
 
+def without_transfers(equity: np.ndarray, capital: np.ndarray) -> np.ndarray:
+    """Return what the first equity would have become had no money come or gone: returns, chained.
+
+    Within a stretch money counts from the beginning when it comes and until the end when it goes.
+
+    :param equity: float64 (n,), marked at successive instants
+    :param capital: float64 (n,), money given by each of them, less what was taken
+    :return: float64 (n,); `equity` itself where nothing has moved, from 1 on where it began with nothing
+    """
+    equity, moved = np.asarray(equity, dtype=np.float64), np.diff(np.asarray(capital, dtype=np.float64))
+    if not moved.any():
+        return equity
+    base, gained = equity[:-1] + np.maximum(moved, 0.0), np.diff(equity) - moved
+    rets = np.divide(gained, base, out=np.zeros_like(gained), where=base > 0)
+    return (equity[0] or 1.0) * np.cumprod(np.concatenate(([1.0], 1.0 + rets)))
+
+
 def total_return(equity: np.ndarray) -> Measured:
     """Return last equity over first, less one."""
     return float(equity[-1] / equity[0] - 1.0) if len(equity) > 1 and equity[0] > 0 else None

@@ -199,6 +199,7 @@ class EquityPoint(models.Model):
     cash = models.DecimalField(**MONEY)
     held = models.DecimalField(**MONEY)
     price = models.DecimalField(**MONEY)
+    capital = models.DecimalField(**MONEY, null=True)  # given by then; a plan moves it. None: not recorded
     drawdown = models.FloatField()  # 0..1 below the peak
 
     class Meta:

@@ -142,3 +142,24 @@ def test_trade_figures_come_from_the_fills():
     assert figures["profit_factor"] == pytest.approx(19.8 / 10.2)
     assert figures["fees"] == pytest.approx(0.4)
     assert figures["turnover_per_day"] == pytest.approx(410 / np.mean(equity))
+
+
+@given(st.lists(st.tuples(st.floats(-0.5, 0.9), st.floats(-1, 1)), max_size=8))
+def test_returns_without_transfers_are_those_of_the_money_at_work(steps):
+    """Money comes before a stretch's return is made, and goes after it."""
+    equity, capital, chained = [100.0], [100.0], [100.0]
+    for rate, move in steps:
+        came = 100 * max(move, 0)
+        left = (equity[-1] + came) * (1 + rate)
+        went = left * max(-move, 0) / 2
+        equity.append(left - went)
+        capital.append(capital[-1] + came - went)
+        chained.append(chained[-1] * (1 + rate))
+    assert metrics.without_transfers(equity, capital) == pytest.approx(chained, rel=1e-6, abs=1e-9)
+
+
+def test_a_curve_that_nothing_was_moved_in_is_left_as_it_is():
+    equity = np.array([3.0, 5.0, 0.0, 0.0])
+    assert metrics.without_transfers(equity, np.full(4, 3.0)) is equity
+    grown = metrics.without_transfers(np.array([0.0, 5.0, 10.0]), np.array([0.0, 5.0, 5.0]))
+    assert grown.tolist() == [1, 1, 2]  # from 1 on where there was nothing

@@ -1,6 +1,8 @@
 """Portfolio plans whose weights a model gives, on the sandbox."""
 
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -10,11 +12,11 @@ from agents.artefacts import load_weights
 from agents.backtest.basket import Stretch, simulate_basket
 from agents.envs.settings import EnvSettings
 from market.features import compute
-from market.models import LiveBar
+from market.models import AuditEvent, LiveBar
 from tests.agents.markets import changed_after
 from tests.sandbox_server import start_sandbox
 from tests.trading.live.weights import PAIRS, Driven, planted, portfolio_model, replayed, start
-from trading import accounts
+from trading import accounts, services, sessions
 from trading.models import (
     Order,
     OrderStatus,
@@ -270,3 +272,32 @@ def test_sells_are_proven_before_their_proceeds_are_spent(replay, user, profile)
             for sale in sold.get(order.decision.bar_ms, []):
                 assert sale.settled_ms <= order.planned_ms
                 assert sale.pk < order.pk
+
+
+@pytest.mark.parametrize("unknown", ["the price", "an order"])
+def test_limits_act_while_something_is_unknown_of_the_pair_that_decides(core, monkeypatch, unknown):
+    RiskProfile.objects.update(daily_loss=0.05)
+    core.bar(4)
+    if unknown == "an order":
+        monkeypatch.setattr(sessions, "_settle", lambda seat: seat.session.pair != "BTC/USD")
+    for _ in range(3):
+        for member in core.members:
+            quotes = member.exchange.quotes()
+            quote = quotes["ETH/USD"]
+            quotes["ETH/USD"] = replace(quote, bid=quote.bid / 2, ask=quote.ask / 2, last=quote.last / 2)
+            if unknown == "the price":
+                del quotes["BTC/USD"]
+            quote = quotes.get(member.session.pair)
+            sessions.step(member.seat, quote=quote, now_ms=member.exchange.now_ms())
+    assert {row.risk_state for row in core.sessions()} <= {"reducing", "halted"}
+
+
+def test_money_that_moves_between_sessions_is_no_profit_of_theirs(core):
+    core.bar(6)
+    services.stop_plan(plan=core.plan, flatten=True, by=core.user)
+    core.bar(2)
+    assert AuditEvent.objects.filter(action="plan.level").exists(), "money has moved"
+    for row in core.sessions():
+        day = row.days.get()
+        assert abs(day.pnl - (row.cash - row.capital)) < Decimal("0.01")
+        assert abs(day.metrics["return"]) < 0.03
