@@ -28,27 +28,37 @@ def packed(layers: Layers) -> tuple[np.ndarray, np.ndarray]:
 
 
 @compiled_apart
-def _dense(source, weights, bias, out):
-    """out (outputs,) = source (inputs,) @ weights (inputs, outputs) + bias: eight inputs at a time."""
-    inputs, outputs = weights.shape
-    for j in range(outputs):
-        out[j] = bias[j]
+def _dense(source, tower, start, inputs, outputs, out):
+    """out (outputs,) = source (inputs,) @ weights (inputs, outputs) + bias: eight inputs at a time.
+
+    The weights begin at `tower[start]`, row by row, the bias behind them. Places are unsigned: of others it
+    would be asked for each number whether they count from the end, and views with two axes cost a call each.
+    """
+    width, at = np.uint64(outputs), np.uint64(start)
+    bias = at + np.uint64(inputs) * width
+    for j in range(width):
+        out[j] = tower[bias + j]
     whole = inputs - inputs % 8
     for i in range(0, whole, 8):
         a, b, c, d = source[i], source[i + 1], source[i + 2], source[i + 3]
         e, f, g, h = source[i + 4], source[i + 5], source[i + 6], source[i + 7]
-        for j in range(outputs):
-            left = (a * weights[i, j] + b * weights[i + 1, j]) + (
-                c * weights[i + 2, j] + d * weights[i + 3, j]
+        second, third, fourth = at + width, at + width + width, at + width + width + width
+        half = fourth + width
+        sixth, seventh, eighth = half + width, half + width + width, half + width + width + width
+        for j in range(width):
+            left = (a * tower[at + j] + b * tower[second + j]) + (
+                c * tower[third + j] + d * tower[fourth + j]
             )
-            right = (e * weights[i + 4, j] + f * weights[i + 5, j]) + (
-                g * weights[i + 6, j] + h * weights[i + 7, j]
+            right = (e * tower[half + j] + f * tower[sixth + j]) + (
+                g * tower[seventh + j] + h * tower[eighth + j]
             )
             out[j] += left + right
+        at = eighth + width
     for i in range(whole, inputs):
         a = source[i]
-        for j in range(outputs):
-            out[j] += a * weights[i, j]
+        for j in range(width):
+            out[j] += a * tower[at + j]
+        at = at + width
 
 
 @compiled_apart
@@ -81,14 +91,12 @@ def _tower(tower, widths, is_relu, row, signals, out):
     source, at, last = row, 0, len(widths) - 2
     for layer in range(last + 1):
         inputs, outputs = widths[layer], widths[layer + 1]
-        weights = tower[at : at + inputs * outputs].reshape(inputs, outputs)
-        bias = tower[at + inputs * outputs : at + inputs * outputs + outputs]
-        at += inputs * outputs + outputs
         if layer == last:
-            _dense(source, weights, bias, out)
+            _dense(source, tower, at, inputs, outputs, out)
             return
         found = signals[layer % 2]
-        _dense(source, weights, bias, found)
+        _dense(source, tower, at, inputs, outputs, found)
+        at += inputs * outputs + outputs
         if is_relu:
             _relu(found, outputs)
         else:
