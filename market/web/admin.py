@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import get_fields_from_path
 from django.core.exceptions import PermissionDenied
 from django.db.models import ForeignKey, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -35,6 +36,15 @@ class OwnedAdmin(ModelAdmin):
         """Return which rows everybody sees: those whose owner may be absent, and is."""
         field = self.model._meta.get_field("owner") if self.owner_path == "owner" else None
         return Q(owner=None) if isinstance(field, ForeignKey) and field.null else Q(pk=None)
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        """Offer only relations of rows the reader sees: Django's own filter names everybody's."""
+        return [self._owned_filter(one) for one in super().get_list_filter(request)]
+
+    def _owned_filter(self, one: Any) -> Any:
+        if isinstance(one, str) and get_fields_from_path(self.model, one)[-1].remote_field is not None:
+            return one, admin.RelatedOnlyFieldListFilter
+        return one
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return request.user.is_staff

@@ -85,6 +85,36 @@ def test_staff_see_only_what_is_theirs(client, world):
     assert client.get(address).status_code == 302  # the admin's way of saying: does not exist
 
 
+FILTERED = [model for model in OURS if {"series", "session", "account", "plan", "channel"} & set(
+    admin.site._registry[model].list_filter)]  # fmt: skip
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", FILTERED, ids=lambda model: model.__name__)
+def test_filters_name_nothing_of_others(client, model):
+    for n in range(2):  # a filter of one choice is not shown
+        stranger = factories.UserFactory()
+        factories.SeriesFactory(owner=stranger, source=f"secret-fund-{n}")
+        account = factories.AccountFactory(owner=stranger, name=f"secret-account-{n}")
+        factories.SessionFactory(owner=stranger, name=f"secret-session-{n}", account=account)
+        factories.PlanFactory(owner=stranger, name=f"secret-plan-{n}")
+        factories.ChannelFactory(owner=stranger, name=f"secret-channel-{n}")
+    client.force_login(factories.UserFactory(is_staff=True))
+    address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    assert "secret-" not in client.get(address).content.decode()
+
+
+@pytest.mark.django_db
+def test_filters_name_what_is_ours(client):
+    staff = factories.UserFactory(is_staff=True)
+    for name in ("my-first", "my-second"):
+        account = factories.AccountFactory(owner=staff, name=name)
+        factories.SessionFactory(owner=staff, account=account, name=f"of {name}")
+    client.force_login(staff)
+    address = reverse("admin:trading_livesession_changelist")
+    assert f"?account__id__exact={account.pk}" in client.get(address).content.decode()
+
+
 @pytest.mark.parametrize(
     ("act", "status"), [("pause", "paused"), ("stop", "stopping"), ("flatten", "stopping")]
 )
