@@ -1,5 +1,7 @@
 """What an equity curve is worth. Float arrays only; every ratio is annualised over 365 days and bar-aware.
 
+Bars that are missing count as time that passed: a year has as many returns as the curve had at its own pace.
+
 A figure that cannot be computed (too few bars, no variation, no loss) is None, never NaN or infinity.
 """
 
@@ -18,6 +20,16 @@ Measured = float | None
 def periods_per_year(interval_ms: float) -> float:
     """Return how many bars of `interval_ms` a year of 365 days has; crypto trades around the clock."""
     return YEAR_MS / interval_ms
+
+
+def pace(at_ms: np.ndarray, interval_ms: float) -> float:
+    """Return how many points of a curve a year of 365 days has, as they came: gaps make them fewer.
+
+    :param at_ms: (n,), strictly increasing, each point's own moment, of its bar the open or the close
+    :param interval_ms: the pace of points too few to have one
+    """
+    elapsed_ms = float(at_ms[-1] - at_ms[0]) if len(at_ms) else 0.0
+    return periods_per_year(elapsed_ms / (len(at_ms) - 1) if elapsed_ms > 0 else interval_ms)
 
 
 def returns(equity: np.ndarray) -> np.ndarray:
@@ -92,9 +104,21 @@ def max_drawdown(equity: np.ndarray) -> float:
 
 def longest_drawdown(equity: np.ndarray) -> int:
     """Return the longest time below a former peak, in bars, still running at the end included."""
+    peak, last = _below(equity)
+    return int(np.max(last - peak)) if len(peak) else 0
+
+
+def longest_drawdown_ms(equity: np.ndarray, open_ms: np.ndarray) -> int:
+    """Return the longest time from a peak's bar to the last one below it, in ms, gaps included."""
+    peak, last = _below(equity)
+    return int(np.max(open_ms[last] - open_ms[peak])) if len(peak) else 0
+
+
+def _below(equity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return, of every stretch below a former peak, the row of that peak and the stretch's last row."""
     under = np.concatenate(([False], drawdowns(equity) < 0, [False]))
     edges = np.flatnonzero(np.diff(under.astype(np.int8)))
-    return int(np.max(edges[1::2] - edges[::2])) if len(edges) else 0
+    return edges[::2] - 1, edges[1::2] - 1
 
 
 def calmar(equity: np.ndarray, elapsed_ms: float) -> Measured:
@@ -207,9 +231,8 @@ def summary(
     :param exposure: (n,) share of equity in the market at each close; None leaves `exposure` None
     """
     equity, open_ms = np.asarray(equity, dtype=np.float64), np.asarray(open_ms, dtype=np.int64)
-    rets, per_year = returns(equity), periods_per_year(interval_ms)
+    rets, per_year = returns(equity), pace(open_ms, interval_ms)
     elapsed_ms = float(open_ms[-1] - open_ms[0]) if len(open_ms) else 0.0
-    length = longest_drawdown(equity)
     return {
         "bars": len(equity),
         "elapsed_days": elapsed_ms / DAY_MS,
@@ -220,8 +243,8 @@ def summary(
         "sortino": sortino(rets, per_year),
         "calmar": calmar(equity, elapsed_ms),
         "max_drawdown": max_drawdown(equity),
-        "max_drawdown_bars": length,
-        "max_drawdown_days": length * interval_ms / DAY_MS,
+        "max_drawdown_bars": longest_drawdown(equity),
+        "max_drawdown_days": longest_drawdown_ms(equity, open_ms) / DAY_MS,
         "var_95": value_at_risk(rets),
         "cvar_95": conditional_value_at_risk(rets),
         "exposure": None if exposure is None or not len(exposure) else float(np.mean(np.abs(exposure))),

@@ -79,8 +79,9 @@ DEFINITIONS = {
     # metrics
     "total_return": "Last equity divided by first equity, minus one, after all costs.",
     "annual_return": "Total return compounded to 365 days.",
-    "volatility": "Standard deviation of bar returns, annualised with 365 days.",
-    "sharpe": "Mean return divided by its standard deviation, annualised with 365 days; no risk-free rate.",
+    "volatility": "Standard deviation of bar returns, annualised with 365 days; missing bars count as time.",
+    "sharpe": "Mean bar return divided by its standard deviation, annualised with 365 days in which "
+    "missing bars count as time; no risk-free rate.",
     "sortino": "Like Sharpe, but only returns below zero count as risk.",
     "calmar": "Annualised return divided by the largest drawdown.",
     "max_drawdown": "Largest fall from a peak of equity to a later low.",

@@ -121,5 +121,6 @@ def _sharpe(curve: dict[int, float] | None) -> float | None:
     """Return the annualised Sharpe ratio of a bucketed curve; None below six hours or without movement."""
     if not curve or len(curve) < LEAST_BUCKETS:
         return None
-    equity = np.array([curve[bucket] for bucket in sorted(curve)])
-    return metrics.sharpe(metrics.returns(equity), metrics.periods_per_year(BUCKET_MS))
+    seen = np.array(sorted(curve))
+    equity = np.array([curve[bucket] for bucket in seen.tolist()])
+    return metrics.sharpe(metrics.returns(equity), metrics.pace(seen * BUCKET_MS, BUCKET_MS))

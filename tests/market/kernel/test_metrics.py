@@ -93,6 +93,25 @@ def test_sharpe_is_aware_of_the_bar():
     assert metrics.sharpe(rets, metrics.periods_per_year(60_000)) == pytest.approx(by_day * math.sqrt(1440))
 
 
+@pytest.mark.parametrize("share", [0.877, 0.5, 0.25])
+def test_missing_bars_change_no_ratio(share):
+    rng, bars = np.random.default_rng(1), 100_000
+    equity, open_ms = 1e4 * np.exp(np.cumsum(rng.normal(2e-5, 1e-3, bars))), np.arange(bars) * 60_000
+    kept = np.sort(rng.choice(bars, int(share * bars), replace=False))
+    whole, holed = (metrics.summary(equity[at], open_ms[at], 60_000) for at in (slice(None), kept))
+    for name in ("sharpe", "sortino", "volatility", "max_drawdown_days"):
+        assert holed[name] == pytest.approx(whole[name], rel=0.1), name
+
+
+def test_the_longest_drawdown_in_days_counts_the_days_without_bars():
+    days = np.array([0, 1, 2, 3, 9, 10, 11, 12, 13])
+    equity = np.array([5.0, 4, 5, 4, 5, 4, 4, 4, 4])
+    found = metrics.summary(equity, days * DAY, DAY)
+    assert (found["max_drawdown_bars"], found["max_drawdown_days"]) == (4, 4.0)
+    found = metrics.summary(equity[:4], days[[0, 1, 2, 4]] * DAY, DAY)
+    assert (found["max_drawdown_bars"], found["max_drawdown_days"]) == (1, 7.0)
+
+
 def test_the_contest_score_follows_the_public_scorer_on_daily_utc_closes():
     daily = np.array([100.0, 102.0, 101.0, 104.0, 103.0])
     rets = daily[1:] / daily[:-1] - 1
