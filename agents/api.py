@@ -43,8 +43,15 @@ class ModelSerializer(serializers.ModelSerializer):
 
 
 class ModelDetailSerializer(ModelSerializer):
+    tests = serializers.SerializerMethodField(
+        help_text="How many backtests and reviews read the test part since, those of its openings left out"
+    )
+
+    def get_tests(self, model: TrainedModel) -> int:
+        return int(services.openings(model)["tests"])
+
     class Meta(ModelSerializer.Meta):
-        fields = (*ModelSerializer.Meta.fields, "spec", "feature_set", "versions")  # type: ignore[assignment]
+        fields = (*ModelSerializer.Meta.fields, "tests", "spec", "feature_set", "versions")  # type: ignore[assignment]
 
 
 class OpeningSerializer(serializers.ModelSerializer):

@@ -1,9 +1,11 @@
-"""The sealed test part of a model: nothing reads it but an opening, which is recorded and counted."""
+"""The sealed test part of a model: nothing reads it before an opening; that and every look is counted."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from agents.models import Backtest, Council, TestOpening, TrainedModel
+from django.db.models import F
+
+from agents.models import Backtest, Council, CouncilReview, JobStatus, TestOpening, TrainedModel
 from market.errors import BadInput
 from market.models import Series
 from market.moments import written_ms
@@ -43,18 +45,36 @@ def require_opened(models: Iterable[TrainedModel], wanted: Backtest) -> None:
 
 
 def openings(model: TrainedModel) -> dict[str, Any]:
-    """Return how often the test part was looked at: `count`, `rows` (newest first), and `others`.
+    """Return how often the test part was looked at: `count`, `tests`, `rows` (newest first), and `others`.
 
-    `others` counts openings of the owner's other models whose test parts share candles with this one.
+    `count` is of openings and `tests` of finished backtests and reviews on the part beside theirs. `others`
+    counts both of the owner's other models whose test parts share candles with this one.
     """
-    rows = list(model.openings.select_related("opened_by", "backtest")) if model.test_from_ms else []
-    others = TestOpening.objects.filter(
+    if model.test_from_ms is None:
+        return {"count": 0, "tests": 0, "rows": [], "others": 0}
+    rows = list(model.openings.select_related("opened_by", "backtest"))
+    others = TrainedModel.objects.filter(
         owner=model.owner_id,
-        model__series=model.series_id,
-        model__test_from_ms__lt=model.test_to_ms or 0,
-        model__test_to_ms__gt=model.test_from_ms or 0,
-    ).exclude(model=model.pk)
-    return {"count": len(rows), "rows": rows, "others": others.count() if model.test_from_ms else 0}
+        series=model.series_id,
+        test_from_ms__lt=model.test_to_ms,
+        test_to_ms__gt=model.test_from_ms,
+    ).exclude(pk=model.pk)
+    opened = TestOpening.objects.filter(model__in=others).count()
+    return {"count": len(rows), "tests": _tests([model]), "rows": rows, "others": opened + _tests(others)}
+
+
+def _tests(models: Iterable[TrainedModel]) -> int:
+    """Return how many finished backtests and reviews read models' test parts, openings' own left out."""
+    alone, member = Backtest.objects.filter(opening=None), "council__members__model"
+    kinds = ((alone, "model"), (alone, member), (CouncilReview.objects.all(), member))
+    return sum(
+        rows.filter(
+            **{f"{path}__in": models, "status": JobStatus.DONE, "series": F(f"{path}__series")},
+            from_ms__lt=F(f"{path}__test_to_ms"),
+            to_ms__gt=F(f"{path}__test_from_ms"),
+        ).values("pk").distinct().count()
+        for rows, path in kinds
+    )  # fmt: skip
 
 
 def said_of_test(model: TrainedModel, wanted: Backtest) -> list[str]:
@@ -64,15 +84,21 @@ def said_of_test(model: TrainedModel, wanted: Backtest) -> list[str]:
         return []
     looks = openings(model)
     inside = max(0, min(wanted.to_ms, last) - max(wanted.from_ms, first))
-    also = f", and those of models on the same candles {looks['others']} times" if looks["others"] else ""
+    is_further = inside > 0 and not any(row.backtest_id == wanted.pk for row in looks["rows"] if wanted.pk)
+    tests = looks["tests"] + is_further
+    since = f" and tested on {_times(tests)} since" + ", this one included" * is_further if tests else ""
+    also = (
+        f", and those of models on the same candles looked at {_times(looks['others'])}"
+        if looks["others"] else ""
+    )  # fmt: skip
     if inside:
         share = inside / (wanted.to_ms - wanted.from_ms)
         return [
-            f"{share:.0%} of this stretch is the model's test part, opened {_times(looks['count'])}{also}: "
-            "the first look is the honest one."
+            f"{share:.0%} of this stretch is the model's test part, opened {_times(looks['count'])}{since}"
+            f"{also}: the first look is the honest one."
         ]
     if looks["count"] or looks["others"]:
-        return [f"The model's test part has been opened {_times(looks['count'])}{also}."]
+        return [f"The model's test part has been opened {_times(looks['count'])}{since}{also}."]
     return [f"The model's test part, from {written_ms(first)} on, is sealed and was not read."]
 
 

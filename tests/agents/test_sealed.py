@@ -118,6 +118,25 @@ def test_an_opening_is_recorded_counted_and_told_in_every_later_result(model, us
     assert (event.actor, event.detail["reason"]) == (user, "again")
 
 
+def test_every_look_after_the_opening_is_counted_and_told(model, user, series):
+    part = {"series": series, "from_ms": model.test_from_ms, "to_ms": model.test_to_ms}
+    opening = services.open_test(model=model, by=user, reason="the last check")
+    tasks.backtest(opening.backtest_id)
+    for n in range(2):
+        made = services.backtest_now(owner=user, model=model, settings={"stop_loss": 0.01 * (n + 1)}, **part)
+    assert any("part, opened once and tested on 2 times since, this one inc" in s for s in made.assumptions)
+    council = services.create_council(owner=user, name="two", members=[services.Seat(model=model)])
+    review = services.review_now(owner=user, council=council, **part)
+    assert "tested on 3 times since" in str(review.assumptions)
+    later = services.backtest_now(owner=user, model=model, series=series, to_ms=model.test_from_ms)
+    assert any("opened once and tested on 3 times since." in line for line in later.assumptions)
+    assert [services.openings(model)[name] for name in ("count", "tests", "others")] == [1, 3, 0]
+    same = TrainedModel.objects.get(pk=model.pk)
+    same.pk, same.run, same.name = None, None, "brother"
+    same.save()
+    assert [services.openings(same)[name] for name in ("count", "tests", "others")] == [0, 0, 4]
+
+
 def test_openings_of_other_models_on_the_same_candles_count_too(model, user):
     services.open_test(model=model, by=user, reason="first")
     same = TrainedModel.objects.get(pk=model.pk)
