@@ -81,7 +81,7 @@ def prepare(series: Series, spec: TrainingSpec) -> Prepared:
     lows = _lows((seen,))
     require_roundings(spec, lows)
     require_volume(seen, feature_set, series)
-    rows = features.cached(series.fingerprint, seen, feature_set)
+    rows = features.cached(archive.fingerprint(seen), seen, feature_set)
     return replace(prepared(seen, rows, parts, spec), test_ms=_test_ms(candles, parts), lows=lows)
 
 
@@ -129,7 +129,7 @@ def basket_rows(
     parts = []
     for series, candles in zip(members, own, strict=True):
         require_volume(candles, feature_set, series)
-        rows = features.cached(series.fingerprint, candles, feature_set)
+        rows = features.cached(archive.fingerprint(candles), candles, feature_set)
         require_values(rows, feature_set, candles)
         parts.append(rows)
     at = aligned(own, names)

@@ -188,7 +188,7 @@ def _simulated(backtest: Backtest, plan: Plan, tick: Callable[[float], None]) ->
         return simulate_portfolio(plan, tick)
     run = simulate(
         plan.candles,
-        rows_of(plan, backtest.series),
+        rows_of(plan),
         Decider(plan.policy, plan.settings.decision_settings()),
         plan.settings.env_settings(),
         first=plan.first,
@@ -199,13 +199,13 @@ def _simulated(backtest: Backtest, plan: Plan, tick: Callable[[float], None]) ->
     return run, archive.fingerprint(plan.candles[plan.first :])
 
 
-def rows_of(plan: Plan, series: Series) -> np.ndarray:
+def rows_of(plan: Plan) -> np.ndarray:
     """Return the raw features of a plan's candles, float64 (n, F).
 
     :raises BadInput: naming the first feature and bar without a value
     """
     feature_set = plan.policy.observation.feature_set
-    rows = features.cached(series.fingerprint, plan.candles, feature_set)
+    rows = features.cached(archive.fingerprint(plan.candles), plan.candles, feature_set)
     require_values(rows, feature_set, plan.candles)
     return rows
 

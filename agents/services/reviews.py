@@ -86,7 +86,7 @@ def _compute(row: CouncilReview, tick: Callable[[float], None]) -> None:
     backtest = _as_backtest(row)
     plan = planned(backtest)
     assert isinstance(plan.policy, CouncilPolicy)  # noqa: S101  for the type checker: it was planned so
-    rows = rows_of(plan, row.series)
+    rows = rows_of(plan)
     row.result, row.curve = review(
         plan.candles, rows, plan.policy, plan.settings, first=plan.first, tick=tick
     )

@@ -19,12 +19,13 @@ logger = logging.getLogger(__name__)
 MAX_BYTES = 4 * 1024**3  # of all files; the least recently used go first
 
 
-def cached(series_fingerprint: str, candles: Candles, feature_set: FeatureSet) -> np.ndarray:
+def cached(fingerprint: str, candles: Candles, feature_set: FeatureSet) -> np.ndarray:
     """Return `compute(candles, feature_set)`, from the cache where it holds it undamaged.
 
-    `series_fingerprint` names the content of the series that `candles` is, or is a stretch of.
+    :param fingerprint: `market.archive.fingerprint` of these candles themselves: a row of their series, read
+        a moment earlier, may name others by the time the files are read
     """
-    path = _path(series_fingerprint, candles, feature_set)
+    path = _path(fingerprint, candles, feature_set)
     rows = _read(path, len(feature_set), len(candles))
     if rows is None:
         rows = compute(candles, feature_set)
@@ -32,9 +33,9 @@ def cached(series_fingerprint: str, candles: Candles, feature_set: FeatureSet) -
     return rows
 
 
-def _path(series_fingerprint: str, candles: Candles, feature_set: FeatureSet) -> Path:
+def _path(fingerprint: str, candles: Candles, feature_set: FeatureSet) -> Path:
     stretch = (len(candles), *(candles.open_ms[[0, -1]].tolist() if len(candles) else ()))
-    key = repr((series_fingerprint, feature_set.hash, candles.interval_ms, stretch, indicators.VERSION))
+    key = repr((fingerprint, feature_set.hash, candles.interval_ms, stretch, indicators.VERSION))
     return Path(settings.VAR_DIR) / "features" / f"{hashlib.sha256(key.encode()).hexdigest()[:40]}.f64"
 
 

@@ -274,6 +274,22 @@ def test_a_backtest_uses_earlier_candles_to_warm_up(user, series):
     assert made.metrics["bars"] == 700
 
 
+def test_candles_replaced_while_a_backtest_begins_meet_no_features_of_the_old(user, series, monkeypatch):
+    services.backtest_now(owner=user, baseline="momentum", series=series)  # features of the old are kept
+    waiting, load = services.start_backtest(owner=user, baseline="momentum", series=series), archive.load
+    other = changed_after(walk(1200), 300, factor=1.5)
+
+    def late(row, *stretch):
+        archive.merge(Series.objects.get(pk=row.pk), other, replace=True)  # an import ends in this moment
+        return load(row, *stretch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(archive, "load", late)
+        found = services.run_backtest(waiting.pk)
+    again = services.backtest_now(owner=user, baseline="momentum", series=Series.objects.get(pk=series.pk))
+    assert (found.data_fingerprint, found.metrics) == (again.data_fingerprint, again.metrics)
+
+
 def test_a_worker_computes_a_queued_backtest_once(user, series, django_capture_on_commit_callbacks):
     with django_capture_on_commit_callbacks(execute=True):
         made = services.start_backtest(
