@@ -186,12 +186,11 @@ def _window(spec: Any, path: str, window: int, windows: int) -> Any:
     """Return the candles of a walk-forward window."""
     from agents.services.experiments import windows_of
     from market import archive
-    from market.models import Series
 
     candles = archive.read_parquet(path)
     begin, end = int(candles.open_ms[0]), int(candles.open_ms[-1]) + candles.interval_ms
     bounded = spec.model_copy(update={"from_ms": begin, "to_ms": end})
-    first, last = windows_of(bounded, Series(interval_ms=candles.interval_ms), windows)[window]
+    first, last = windows_of(bounded, candles.open_ms, candles.interval_ms, windows)[window]
     return candles.between(first, last)
 
 

@@ -1,7 +1,8 @@
 """A series made ready for learning: candles, features, split, a scaler fitted on the training part only."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from agents.envs.batched import PackedMarket, packed
 from agents.envs.rows import atr_bars_of
 from agents.envs.settings import EnvSettings
 from agents.envs.stages import classes
-from agents.evaluation.split import Split, split
+from agents.evaluation.split import Split, judging, split
 from agents.policies.forecast import Forecasting
 from agents.spec import TrainingSpec
 from agents.spec.effect import largest_order
@@ -148,15 +149,29 @@ def market_of(prepared: Prepared, settings: EnvSettings) -> PackedMarket | Packe
 
 def split_for(bars: int, spec: TrainingSpec) -> Split:
     """Return which of so many bars teach, judge and stay sealed. :raises BadInput: when they are too few"""
-    return split(
-        bars,
-        warmup=spec.feature_set().warmup,
-        window=spec.lookback,
-        episode_bars=spec.episode_bars,
-        share=spec.validation_share,
-        embargo=spec.completed().embargo_bars or 0,
-        test_share=spec.test_share,
-    )
+    return split(bars, window=spec.lookback, episode_bars=spec.episode_bars, **_shares(spec))
+
+
+def judging_of(spec: TrainingSpec) -> Callable[[int], int]:
+    """Return what says of a number of bars how many of them, all at their end, judge or stay sealed."""
+    return partial(judging, **_shares(spec))
+
+
+def _shares(spec: TrainingSpec) -> dict[str, Any]:
+    return {
+        "warmup": spec.feature_set().warmup,
+        "share": spec.validation_share,
+        "embargo": spec.completed().embargo_bars or 0,
+        "test_share": spec.test_share,
+    }
+
+
+def bar_times(series: Series, spec: TrainingSpec) -> np.ndarray:
+    """Return the open times of a spec's bars, epoch ms (n,); of a portfolio those that all pairs have."""
+    if not spec.basket:
+        return archive.load(series, spec.from_ms, spec.to_ms).open_ms
+    own = [archive.load(one, spec.from_ms, spec.to_ms) for one in members_of(spec.basket)]
+    return taken(own[0], aligned(own, spec.pair_names)[0]).open_ms
 
 
 def _lows(own: Iterable[Candles]) -> tuple[float, ...]:

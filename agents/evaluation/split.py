@@ -22,6 +22,16 @@ class Split:
     test_to: int
 
 
+def judging(bars: int, *, warmup: int, share: float, embargo: int, test_share: float = 0.0) -> int:
+    """Return how many rows at the end of `bars` judge or are sealed, the embargo between the two included."""
+    return sum(_parts(bars, warmup, share, test_share)) + (embargo if test_share else 0)
+
+
+def _parts(bars: int, warmup: int, share: float, test_share: float) -> tuple[int, int]:
+    usable = max(0, bars - warmup)
+    return round(usable * share), round(usable * test_share)
+
+
 def split(
     bars: int,
     *,
@@ -48,10 +58,9 @@ def split(
             "back, so that later parts would see earlier ones; make it at least that, or leave it out",
             "embargo_bars",
         )
-    usable = max(0, bars - warmup)
-    valid, test = round(usable * share), round(usable * test_share)
+    valid, test = _parts(bars, warmup, share, test_share)
     gaps = embargo * (2 if test_share else 1)
-    train = usable - valid - test - gaps
+    train = max(0, bars - warmup) - valid - test - gaps
     least = window + max(episode_bars, 1) + 1
     if train < least or valid < LEAST_VALID_BARS or (test_share and test < LEAST_VALID_BARS):
         needed = warmup + max(

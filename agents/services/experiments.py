@@ -1,13 +1,15 @@
 """Many runs as one job: every seed in every window with every combination of settings."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
 from typing import Any
 
+import numpy as np
 from django.db import IntegrityError, transaction
 
-from agents.evaluation.data import prepare, require_roundings
+from agents.evaluation.data import bar_times, judging_of, prepare, require_roundings
 from agents.models import Experiment, TrainedModel, TrainingRun
 from agents.provenance import code_version
 from agents.resources import require_room
@@ -92,19 +94,22 @@ def cancel_experiment(experiment: Experiment, by: Any = None) -> int:
     return cancelled
 
 
-def windows_of(spec: TrainingSpec, series: Series, count: int) -> list[tuple[int, int]]:
-    """Return [from, to) in epoch ms of walk-forward windows over the spec's stretch, oldest first.
+def windows_of(spec: TrainingSpec, times: np.ndarray, step: int, count: int) -> list[tuple[int, int]]:
+    """Return [from, to) in epoch ms of walk-forward windows over a bounded spec's bars, oldest first.
 
-    All are equally long, and each begins later by the part of it that judges and tests: what one window is
-    judged on, the next one learns from, and no candle is judged on twice.
+    All have equally many bars, and each begins later by at least as many as judge and test it, the embargo
+    between them included: what one window is judged on, the next one learns from, and no candle is judged on
+    twice. Bars are counted, not hours, as the parts of a window are: a gap makes a window longer in time.
+
+    :param times: int64 (n,), the bars' open times, as `bar_times`; :param step: their interval in ms
     """
-    begin, end, step = spec.from_ms or 0, spec.to_ms or 0, series.interval_ms  # bounded specs have both
-    bars = (end - begin) // step
-    later = spec.validation_share + spec.test_share
-    length = int(bars / (1 + (count - 1) * later))
-    shift = (bars - length) / (count - 1) if count > 1 else 0.0
-    starts = [begin + round(at * shift) * step for at in range(count)]
-    return [(start, min(start + length * step, end)) for start in starts]
+    bars, judged = len(times), judging_of(spec)
+    if count == 1 or not bars:
+        return [(spec.from_ms or 0, spec.to_ms or 0)] * count  # bounded specs have both
+    fitting = bisect_right(range(1, bars + 1), bars, key=lambda n: n + (count - 1) * judged(n))
+    length = max(1, fitting)  # one bar is refused as too few by whoever prepares the window
+    firsts = [at * (bars - length) // (count - 1) for at in range(count)]
+    return [(int(times[first]), int(times[first + length - 1]) + step) for first in firsts]
 
 
 def seed_list(text: str) -> list[int]:
@@ -171,6 +176,7 @@ def _checked(
 ) -> list[tuple[dict[str, Any], TrainingSpec, str]]:
     """Return (cell, complete spec, fingerprint of its candles) of every run."""
     seen: dict[str, tuple[str, tuple[float, ...]]] = {}
+    times = bar_times(series, TrainingSpec.parse(base)) if windows > 1 else np.empty(0, dtype=np.int64)
     found = []
     for cell in cells:
         settings = cell["settings"]
@@ -179,7 +185,7 @@ def _checked(
             shared = suited(shared, algorithm, settings)
         one = TrainingSpec.parse(laid_over(shared, settings))
         require_room(one)
-        first, last = windows_of(one, series, windows)[cell["window"]]
+        first, last = windows_of(one, times, series.interval_ms, windows)[cell["window"]]
         one = one.completed(from_ms=first, to_ms=last)
         key = repr([getattr(one, name) for name in DATA_KEYS])
         if key not in seen:

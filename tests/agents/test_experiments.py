@@ -4,6 +4,7 @@ import json
 from io import StringIO
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from agents import provenance, services
 from agents.commands import run_row
+from agents.evaluation.data import judging_of, split_for
 from agents.models import Experiment, TrainedModel, TrainingRun
 from agents.progress import RunRow
 from agents.rl import checkpoints, job
@@ -20,7 +22,6 @@ from agents.services.experiments import grid_of, windows_of
 from agents.spec import TrainingSpec, over_preset
 from market import leases
 from market.errors import BadInput, Conflict
-from market.models import Series
 from tests.agents.markets import MINUTE, START, changed_after, stored, walk
 from tests.agents.rl.test_learning import SMALL
 from tests.queue import queued
@@ -53,20 +54,39 @@ def train(run, stop=False):
     return status
 
 
+def times_of(bars, hole, missing):
+    """Return open times of `bars` minutes, with so many missing in front of row `hole`."""
+    return START + (np.arange(bars) + missing * (np.arange(bars) >= hole)) * MINUTE
+
+
 @given(
-    st.integers(1, 12), st.floats(0.05, 0.4), st.just(0.0) | st.floats(1e-6, 0.3), st.integers(2000, 100_000)
-)
-def test_windows_follow_one_another_and_judge_no_candle_twice(count, share, test_share, bars):
-    spec = TrainingSpec.parse({"from": START, "to": START + bars * MINUTE, "validation_share": share,
+    st.integers(1, 12), st.floats(0.05, 0.4), st.just(0.0) | st.floats(1e-6, 0.3),
+    st.integers(20_000, 100_000), st.integers(1, 99_999), st.integers(0, 50_000),
+)  # fmt: skip
+def test_windows_follow_one_another_and_judge_no_candle_twice(count, share, test_share, bars, hole, missing):
+    times = times_of(bars, hole, missing)
+    end = int(times[-1]) + MINUTE
+    spec = TrainingSpec.parse({"from": START, "to": end, "validation_share": share,
                                "test_share": test_share})  # fmt: skip
-    windows = windows_of(spec, Series(interval_ms=MINUTE), count)
-    lengths = {end - start for start, end in windows}
-    assert windows[0][0] == START
-    assert START + bars * MINUTE - 2 * MINUTE <= windows[-1][1] <= START + bars * MINUTE
-    assert max(lengths) - min(lengths) <= MINUTE
-    for (_, end), (later, later_end) in pairwise(windows):
-        judged = (later_end - later) * (share + test_share)
-        assert later_end - judged >= end - 2 * MINUTE
+    windows = windows_of(spec, times, MINUTE, count)
+    rows = [np.searchsorted(times, window).tolist() for window in windows]
+    (length,) = {last - first for first, last in rows}
+    assert (windows[0][0], windows[-1][1]) == (START, end)
+    for (_, last), (_, later) in pairwise(rows):
+        assert later - judging_of(spec)(length) >= last
+
+
+@pytest.mark.parametrize("preset", ["default-1h", "default-5m", "default-1m"])
+def test_no_candle_judges_two_windows_over_a_gap(preset):
+    times = times_of(26_000, 13_000, 600)
+    spec = TrainingSpec.parse(over_preset(preset, {"from": START, "to": int(times[-1]) + MINUTE}))
+    judged = []
+    for window in windows_of(spec, times, MINUTE, 3):
+        own = times[slice(*np.searchsorted(times, window))]
+        at = split_for(len(own), spec)
+        judged += [own[at.valid_from : at.valid_to], own[at.test_from : at.test_to]]
+    assert all(map(len, judged))
+    assert len(np.unique(np.concatenate(judged))) == sum(map(len, judged))
 
 
 def test_every_seed_window_and_setting_is_one_queued_run(made, series):

@@ -12,7 +12,6 @@ from agents import artefacts, services
 from agents.evaluation.data import prepare
 from agents.models import Backtest, TrainingRun
 from agents.services.councils import Seat
-from agents.services.experiments import windows_of
 from agents.spec import PRESETS, TrainingSpec, over_preset, read_text, written
 from agents.spec.devices import misfit
 from market.basket import aligned
@@ -274,7 +273,8 @@ def test_an_experiment_varies_a_portfolio(user, pairs):
     made = services.start_experiment(owner=user, name="e", spec=TINY, seeds=[0, 1], windows=1)
     assert [run.spec["basket"] for run in made.runs.all()] == [[one.pk for one in pairs]] * 2
     assert made.candles == "AAA/USD, BBB/USD 1m (test)"
-    assert len(windows_of(TrainingSpec.parse(made.runs.first().spec), pairs[0], 2)) == 2
+    windows = services.start_experiment(owner=user, name="w", spec=TINY, seeds=[0], windows=2).runs.all()
+    assert len({run.spec["from"] for run in windows}) == 2
 
 
 def test_a_series_that_is_gone_is_a_clear_sentence(user, pairs):
