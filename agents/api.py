@@ -38,7 +38,7 @@ class ModelSerializer(serializers.ModelSerializer):
         model = TrainedModel
         fields = ("id", "name", "run", "algorithm", "status", "series", "train_from_ms", "train_to_ms",
                   "valid_to_ms", "test_from_ms", "test_to_ms", "openings", "metrics",
-                  "feature_set_hash", "data_fingerprint", "file_hash",
+                  "feature_set_hash", "data_fingerprint", "judged_fingerprint", "file_hash",
                   "code_version", "created_at")  # fmt: skip
 
 

@@ -30,7 +30,7 @@ def _courts(judged: Sequence[TrainingRun]) -> set[str]:
     first = dict(begins.distinct())
     return {
         repr((
-            run.series_id, first.get(run.pk), run.model.valid_to_ms,
+            run.series_id, first.get(run.pk), run.model.valid_to_ms, run.model.judged_fingerprint,
             *(sorted(flat({name: run.spec.get(name) or {}})) for name in RULES),
         ))
         for run in judged

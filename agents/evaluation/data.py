@@ -59,6 +59,12 @@ class Prepared:
         return self.candles, *self.others
 
     @property
+    def judged_fingerprint(self) -> str:
+        """Return the SHA-256 of the judging part's candles."""
+        part = slice(self.split.valid_from, self.split.valid_to)
+        return join(archive.fingerprint(one[part]) for one in self.all_candles)
+
+    @property
     def times(self) -> tuple[int, int, int]:
         """Return epoch ms: start of the bars learned from, their end, and the end of those that judge."""
         opens, step, at = self.candles.open_ms, self.candles.interval_ms, self.split

@@ -32,6 +32,7 @@ class TrainedModel(models.Model):
     test_from_ms = models.BigIntegerField(null=True)  # the sealed test part; null: trained without one
     test_to_ms = models.BigIntegerField(null=True)
     data_fingerprint = models.CharField(max_length=64)
+    judged_fingerprint = models.CharField(max_length=64, default="")  # of the validation part; "": not known
     code_version = models.CharField(max_length=64)
     versions = models.JSONField(default=dict)
     metrics = models.JSONField(default=dict)  # validation backtest of the kept checkpoint

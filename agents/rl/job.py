@@ -204,6 +204,7 @@ def _keep(run: TrainingRun, spec: TrainingSpec, prepared: Prepared, outcome: Out
         "test_from_ms": prepared.test_ms[0] if prepared.test_ms else None,
         "test_to_ms": prepared.test_ms[1] if prepared.test_ms else None,
         "data_fingerprint": prepared.fingerprint,
+        "judged_fingerprint": prepared.judged_fingerprint,
         **outcome.makers[0],
         "metrics": {
             **outcome.metrics,

@@ -33,14 +33,17 @@ def test_runs_are_grouped_by_everything_but_their_seed():
     ]
 
 
-def judged(user, name, score, valid_from=START, newest=0.0, **row):
+def judged(user, name, score, valid_from=START, newest=0.0, candles="", **row):
     """Return a run whose model was kept with this score; its newest checkpoint has another one."""
     run = factories.RunFactory(owner=user, name=name, latest={"valid_score": newest}, **row)
     curve = {"t_ms": [valid_from, START + 900 * MINUTE], "equity": [1, 1], "benchmark": [1, 1]}
     run.validations.create(step=512, curve=curve, actions={}, probes=[])
     figures = {"score": score, "total_return": score / 10, "benchmark_return": 0.01}
     valid_to = START + 900 * MINUTE
-    factories.ModelFactory(owner=user, run=run, series=run.series, metrics=figures, valid_to_ms=valid_to)
+    factories.ModelFactory(
+        owner=user, run=run, series=run.series, metrics=figures, valid_to_ms=valid_to,
+        judged_fingerprint=candles,
+    )  # fmt: skip
     return TrainingRun.objects.select_related("model").get(pk=run.pk)
 
 
@@ -94,8 +97,9 @@ def test_an_experiment_shows_what_was_kept(client):
         {"spec": {"trading": {"fee_rate": 0.001}, "limits": {"daily_loss": 0.1}}},
         {"spec": {"trading": {"fee_rate": 0.001}, "limits": {}, "basket": [1, 2]}},
         {"series": None},
+        {"candles": "replaced"},
     ],
-    ids=["other bars", "other costs", "other limits", "other pairs", "other candles"],
+    ids=["other bars", "other costs", "other limits", "other pairs", "other candles", "replaced candles"],
 )
 def test_no_run_is_the_best_of_runs_that_were_judged_otherwise(other):
     user = factories.UserFactory()

@@ -17,7 +17,8 @@ from agents.progress import RunRow
 from agents.rl import job
 from agents.rl.training import learn
 from agents.spec import TrainingSpec
-from market import leases
+from market import archive, leases
+from market.archive.identity import join
 from market.errors import BadInput
 from market.models import AuditEvent
 from tests.agents.markets import MINUTE, changed_after, stored, walk
@@ -81,6 +82,12 @@ def model(user, series):
     assert job.run(job.RowListener(RunRow(run, held.fence))) == job.EXIT_DONE
     held.release()
     return TrainedModel.objects.get(run=run)
+
+
+def test_a_model_knows_what_judged_it(model, series):
+    candles = archive.load(series, model.train_to_ms, model.valid_to_ms)
+    judged = candles[model.run.spec["embargo_bars"] :]
+    assert model.judged_fingerprint == join([archive.fingerprint(judged)])
 
 
 def test_a_model_knows_its_test_part(model, series):
