@@ -84,18 +84,18 @@ class Account:
         """Rebalance to what was asked for at prices that nothing moves from; return the fills by pair."""
         return self.live(True, Bars(opens, opens, opens, opens, [self.cash - self.cash] * len(opens)))
 
-    def live(self, is_due: bool, bars: Bars, at_ms: int = 0) -> list[Traded]:
+    def live(self, is_due: bool, bars: Bars, at_ms: int = 0, close_ms: int = 0) -> list[Traded]:
         """Go through a bar: what was asked for at the open, sells first, then exits; return the fills.
 
         :param is_due: False keeps what is held at the open
-        :param at_ms: open time of the bar
+        :param at_ms: open time of the bar, and `close_ms` when it closed
         """
         count = len(self.held)
         fills = Fills(*([0] * (2 * count) for _ in Fills._fields))
         self.cuts = [OK] * count
         self.cash = basket_bar(
             self.cash, self.held, self.entry, self._legs, self.watches, is_due, self._weights, self._orders,
-            bars, at_ms, self.ticks, self.steps, self.rules, self.plan, self._has_exits,
+            bars, at_ms, close_ms, self.ticks, self.steps, self.rules, self.plan, self._has_exits,
             self.watching is not None, fills, self.cuts, [0] * count, [0] * count,
         )  # fmt: skip
         return [(at % count, Fill(*fill)) for at, fill in enumerate(zip(*fills, strict=True)) if fill[0] != 0]

@@ -145,7 +145,7 @@ class _Run:
         """Live through the bar after `row`."""
         prices = [array[row + 1].tolist() for array in (self.opens, self.highs, self.lows, self.closes)]
         at_ms, bars = self.times[row + 1], Bars._make([*prices, self.ranges[row].tolist()])
-        for place, fill in self.account.live(is_due, bars, at_ms):
+        for place, fill in self.account.live(is_due, bars, at_ms, self._closed_ms(row + 1)):
             self.run.fills.append((at_ms, fill))
             self.run.places.append(place)
         self.run.cut.update(code for code in self.account.cuts if code != OK)

@@ -165,7 +165,10 @@ class _Run:
                 self.result.fills.append((self.open_ms[row + 1], fill))
         if self.team is not None:
             self.team.bar(before, order, exit, open)
-        self.watch = fills_seen(self.watch, before.held, before.entry, order, exit, self.open_ms[row + 1])
+        at_ms = self.open_ms[row + 1]
+        self.watch = fills_seen(
+            self.watch, before.held, before.entry, order, exit, at_ms, at_ms + self.interval_ms
+        )
         worth = equity(self.book.cash, self.book.held, close)
         self.equities.append(worth)
         self.exposures.append(exposure_of(self.book.cash, self.book.held, close))

@@ -94,7 +94,7 @@ class BasketEnv(gym.Env[np.ndarray, np.ndarray]):
         bars = Bars._make(
             [*(array[self.row].tolist() for array in self.market[:4]), self._ranges[self.row - 1].tolist()]
         )
-        fills = self.account.live(is_due, bars, int(self.market.open_ms[self.row]))
+        fills = self.account.live(is_due, bars, int(self.market.open_ms[self.row]), self._closed_ms())
         self._fees += sum(fill.fee for _, fill in fills)
         closes = self._closes()
         after = self.account.mark(closes, self._closed_ms())

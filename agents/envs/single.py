@@ -144,10 +144,11 @@ class TradingEnv(gym.Env[np.ndarray, Any]):
     def _look(self, held: float, entry: float, fills: list[Fill], worth: float) -> None:
         """Have breakers and guards see a bar's fills and its close."""
         at_ms = self._opens[self.row]
-        seen = fills_seen(self.watch, held, entry, fills[0], fills[1], at_ms)
+        close_ms = at_ms + self._interval_ms
+        seen = fills_seen(self.watch, held, entry, fills[0], fills[1], at_ms, close_ms)
         self.watch, self._halt = close_seen(
-            seen, self._watching, worth, self.book.peak, self.book.held == 0, at_ms + self._interval_ms
-        )  # fmt: skip
+            seen, self._watching, worth, self.book.peak, self.book.held == 0, close_ms
+        )
 
     def _close(self) -> float:
         return float(self._prices[self.row, 3])

@@ -78,13 +78,13 @@ def keep_watch(watches, place, watch):
 
 
 def basket_bar(
-    cash, held, entry, legs, watches, is_order, weights, orders, bars, at_ms, ticks, steps, rules, plan,
-    has_exits, is_watched, fills, cuts, was, paid,
+    cash, held, entry, legs, watches, is_order, weights, orders, bars, at_ms, close_ms, ticks, steps, rules,
+    plan, has_exits, is_watched, fills, cuts, was, paid,
 ):  # fmt: skip
     """Return the cash after one bar: orders fill at the open, then exits act inside the bar.
 
     :param is_order: False keeps what is held; else `weights` and `orders` are those of `basket.rebalanced`
-    :param at_ms: open time of the bar
+    :param at_ms: open time of the bar, and `close_ms` when it closed, which is when exits count as made
     :param has_exits: False skips them and leaves `legs`; :param is_watched: likewise `watches`
     :param fills: gets what was traded, `cuts` the code of a cap, where one cut a pair's order
     :param was, paid: room for k numbers each
@@ -106,7 +106,7 @@ def basket_bar(
         _copied(held, entry, was, paid)
         cash = _left(cash, held, entry, legs, bars, ticks, steps, rules, plan, fills)
         if is_watched:
-            _noted(watches, was, paid, fills, count, at_ms)
+            _noted(watches, was, paid, fills, count, close_ms)
     return cash
 
 

@@ -309,8 +309,8 @@ def _compile_advance(  # noqa: C901 - see `advance`
                 earned += worth
                 is_order = False
                 if is_watched:
-                    seen = fills_seen(seen, held, entry, order, exit, opens[row])
                     closed_ms = opens[row] + interval_ms
+                    seen = fills_seen(seen, held, entry, order, exit, opens[row], closed_ms)
                     seen, halt = close_seen(seen, watching_, after, book.peak, book.held == 0, closed_ms)
             rewards[i] = earned * task_.reward_scale
             _observe(i, out, rows, row, book, close, task_)

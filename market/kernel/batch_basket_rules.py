@@ -84,15 +84,16 @@ def _compile_advance(digest: int) -> Callable[..., Any]:  # noqa: C901 - see `ad
                 row += 1
                 before, peak_before = after, peak
                 bars = Bars(opens[row], highs[row], lows[row], closes[row], ranges[row - 1])
+                closed_ms = times[row] + interval_ms
                 cash = basket_bar(
-                    cash, own, costs, leg, seen, wanted > 0, weights, orders, bars, times[row], ticks, steps,
-                    rules_, plan_, has_exits, is_watched, fills, cuts, was, paid,
+                    cash, own, costs, leg, seen, wanted > 0, weights, orders, bars, times[row], closed_ms,
+                    ticks, steps, rules_, plan_, has_exits, is_watched, fills, cuts, was, paid,
                 )  # fmt: skip
                 wanted = 0
                 after = basket_worth(cash, own, closes[row])
                 peak = max(peak, after)
                 if is_watched:
-                    halt = closes_seen(seen, watching_, after, peak, own, times[row] + interval_ms)
+                    halt = closes_seen(seen, watching_, after, peak, own, closed_ms)
                 worth, noted = bar_reward(
                     before, after, peak_before, peak, 1.0, mean_growth(closes[row - 1], closes[row]),
                     traded(fills.quantities, fills.prices), noted, terms_,

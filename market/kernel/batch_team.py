@@ -135,8 +135,8 @@ def _compile(digest: int, is_watched: bool) -> Callable[..., Any]:  # noqa: C901
                     own_moments[i, m, 2] = own_noted.below
                 is_order = is_decision = False
                 if is_watched:
-                    seen = fills_seen(seen, whole.held, whole.entry, order, exit, opens[row])
                     closed_ms = opens[row] + interval_ms
+                    seen = fills_seen(seen, whole.held, whole.entry, order, exit, opens[row], closed_ms)
                     seen, halt = close_seen(seen, watching_, after, book.peak, book.held == 0, closed_ms)
             rewards[i] = earned * task_.reward_scale
             for m in range(len(wishes)):

@@ -191,8 +191,8 @@ def compile_walk(answer: Callable[..., Any], digest: int) -> Callable[..., Any]:
             equities[row - first] = worth
             exposures[row - first] = exposure_of(book.cash, book.held, close)
             if asking_.is_watched:
-                seen = fills_seen(seen, held, entry, order, exit, open_ms[row])
                 closed_ms = open_ms[row] + interval_ms
+                seen = fills_seen(seen, held, entry, order, exit, open_ms[row], closed_ms)
                 seen, halt = close_seen(seen, watching_, worth, book.peak, book.held == 0, closed_ms)
                 if halt != OK and not halted:
                     halted, notes[HALTED], notes[HALTED_BY] = True, row, halt

@@ -57,15 +57,15 @@ def open_watch(cash, at_ms):
     return Watch(ACTIVE, cash, cash, cash, 0, 0, 0, 0, UNKNOWN, UNKNOWN, at_ms)
 
 
-def fills_seen(watch, held, entry, order, exit, at_ms):
-    """Return the watch after one bar's fills.
+def fills_seen(watch, held, entry, order, exit, at_ms, close_ms):
+    """Return the watch after one bar's fills: an order's at the open, an exit's, known later, at the close.
 
     :param held: position before them, and its average `entry`
-    :param at_ms: open time of the bar
+    :param at_ms: open time of the bar, and `close_ms` when it closed
     """
     watch = fill_seen(watch, held, entry, order, at_ms)
     after = average_entry(entry, held, order.quantity, order.price)
-    return fill_seen(watch, held + order.quantity, after, exit, at_ms)
+    return fill_seen(watch, held + order.quantity, after, exit, close_ms)
 
 
 def close_seen(watch, rules, worth, peak, is_flat, close_ms):

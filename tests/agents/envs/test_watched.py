@@ -41,6 +41,21 @@ def test_an_entry_waits_for_the_cool_down_after_an_exit():
     assert stepped(falling, actions, loss_cooldown_s=120.0)[1] == [1, 0, 0, 1, 1, 1]
 
 
+def test_an_exit_inside_a_bar_counts_from_its_close():
+    price, low = np.full(8, 100.0), np.full(8, 100.0)
+    low[3] = 95.0  # the stop fills in minute 3
+    candles = Candles(60_000, np.arange(8) * 60_000, price, price, low, price, np.ones(8))
+    features, path = np.zeros((8, 1), np.float32), {}
+    for wait in (0.0, 60.0, 61.0, 120.0):
+        env = TradingEnv(candles, features, EnvSettings(**FREE, stop_loss=0.03, exit_cooldown_s=wait))
+        env.reset()
+        path[wait] = [round(env.step(BUY)[4]["exposure"]) for _ in range(6)]
+    # Of the decisions at the closes of minutes 3, 4 and 5 the last is two minutes after the exit.
+    assert path[0.0] == [1, 1, 0, 1, 1, 1]
+    assert path[60.0] == [1, 1, 0, 0, 1, 1]
+    assert path[61.0] == path[120.0] == [1, 1, 0, 0, 0, 1]
+
+
 def test_the_days_trades_are_counted_and_leaving_is_always_allowed():
     actions = [BUY, SELL, BUY, SELL, BUY, SELL]
     assert stepped([100.0] * 9, actions, max_trades_per_day=3)[1] == [1, 0, 1, 0, 0, 0]

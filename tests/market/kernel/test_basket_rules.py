@@ -58,10 +58,11 @@ def walked(account, path):
         opens, closes = ([column[place] for column in columns] for place in (0, 3))
         before = account.cash, list(account.held), shares
         highs, lows = [max(column) for column in columns], [min(column) for column in columns]
-        fills = account.live(is_due, Bars(opens, highs, lows, closes, [ZERO] * 2), at * MINUTE)
+        bar, end = Bars(opens, highs, lows, closes, [ZERO] * 2), (at + 1) * MINUTE
+        fills = account.live(is_due, bar, at * MINUTE, end)
         yield states, before, fills
         prices = closes
-        account.mark(closes, (at + 1) * MINUTE)
+        account.mark(closes, end)
 
 
 @settings(max_examples=200, deadline=None)
