@@ -140,7 +140,7 @@ def learn_one(job: tuple[Study, str, str, int, int, int, int]) -> dict[str, Any]
 
     study, name, path, window, windows, steps, seed = job
     spec = _spec(study, name, steps, seed)
-    candles = _window(spec, path, window, windows)
+    candles = _window(study, path, window, windows)
     parts = split_for(len(candles), spec)
     seen = candles[: parts.valid_to]
     ready = prepared(seen, compute(seen, spec.feature_set()), parts, spec)
@@ -182,14 +182,17 @@ def _spec(study: Study, name: str, steps: int, seed: int) -> Any:
     return TrainingSpec.parse(over_preset(study.preset, chosen))
 
 
-def _window(spec: Any, path: str, window: int, windows: int) -> Any:
-    """Return the candles of a walk-forward window."""
+def _window(study: Study, path: str, window: int, windows: int) -> Any:
+    """Return the candles of a walk-forward window: those of the candidate judged on most bars, for all."""
+    from agents.evaluation.data import judging_of
     from agents.services.experiments import windows_of
     from market import archive
 
     candles = archive.read_parquet(path)
     begin, end = int(candles.open_ms[0]), int(candles.open_ms[-1]) + candles.interval_ms
-    bounded = spec.model_copy(update={"from_ms": begin, "to_ms": end})
+    specs = [_spec(study, name, study.steps, 0) for name in study.changes]
+    widest = max(specs, key=lambda spec: judging_of(spec)(len(candles)))
+    bounded = widest.model_copy(update={"from_ms": begin, "to_ms": end})
     first, last = windows_of(bounded, candles.open_ms, candles.interval_ms, windows)[window]
     return candles.between(first, last)
 
@@ -202,7 +205,7 @@ def _tested(policy: Any, study: Study, opened: list[str], path: str, window: int
     from market.features import compute
 
     specs = [_spec(study, name, study.steps, 0) for name in opened]
-    candles = _window(specs[0], path, window, windows)
+    candles = _window(study, path, window, windows)
     first = max(split_for(len(candles), spec).test_from for spec in specs)
     rows = compute(candles, policy.observation.feature_set)
     return simulate(candles, rows, Decider(policy), specs[0].env_settings(), first=first)
