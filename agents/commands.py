@@ -60,7 +60,10 @@ def follow(command: ProductCommand, run: TrainingRun) -> None:
 
 
 def follow_all(command: ProductCommand, experiment: Experiment) -> None:
-    """Tell how an experiment goes until every run has ended. :raises BadInput: when no worker is there"""
+    """Tell how an experiment goes until every run has ended.
+
+    :raises BadInput: when one has made no model, or no worker is there
+    """
     began = shown = time.monotonic()
     rows = experiment.runs
     while unfinished := rows.unfinished().count():
@@ -71,6 +74,9 @@ def follow_all(command: ProductCommand, experiment: Experiment) -> None:
             shown = time.monotonic()
             running = rows.filter(status=JobStatus.RUNNING).count()
             command.say(f"{unfinished} of {rows.count()} runs left, {running} at work")
+    ended = rows.exclude(status=JobStatus.DONE).order_by("pk")
+    if failed := [f"run {run.pk} is {run.status}: {run.error.partition(chr(10))[0]}" for run in ended]:
+        raise BadInput(f"{len(failed)} of {rows.count()} runs made no model; {failed[0]}")
 
 
 def require_workers(began: float, what: str) -> None:

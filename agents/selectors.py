@@ -47,8 +47,8 @@ def model_named(user: Any, text: str) -> TrainedModel:
     """Return the model with this id or name. :raises BadInput: when the user has none such"""
     rows = TrainedModel.objects.visible_to(user).select_related("series")
     found = rows.filter(name=text).first()
-    if found is None and text.isdigit():
-        found = rows.filter(pk=int(text)).first()
+    if found is None and text.isascii() and text.isdigit():
+        found = rows.filter(pk=int(text[:18])).first()
     if found is None:
         raise BadInput(f"there is no model {text!r}", "model")
     return found

@@ -266,8 +266,11 @@ def _keep(run: TrainingRun, spec: TrainingSpec, prepared: Prepared, outcome: Out
 
 def free_name(run: TrainingRun) -> str:
     """Return the run's name, numbered when a model of the owner has it already."""
-    taken = set(
-        TrainedModel.objects.filter(owner=run.owner, name__startswith=run.name).values_list("name", flat=True)
+    longest = TrainedModel._meta.get_field("name").max_length or 0
+    short = run.name[: longest - len(" (9999)")]
+    mine = TrainedModel.objects.filter(owner=run.owner, name__startswith=short)
+    taken = set(mine.values_list("name", flat=True))
+    numbered = (
+        f"{run.name[: longest - len(end)]}{end}" for end in (f" ({n})" for n in range(2, len(taken) + 3))
     )
-    numbered = (f"{run.name} ({number})" for number in range(2, len(taken) + 3))
     return next(name for name in (run.name, *numbered) if name not in taken)

@@ -10,6 +10,7 @@ from django.db import transaction
 from agents import artefacts, provenance
 from agents.evaluation.data import members_of, prepare, require_visible
 from agents.models import TrainedModel, TrainingRun
+from agents.resources import require_room
 from agents.services.queue import enqueue_training
 from agents.services.series import find_members
 from agents.spec import TrainingSpec
@@ -64,6 +65,7 @@ def reproduce(
     """
     known = card_of(model) if model is not None else require_card(card)
     spec = TrainingSpec.stored(known["spec"])
+    require_room(spec)
     if model is not None:
         members = members_of(spec.basket) if spec.basket else [model.series]
     else:

@@ -1,5 +1,6 @@
 """Asking the workers. The queue only starts things: rows and leases know what is wanted and who does it."""
 
+from django.utils import timezone
 from django_q.brokers import get_broker
 from django_q.tasks import async_task
 
@@ -40,7 +41,8 @@ def requeue_lost_runs() -> int:
     wanted = [run for run in runs if _is_forgotten(run.lease_name)]
     for run in wanted:
         if run.desired == Desired.CANCEL:
-            TrainingRun.objects.unfinished().filter(pk=run.pk).update(status=JobStatus.CANCELLED)
+            mine = TrainingRun.objects.unfinished().filter(pk=run.pk, desired=Desired.CANCEL)
+            mine.update(status=JobStatus.CANCELLED, finished_at=timezone.now(), eta_s=None)
     lost = [run for run in wanted if run.desired == Desired.RUN]
     if lost and get_broker(TRAIN).queue_size() == 0:
         for run in lost:

@@ -26,6 +26,8 @@ def find_series(
         found = visible.filter(pk=series).first()
         if found is None:
             raise BadInput(f"there is no series {series}", "series")
+        if source and source != found.source:
+            raise BadInput(f"series {series} comes from {found.source}, not from {source}", "source")
         return _agreeing(found, pair, interval)
     if not pair:
         raise BadInput("name the candles: a series, or a pair and an interval", "series")
@@ -56,7 +58,7 @@ def find_members(owner: Any, spec: TrainingSpec) -> list[Series]:
     if spec.basket:
         names: Sequence[str | None] = spec.pairs or [None] * len(spec.basket)
         found = [
-            find_series(owner, series=pk, pair=pair, interval=spec.interval)
+            find_series(owner, series=pk, source=spec.source, pair=pair, interval=spec.interval)
             for pk, pair in zip(spec.basket, names, strict=True)
         ]
     else:

@@ -123,7 +123,7 @@ def bounded(spec: TrainingSpec, members: Sequence[Series]) -> TrainingSpec:
         "source": members[0].source,
         "pair": members[0].pair,
         "interval": members[0].interval,
-        "from_ms": first if spec.from_ms is None else spec.from_ms,
+        "from_ms": first if spec.from_ms is None else max(spec.from_ms, first),
         "to_ms": end if spec.to_ms is None else min(spec.to_ms, end),
     }
     if spec.is_portfolio:

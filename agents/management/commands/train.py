@@ -12,6 +12,7 @@ from agents.models import TrainingRun
 from agents.services.experiments import grid_of
 from agents.spec import ALGORITHMS, DEVICES, PRESETS, over_preset, read_file
 from market.commands import ProductCommand
+from market.errors import BadInput
 
 
 class Command(ProductCommand):
@@ -74,6 +75,8 @@ class Command(ProductCommand):
     def _experiment(
         self, owner: Any, name: str, spec: dict[str, Any], options: dict[str, Any]
     ) -> dict[str, Any]:
+        if options["seeds"] and options["seed"] is not None:
+            raise BadInput("give either --seed or --seeds", "seeds")
         seeds = services.seed_list(options["seeds"]) if options["seeds"] else [spec.get("seed", 0)]
         made = services.start_experiment(
             owner=owner, name=name, spec=spec, seeds=seeds, grid=grid_of(options["grid"]),
