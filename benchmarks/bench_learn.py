@@ -13,7 +13,6 @@ from market.planted import PLANTED
 
 YEAR = 525_600
 PRESET = "default-1m"
-STEPS = 3_000_000
 SHIPPED = [name for name in PLANTED if not name.endswith("-easy")]
 
 
@@ -31,7 +30,7 @@ def run(
     Settings are chosen by other seeds and another fresh path than the record's: of many settings, the one
     that looks best is partly the luckiest.
 
-    :param steps: decisions of a run; 3,000,000 or the budget's when 0
+    :param steps: decisions of a run; the preset's or the budget's when 0
     :param bars: one-minute bars to learn from; those that judge the preset come behind them. Algorithms have
         the judging part within them
     :param markets: some of them, with commas; all when empty
@@ -42,6 +41,8 @@ def run(
     :param path: seed of the fresh path; the record's when 0
     """
     first, fresh = _whole(first_seed, "first_seed"), _whole(path, "path")
+    from agents.spec import PRESETS
+
     if algorithm:
         if markets or vary or first or fresh:
             raise BadInput(
@@ -53,7 +54,7 @@ def run(
     asked = markets.split(",") if markets else SHIPPED
     if unknown := set(asked) - set(PLANTED):
         raise BadInput(f"there is no planted market {min(unknown)!r}; there are {', '.join(PLANTED)}", "set")
-    size = (int(steps) or STEPS, int(bars), int(test_bars))
+    size = (int(steps) or PRESETS[PRESET]["steps"], int(bars), int(test_bars))
     asked_seeds = range(first, first + int(seeds))
     if fresh and fresh in {1 + seed for seed in asked_seeds}:
         raise BadInput(f"path {fresh} is one that a run learns from: choose another", "set")

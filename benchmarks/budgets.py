@@ -17,9 +17,12 @@ class Budget(NamedTuple):
 
 
 ROLLOUTS = {"n_steps": 32, "gamma": 0.98}
-PPO = {**ROLLOUTS, "batch_size": 512, "epochs": 6, "lr": 0.001}
+PPO = {**ROLLOUTS, "batch_size": 512, "epochs": 6, "lr": 0.001, "gae_lambda": 0.95}
 REPLAY = {"gamma": 0.98, "lr": 0.001, "buffer_size": 50_000, "learning_starts": 2_000}
-COMMON = {"averaging": 0.9, "test_share": 0.0}  # the test is a path of its own
+# The test is a path of its own. Reward and costs are the plain ones, not the preset's.
+COMMON: dict[str, Any] = {
+    "averaging": 0.9, "test_share": 0.0, "reward": {"terms": {}}, "curriculum": {"costs_from": 1.0}
+}  # fmt: skip
 # With tanh a deterministic actor (TD3's) is driven to one end before it has seen anything.
 CONTINUOUS = {"action": {"kind": "continuous", "band": 0.1}, "network": {"activation": "relu"}}
 BUDGETS: dict[str, Budget] = {

@@ -86,10 +86,14 @@ def _action(spec: Mapping[str, Any], is_portfolio: bool) -> dict[str, Any]:
 def laid_over(spec: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with others laid over them, section by section.
 
+    A kind of reward, or a penalty, takes the place of terms that lie below.
+
     :raises BadInput: for a key of `chosen` that no spec has
     """
     changed: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in spec.items()}
     algorithm = chosen.get("algorithm", spec.get("algorithm", "ppo"))
+    if isinstance(changed.get("reward"), dict) and _has_own_kind(chosen, algorithm):
+        changed["reward"].pop("terms", None)
     sections = {full.partition(".")[0] for full in setting_names(TrainingSpec) if "." in full}
     for key, value in chosen.items():
         section, _, leaf = _full_name(key, algorithm).rpartition(".")
@@ -100,6 +104,15 @@ def laid_over(spec: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, A
         else:
             changed[leaf] = value
     return changed
+
+
+def _has_own_kind(chosen: Mapping[str, Any], algorithm: Any) -> bool:
+    """Say whether somebody chose a kind of reward, or a penalty, and no terms."""
+    names = set()
+    for key, value in chosen.items():
+        full = _full_name(key, algorithm)
+        names |= {f"{full}.{leaf}" for leaf in value} if isinstance(value, Mapping) else {full}
+    return bool(names & {"reward.kind", "reward.drawdown_penalty"}) and "reward.terms" not in names
 
 
 def _section(spec: dict[str, Any], name: str, key: str) -> dict[str, Any]:

@@ -131,6 +131,30 @@ def test_an_action_that_a_person_chose_is_never_replaced():
         TrainingSpec.parse(over_preset("demo", {"algorithm": "sac"}, ["action.kind=levels"]))
 
 
+def reward_of(chosen, *pairs):
+    return TrainingSpec.parse(over_preset("default-1m", chosen, pairs)).reward
+
+
+@pytest.mark.parametrize(
+    ("chosen", "pairs"),
+    [
+        ({"reward": {"kind": "differential_sharpe"}}, ()),
+        ({"reward.kind": "differential_sharpe"}, ()),
+        ({}, ["reward.kind=differential_sharpe"]),
+    ],
+)
+def test_a_kind_of_reward_takes_the_place_of_a_presets_terms(chosen, pairs):
+    terms = reward_of({}).terms
+    assert terms
+    assert reward_of({}, "drawdown_penalty=0.1").terms == {}
+    assert (reward_of(chosen, *pairs).kind, reward_of(chosen, *pairs).terms) == ("differential_sharpe", {})
+    assert reward_of(chosen, *pairs).scale == reward_of({}).scale
+    assert reward_of({"reward": {"terms": {"sharpe": 1.0}}}).terms == {"sharpe": 1.0}
+    assert reward_of({"reward": {"scale": 10.0}}).terms == terms
+    with pytest.raises(BadInput, match=r"reward.terms says all"):
+        reward_of(chosen, 'reward.terms={"sortino":1}', *pairs)
+
+
 def test_overrides_leave_the_preset_as_it_was():
     before = str(PRESETS)
     apply_overrides(PRESETS["demo"], ["ppo.lr=1", "net_arch=[8]"])
