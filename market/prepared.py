@@ -4,14 +4,47 @@ Values go through the fields' own conversion, so that what is stored is what the
 signals are sent, no related rows are touched.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, cast
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
-from django.db.models import CharField, Field, FloatField, IntegerField, Model
+from django.db.backends.base.operations import BaseDatabaseOperations
+from django.db.models import (
+    BooleanField,
+    CharField,
+    DecimalField,
+    Field,
+    FloatField,
+    ForeignKey,
+    IntegerField,
+    Model,
+)
 
 SIGNS = {"__gte": ">=", "__gt": ">"}
-PLAIN: dict[type[Field], type] = {CharField: str, FloatField: float, IntegerField: int}
+PLAIN: dict[type[Field], type] = {
+    CharField: str, FloatField: float, IntegerField: int, BooleanField: bool, DecimalField: Decimal,
+}  # fmt: skip
+AS_IT_IS = BaseDatabaseOperations.adapt_decimalfield_value
+
+
+def ask(database: Any, text: str, values: Sequence[Any], answer: Callable[[Any], Any]) -> Any:
+    """Execute a statement and return what `answer` makes of its cursor.
+
+    SQLite's own cursor does it where nobody listens: Django's wrappers cost as much as the statement.
+    """
+    raw = database.connection
+    if raw is None or database.vendor != "sqlite" or database.queries_logged or database.execute_wrappers:
+        with database.cursor() as cursor:
+            cursor.execute(text, values)
+            return answer(cursor)
+    database.validate_no_broken_transaction()
+    with database.wrap_database_errors:
+        cursor = raw.execute(text.replace("%s", "?"), values)
+        try:
+            return answer(cursor)
+        finally:
+            cursor.close()  # what it has not handed out would keep the transaction open
 
 
 class Prepared:
@@ -23,10 +56,7 @@ class Prepared:
 
     def run(self, values: Sequence[Any]) -> Any:
         """Execute with one value per name; return the statement's answer."""
-        text, prepared = self.prepared(values)
-        with connection.cursor() as cursor:
-            cursor.execute(text, prepared)
-            return self.answer(cursor)
+        return ask(connections[DEFAULT_DB_ALIAS], *self.prepared(values), self.answer)
 
     def prepared(self, values: Sequence[Any]) -> tuple[str, list[Any]]:
         """Return the statement's text and the values as the database takes them."""
@@ -34,10 +64,13 @@ class Prepared:
         found = self._known.get(database.vendor)
         if found is None:
             fields = [self._field(name) for name in self.names]
-            found = self._known[database.vendor] = self.text(), [(one, plain_type(one)) for one in fields]
+            columns = [(one, plain_type(one, database)) for one in fields]
+            found = self._known[database.vendor] = self.text(), columns
         text, columns = found
         return text, [
-            value if type(value) is plain else field.get_db_prep_save(value, database)
+            value
+            if type(value) is plain and (not isinstance(value, Decimal) or value.is_finite())
+            else field.get_db_prep_save(value, database)
             for (field, plain), value in zip(columns, values, strict=True)
         ]
 
@@ -65,11 +98,17 @@ class Prepared:
         return cast(Field, self.model._meta.get_field(name.partition("__")[0]))
 
 
-def plain_type(field: Field) -> type | None:
-    """Return the type of which a field stores values as they are; None where every value is converted."""
+def plain_type(field: Field, database: Any) -> type | None:
+    """Return the type of which a field stores values as they are; None where every value is converted.
+
+    Of Decimals those that are numbers.
+    """
+    if type(field) is ForeignKey:
+        return plain_type(field.target_field, database)
     for kind, plain in PLAIN.items():
         if isinstance(field, kind) and type(field).get_prep_value is kind.get_prep_value:
-            return plain
+            adapts = type(database.ops).adapt_decimalfield_value
+            return plain if plain is not Decimal or adapts is AS_IT_IS else None
     return None
 
 
@@ -84,7 +123,10 @@ class Update(Prepared):
         self._set, self._where = names, where
 
     def __call__(self, values: Mapping[str, Any], **where: Any) -> int:
-        return int(self.run([*(values[name] for name in self._set), *(where[name] for name in self._where)]))
+        return int(self.run(self._given(values, where)))
+
+    def _given(self, values: Mapping[str, Any], where: Mapping[str, Any]) -> list[Any]:
+        return [*(values[name] for name in self._set), *(where[name] for name in self._where)]
 
     def text(self) -> str:
         sets = ", ".join(f"{column} = %s" for column in self.columns(self._set))
@@ -103,6 +145,39 @@ class Updates:
         if names not in self._known:
             self._known[names] = Update(self._model, names, where=self._where)
         return self._known[names](values, **where)
+
+
+class Rewrites:
+    """`Updates` that answers what each row holds then: field -> (as handed out, as the ORM has it)."""
+
+    def __init__(self, model: type[Model], *, where: Sequence[str]) -> None:
+        self._model, self._where = model, where
+        self._known: dict[tuple[str, ...], _Rewrite] = {}
+
+    def __call__(self, values: Mapping[str, Any], **where: Any) -> list[dict[str, tuple[Any, Any]]]:
+        names = tuple(values)
+        if names not in self._known:
+            self._known[names] = _Rewrite(self._model, names, where=self._where)
+        known = self._known[names]
+        rows = known.rows(values, **where)
+        converted = known.reading.converted
+        return [dict(zip(names, zip(row, converted(row), strict=True), strict=True)) for row in rows]
+
+
+class _Rewrite(Update):
+    def __init__(self, model: type[Model], names: Sequence[str], *, where: Sequence[str]) -> None:
+        super().__init__(model, names, where=where)
+        self.reading = Select(model, names, where=where)
+
+    def rows(self, values: Mapping[str, Any], **where: Any) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = self.run(self._given(values, where))
+        return found
+
+    def answer(self, cursor: Any) -> Any:
+        return _all(cursor)
+
+    def text(self) -> str:
+        return f"{super().text()} RETURNING {', '.join(self.columns(self._set))}"
 
 
 class Select(Prepared):
@@ -139,7 +214,7 @@ class Select(Prepared):
         return values
 
     def answer(self, cursor: Any) -> Any:
-        return [tuple(row) for row in cursor.fetchall()]
+        return _all(cursor)
 
     def text(self) -> str:
         columns = ", ".join(self.columns(self.given))
@@ -259,9 +334,8 @@ class Rows:
     def __call__(self, keys: Collection[int]) -> dict[int, tuple[Any, ...]]:
         found = {}
         if keys:
-            with connection.cursor() as cursor:
-                cursor.execute(self._text(len(keys)), list(keys))
-                found = {row[0]: row for row in cursor.fetchall()}
+            rows = ask(connections[DEFAULT_DB_ALIAS], self._text(len(keys)), list(keys), _all)
+            found = {row[0]: row for row in rows}
         for key, row in found.items():
             if row == self._last.get(key):
                 found[key] = self._last[key]
@@ -270,15 +344,16 @@ class Rows:
 
     def one(self, key: int) -> tuple[Any, ...] | None:
         """Return the row of one key, by itself; what the next call for many is compared with stays."""
-        with connection.cursor() as cursor:
-            cursor.execute(self._text(1), [key])
-            row = cursor.fetchone()
-        if row is None:
-            return None
-        return self._last[key] if self._last.get(key) == tuple(row) else tuple(row)
+        for row in ask(connections[DEFAULT_DB_ALIAS], self._text(1), [key], _all):
+            return self._last[key] if self._last.get(key) == row else row
+        return None
 
     def _text(self, count: int) -> str:
         quote = connection.ops.quote_name
         columns = ", ".join(quote(name) for name in (self._key, *self._columns))
         places = ", ".join(["%s"] * count)
         return f"SELECT {columns} FROM {quote(self._table)} WHERE {quote(self._key)} IN ({places})"  # noqa: S608
+
+
+def _all(cursor: Any) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in cursor.fetchall()]

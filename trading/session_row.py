@@ -7,7 +7,7 @@ and only if somebody has changed one the row is made into an object again.
 
 from collections.abc import Sequence
 
-from market.prepared import Select, Updates
+from market.prepared import Rewrites, Select
 from trading.models import LiveSession
 
 MARKS = [
@@ -19,8 +19,8 @@ UNSEEN = frozenset([*MARKS, "turn_at", "created_at"])  # written without changin
 COLUMNS = [field.name for field in LiveSession._meta.concrete_fields if field.name not in UNSEEN]
 WITH_RELATED = LiveSession.objects.select_related("owner", "account__owner", "risk", "council")
 _locked = Select(LiveSession, ["id", *COLUMNS], where=["id"], lock=True)
-_whole = Select(LiveSession, ["id", *COLUMNS, *MARKS], where=["id"])
-_store = Updates(LiveSession, where=["id"])
+_store = Rewrites(LiveSession, where=["id"])
+PLACES = {name: place for place, name in enumerate(["id", *COLUMNS])}  # in the row that is compared
 
 
 def reload(session: LiveSession) -> None:
@@ -41,13 +41,14 @@ def store(session: LiveSession, names: Sequence[str]) -> None:
 
     A database keeps fewer digits than a sum of Decimals may have.
     """
-    _store({name: getattr(session, name) for name in names}, id=session.pk)
+    [kept] = _store({name: getattr(session, name) for name in names}, id=session.pk)
     if session.seen is None or session.stored_marks is None:
         return
-    [row] = _whole.rows(id=session.pk)
-    values = dict(zip(_whole.given, _whole.converted(row), strict=True))
-    for name in names:
-        setattr(session, name, values[name])
+    row = list(session.seen[0])
+    for name, (stored, value) in kept.items():
+        setattr(session, name, value)
         if name in UNSEEN:
-            session.stored_marks[name] = values[name]
-    session.seen = (row[: 1 + len(COLUMNS)], *session.seen[1:])
+            session.stored_marks[name] = value
+        else:
+            row[PLACES[name]] = stored
+    session.seen = (tuple(row), *session.seen[1:])

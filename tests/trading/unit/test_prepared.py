@@ -3,8 +3,14 @@
 from decimal import Decimal
 
 import pytest
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+from hypothesis import given
+from hypothesis import strategies as st
 
-from market.prepared import Count, Insert, Rows, Select, Updates
+from market import prepared
+from market.prepared import Count, Insert, Rewrites, Rows, Select, Updates
 from trading.models import Account, Holding, LedgerEntry
 
 AMOUNTS = [
@@ -77,3 +83,71 @@ def test_one_row_by_itself_is_as_among_many(account):
     assert rows.one(keys[1]) != found[keys[1]]
     assert rows.one(keys[1]) == rows(keys)[keys[1]]
     assert rows.one(keys[-1] + 1) is None
+
+
+def test_what_was_stored_is_answered_as_it_is_read(account):
+    store, names = Rewrites(Holding, where=["account", "coin"]), ["quantity", "collateral", "coin"]
+    odd = {"quantity": Decimal("68123.1234567890123"), "collateral": Decimal("7E+3"), "coin": "C0"}
+    [kept] = store(odd, account=account.pk, coin="C0")
+    read = Select(Holding, names, where=["account", "coin"])
+    [row], [values] = read.rows(account=account.pk, coin="C0"), read(account=account.pk, coin="C0")
+    assert kept == dict(zip(names, zip(row, values, strict=True), strict=True))
+    assert store({"quantity": Decimal(1)}, account=account.pk, coin="C9") == []
+
+
+MONEY = Holding._meta.get_field("quantity")
+numbers = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**15), max_value=10**15)
+
+
+@given(numbers)
+def test_a_decimal_goes_in_as_the_field_hands_it_over(value):
+    [made] = Select(Holding, ["id"], where=["quantity"]).prepared([value])[1]
+    wanted = MONEY.get_db_prep_save(value, connection)
+    assert (type(made), str(made)) == (type(wanted), str(wanted))
+
+
+@pytest.mark.parametrize("value", [Decimal("NaN"), Decimal("Infinity"), "no number"])
+def test_what_is_no_number_is_refused_as_by_the_orm(account, value):
+    store = Updates(Holding, where=["id"])
+    with pytest.raises(ValidationError):
+        store({"quantity": value}, id=account.holdings.first().pk)
+
+
+def test_values_go_in_as_they_are_where_the_field_says_so():
+    kinds = {field: prepared.plain_type(field, connection) for field in Account._meta.concrete_fields}
+    named = {field.name: kind for field, kind in kinds.items()}
+    assert (named["owner"], named["name"], named["is_active"], named["poll_s"]) == (int, str, bool, float)
+    assert named["opened_at"] is named["stream_state"] is None
+    for field, kind in kinds.items():
+        if kind is not None:
+            assert field.get_db_prep_save(kind(1), connection) == kind(1)
+
+
+def test_a_failing_statement_is_the_orms_error_and_spoils_its_transaction(account):
+    """Through SQLite's own cursor as through Django's."""
+    store = Insert(Holding)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        store(Holding(account=account, coin="C1", quantity=Decimal(1)))
+    with transaction.atomic():
+        store(Holding(account=account, coin="D1", quantity=Decimal(1)))
+        transaction.set_rollback(True)
+        with pytest.raises(transaction.TransactionManagementError):
+            store(Holding(account=account, coin="D2", quantity=Decimal(1)))
+    assert not account.holdings.filter(coin__startswith="D").exists()
+
+
+def test_who_listens_hears_every_statement(account):
+    heard = []
+
+    def listen(execute, sql, params, many, context):
+        heard.append(sql)
+        return execute(sql, params, many, context)
+
+    count = Count(Holding, where=["account"])
+    with connection.execute_wrapper(listen):
+        assert count(account=account.pk) == 5
+    assert len(heard) == 1
+    with CaptureQueriesContext(connection) as asked:
+        assert count(account=account.pk) == 5
+    assert len(asked) == 1
+    assert count(account=account.pk) == 5
