@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from django.db import transaction
@@ -18,7 +18,7 @@ from trading.exchanges.port import Quote
 from trading.health import Health
 from trading.models import Decision, LiveSession, RiskState, SessionStatus
 from trading.seat import Seat
-from trading.states import point, reload, save_marks, unknown
+from trading.states import reload, save_marks, unknown
 
 
 def follow_bars(seat: Seat, quote: Quote, now_ms: int) -> bool:
@@ -39,16 +39,19 @@ def follow_bars(seat: Seat, quote: Quote, now_ms: int) -> bool:
         return True
     bar_ms = closed[-1]
     catch_up(session, feed.market, bar_ms)
-    close_bar(session, bar_ms, seat.last_close)
+    marked = close_bar(session, bar_ms, seat.last_close)
     session.last_bar_ms = bar_ms
     if positions.needs_atr(session.risk):
         session.atr = Decimal(repr(feed.average_range(session.risk.atr_bars)))
     is_newest = bar_ms == feed.newest_closed_ms(now_ms)
     is_ready = is_newest and feed.shown.is_warm and not session.is_weighed
     if is_ready and wants_decision(seat, bar_ms):
-        _level(seat)
-        decide(seat, quote, bar_ms, now_ms)
+        if session.plan_id is not None:
+            states.store_point(marked)
+            _level(seat)
+        decide(seat, quote, bar_ms, now_ms, marked)
     else:
+        states.store_point(marked)
         save_marks(session)
     return True
 
@@ -74,14 +77,14 @@ def _planned(seat: Seat, quote: Quote, now_ms: int) -> risk.Sized:
     return replace(sized, reason="; ".join(filter(None, (asked, sized.reason))))
 
 
-def close_bar(session: LiveSession, open_ms: int, close: Decimal) -> None:
-    """Mark the session at a bar's close, as the environment does at its bars."""
+def close_bar(session: LiveSession, open_ms: int, close: Decimal) -> dict[str, Any]:
+    """Mark the session at a bar's close, as the environment does at its bars; return the point to store."""
     close_ms = open_ms + session.interval_ms
     bars_held, session.peak_equity = at_close(session, close)
     # One that was never counted may have opened behind the close, before anybody looked at the bar.
     if session.held == 0 or session.bars_held > 0 or was_open(session, close_ms):
         session.bars_held = bars_held
-    point(session, close_ms, close)
+    return states.marked(session, close_ms, close)
 
 
 def at_close(session: LiveSession, close: Decimal) -> tuple[int, Decimal]:
@@ -95,8 +98,11 @@ def wants_decision(seat: Seat, bar_ms: int) -> bool:
     return session.status == SessionStatus.RUNNING and seat.decider.is_due(bar_ms, session.interval_ms)
 
 
-def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
-    """Ask the policy, size its wish, commit decision and intent together, then send."""
+def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int, marked: dict[str, Any]) -> None:
+    """Ask the policy, size its wish, commit decision and intent together, then send.
+
+    :param marked: the equity point of the bar's close, stored with the decision
+    """
     session, seen = seat.session, seat.feed.shown
     started = time.perf_counter_ns()
     close = float(seen.closes[-1])
@@ -113,11 +119,10 @@ def decide(seat: Seat, quote: Quote, bar_ms: int, now_ms: int) -> None:
         sized = size_wish(seat, decided.target, quote, now_ms, conviction)
     latency_us = (time.perf_counter_ns() - started) // 1000
     opinion, tally = decided.opinion, decided.opinion.tally
-    if sized.quantity != 0:
-        seat.exchange.require()
-    else:
+    if sized.quantity == 0:
         seat.exchange.keep()  # a decision is written under our lease, order or not; thinking may have waited
-    with transaction.atomic():
+    with seat.exchange.required() if sized.quantity != 0 else transaction.atomic():
+        states.store_point(marked)
         sized, turns_to = legs.split(seat, capped(seat, sized, quote, now_ms))
         decision = Decision(
             session=session,

@@ -6,6 +6,7 @@ They lie beside the policy's in `LiveSession.settings`, flat: `{"style": "limit"
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 from market.errors import BadInput
@@ -53,13 +54,22 @@ class Execution:
 
         :raises BadInput: for a value that makes no sense.
         """
-        return cls(**own_part(values))
+        own = own_part(values)
+        try:
+            return _known(**own)  # every turn asks
+        except TypeError:  # a list or an object, which cannot be looked up: say what is wrong with it
+            return cls(**own)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
 KEYS = tuple(field.name for field in fields(Execution))
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _known(**own: Any) -> Execution:
+    return Execution(**own)
 
 
 def own_part(values: Mapping[str, Any]) -> dict[str, Any]:

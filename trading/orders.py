@@ -160,8 +160,9 @@ def send(order: Order, *, exchange: Leased, seen_ms: int) -> OrderReport | None:
     :raises LeaseLost: when the lease does not allow a send any more; the order stays planned or is refused.
     :raises BadCredentials: when the venue does not know us; the order is recorded as rejected.
     """
-    exchange.require()
-    if not move(order, S.SENDING, sent_ms=seen_ms, fence=exchange.lease.fence):
+    with exchange.required():
+        is_ours = move(order, S.SENDING, sent_ms=seen_ms, fence=exchange.lease.fence)
+    if not is_ours:
         return None
     figures = (order.pair, order.side, order.type, order.quantity, order.price, order.collateral)
     proposal = Proposal(*figures, client_id=client_id_of(order))

@@ -29,7 +29,7 @@ RESUME_FROM_HALT = "session.resume_from_halt"  # a person did
 _store_marks = Update(LiveSession, [*MARKS, "turn_at"], where=["id", "risk_state"])
 _store_planned_marks = Update(LiveSession, [*MARKS, "turn_at"], where=["id", "risk_state", "capital"])
 store_decision = Insert(Decision)
-_store_point = Upsert(
+store_point = Upsert(
     EquityPoint,
     ["session", "at_ms", "equity", "cash", "held", "price", "capital", "drawdown"],
     unique=["session", "at_ms"],
@@ -118,7 +118,7 @@ def _marks(session: LiveSession) -> dict[str, Any]:
 
 def point(session: LiveSession, at_ms: int, price: Decimal) -> None:
     """Store marked equity at an instant of the venue's clock."""
-    _store_point(marked(session, at_ms, price))
+    store_point(marked(session, at_ms, price))
 
 
 def marked(session: LiveSession, at_ms: int, price: Decimal) -> dict[str, Any]:

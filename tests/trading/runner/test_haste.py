@@ -123,11 +123,11 @@ def test_what_is_foretold_of_a_session_is_what_it_then_wishes(user, venue, db, m
         live.start("", model=model, settings={"sample": True, "seed": number}).seat.lease.release()
     said, decide = [], deciding.decide
 
-    def decided(seat, quote, bar_ms, now_ms):
+    def decided(seat, quote, bar_ms, now_ms, marked):
         seat.session.last_bar_ms -= 1  # as it was before this bar was taken in
         foretold = haste.of_session(seat.session, seat.foretold, seat.foreseen_ms, None)
         seat.session.last_bar_ms += 1
-        decide(seat, quote, bar_ms, now_ms)
+        decide(seat, quote, bar_ms, now_ms, marked)
         last = seat.session.decisions.latest("bar_ms")
         said.append((foretold, haste.of_wish(last.target, last.portfolio[0])))
 
