@@ -114,6 +114,7 @@ class BarFeed:
         self.window, self.keep = window, max(window, closes)
         self.ticks = TickBars(interval_ms)
         self.warm_from_ms = 0
+        self.asking = 0  # questions to the source under way
         self._stream: Stream | None = None
         self._times: deque[int] = deque(maxlen=self.keep)
         self._rows = Trail(window, len(feature_set))
@@ -262,6 +263,7 @@ class BarFeed:
         if self.source is None:
             self._store_built(due_ms)
             return
+        self.asking += 1
         try:
             found = self.source.candles(
                 self.pair, self.interval_ms, first_ms, due_ms + self.interval_ms, now_ms=now_ms
@@ -273,6 +275,8 @@ class BarFeed:
             return
         except BadInput as error:
             raise SourceUnavailable(error.message) from error
+        finally:
+            self.asking -= 1
         self._store([tuple(getattr(found, name)[at] for name in COLUMNS) for at in range(len(found))])
 
     def _wait_or_build(self, absent_ms: int, due_ms: int, now_ms: int) -> None:

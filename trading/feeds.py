@@ -62,6 +62,11 @@ class Follower:
         """Return what the next advance will show, if others have taken the feed further already."""
         return self.feed.shown if self.feed.last_ms > self.last_ms else None
 
+    @property
+    def is_asked_for(self) -> bool:
+        """Say whether another session is asking the source for what this one is going to need."""
+        return self.feed.asking > 0
+
     def newest_closed_ms(self, now_ms: int) -> int:
         """Return the start of the newest bar that is closed at `now_ms`."""
         return self.feed.newest_closed_ms(now_ms)

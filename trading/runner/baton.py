@@ -12,9 +12,13 @@ from typing import Any
 
 
 class Baton:
-    """A fair lock: `with baton:` computes, `with baton.passed_on():` waits for something outside."""
+    """A fair lock: `with baton:` computes, `with baton.passed_on():` waits for something outside.
 
-    def __init__(self) -> None:
+    :param on_pass: told whenever somebody begins to wait for the outside: there is room for others
+    """
+
+    def __init__(self, on_pass: Callable[[], None] = lambda: None) -> None:
+        self._on_pass = on_pass
         self._mutex = threading.Lock()
         self._line: deque[threading.Lock] = deque()
         self._is_held = False
@@ -43,6 +47,7 @@ class Baton:
         self.outside += 1
         self.__exit__()
         try:
+            self._on_pass()
             yield
         finally:
             self.__enter__()

@@ -41,7 +41,8 @@ class Desk:
         self.next_s = 0.0
         self.failures = 0
         self.is_reading = False
-        self._sight = Sight()
+        self.sight = Sight()
+        self._ahead: Glance | None = None  # of those who were free when the prices were asked for
         self._round = 0
         self._sorted_by = -1  # what was foretold when the line was last sorted
         self._noted: dict[int, tuple[dict[str, Any], float]] = {}  # account: state of its stream, when
@@ -68,6 +69,9 @@ class Desk:
             if not readers:
                 self.is_reading = False
                 return
+            # Now, while nobody waits: once the prices are there, orders do.
+            free = [one for one in self.driven if not (one.is_busy or one.is_in_line or one.is_over)]
+            self._ahead = self._glance(free)
         reader, _ = readers[self.failures % len(readers)]  # one account out of calls must not blind the rest
         failure: Exception
         try:
@@ -99,11 +103,15 @@ class Desk:
         self.quotes, self.at_ms = quotes, at_ms
         self._record(quotes.values())
         self._note_streams()
-        due = self._due()
-        glance = self._glance(due)
+        due, ahead = self._due(), self._ahead
+        if ahead is not None and ahead.is_good:
+            late = [one for one in due if not ahead.covers(one.session)]  # busy when these were read
+        else:
+            late, ahead = due, None
+        fresh = self._glance(late) if late else None
         self._round += 1
         for one in due:
-            one.is_in_line, one.glance, one.round = True, glance, self._round
+            one.line_up(ahead if ahead and ahead.covers(one.session) else fresh, self._round)
             self.line.append(one)
         self._sorted_by = -1
 
@@ -131,7 +139,7 @@ class Desk:
 
     def _glance(self, due: Iterable[Driven]) -> Glance | None:
         try:
-            return Glance([one.session for one in due], self._monotonic_s, self._sight)
+            return Glance([one.session for one in due], self._monotonic_s, self.sight)
         except DatabaseError as error:
             connections.refresh()
             logger.warning("%s: each session looks for itself: %s", self.market, error)

@@ -18,7 +18,7 @@ from trading.exchanges.port import Exchange, Quote
 from trading.guard import LeaseLost
 from trading.models import AlertKind, AlertLevel, LiveSession
 from trading.runner.baton import Baton, Outside
-from trading.runner.glance import Glance
+from trading.runner.glance import Glance, Sight
 from trading.runner.shared import Minds
 from trading.seat import Seat, take
 
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 LONGEST_WAIT_S = 30.0
 TELL_AFTER = 3  # failures in a row
+LET_ASK_S = 0.25  # for which a session lets another ask for the bar that both need
 
 
 @dataclass(slots=True)
@@ -40,6 +41,7 @@ class Driven:
     lease: Held
     baton: Baton
     minds: Minds
+    sight: Sight
     seat: Seat | None = None
     failures: int = 0
     next_s: float = 0.0  # monotonic: not before
@@ -48,6 +50,7 @@ class Driven:
     is_over: bool = field(default=False)
     glance: Glance | None = None  # of the tick its turn is on
     round: int = 0  # of its desk, in which it has lined up for its turn
+    let_ask_s: float | None = None  # monotonic: since when it lets another ask, see `may_begin`
 
     @property
     def must_renew(self) -> bool:
@@ -66,6 +69,22 @@ class Driven:
         if self.seat is None:
             return haste.UNKNOWN
         return haste.of_session(self.session, self.seat.foretold, self.seat.foreseen_ms, quote)
+
+    def line_up(self, glance: Glance | None, number: int) -> None:
+        """Wait for a turn from now on."""
+        self.is_in_line, self.glance, self.round, self.let_ask_s = True, glance, number, None
+
+    def may_begin(self, quote: Quote | None, now_s: float) -> bool:
+        """Say whether its turn may begin.
+
+        While another session asks for the bar that both need it does not ask as well, unless it must leave
+        its position or that takes long.
+        """
+        if self.seat is None or not self.seat.feed.is_asked_for:
+            return True
+        if self.let_ask_s is None:
+            self.let_ask_s = now_s
+        return now_s - self.let_ask_s >= LET_ASK_S or self.haste(quote) == haste.LEAVES_NOW
 
     def turn(self, quote: Quote | None, at_ms: int, now_s: float) -> None:
         """Take one turn; whatever goes wrong stays with this session."""
@@ -115,8 +134,7 @@ class Driven:
 
     def _act(self) -> None:
         """Whatever is asked of the venue may change what the sessions of the account know."""
-        if self.glance is not None:
-            self.glance.drop(self.session.account_id)
+        self.sight.note_act(self.session.account_id)
 
     def unknown(self, why: str) -> None:
         """The venue shows no prices at all."""

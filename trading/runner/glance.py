@@ -37,6 +37,10 @@ class Sight:
         self._accounts, self._profiles = Rows(Account), Rows(RiskProfile)
         self._owners, self._councils = Rows(get_user_model()), Rows(Council)
 
+    def note_act(self, account_id: int) -> None:
+        """Note that somebody is about to act on an account: what glances say of it is looked at once more."""
+        self.acts[account_id] += 1
+
     def of(self, sessions: list[LiveSession]) -> dict[int, tuple[Any, ...]]:
         """Return the columns of each session, by its key, as the database hands them out."""
         rows = self._sessions({one.pk for one in sessions})
@@ -77,6 +81,10 @@ class Glance:
         unsettled = Order.objects.unsettled().filter(account__in=accounts).order_by()
         self._restless = set(unsettled.values_list("account", flat=True))
 
+    def covers(self, session: LiveSession) -> bool:
+        """Say whether the session was among those that were read."""
+        return session.pk in self._seen
+
     @property
     def is_good(self) -> bool:
         return self._monotonic_s() - self._read_s <= GOOD_S
@@ -94,10 +102,6 @@ class Glance:
             return None
         row = self._rows.get(session.pk)
         return None if row is session and session.stored_marks is None else row
-
-    def drop(self, account_id: int) -> None:
-        """Note that somebody is about to act on an account; other glances by the same sight learn it too."""
-        self._sight.acts[account_id] += 1
 
     def _look_again(self, session: LiveSession) -> None:
         account_id = session.account_id

@@ -6,6 +6,7 @@ from trading import services, sessions
 from trading.models import Alert
 from trading.runner.baton import Baton
 from trading.runner.driven import TELL_AFTER, Driven
+from trading.runner.glance import Sight
 from trading.runner.shared import Minds
 
 
@@ -17,7 +18,7 @@ def told():
 def driven(live):
     live.start("cash")
     baton = Baton()
-    return Driven(live.session, live.exchange, live.seat.lease, baton, Minds())
+    return Driven(live.session, live.exchange, live.seat.lease, baton, Minds(), Sight())
 
 
 def turn(driven):

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
+from market.sources.port import SourceUnavailable
 from market.synthetic import regime_market
 from tests.trading.live.test_bars import MINUTE, START, Source, at, feed_of
 from trading.feeds import Feeds, Follower
@@ -35,6 +36,25 @@ def test_a_bar_is_read_and_computed_once_for_all(two, source, django_assert_num_
         assert second.advance(at(source, 1201)) == [source.all.open_ms[1201]]
     assert second.shown is first.shown
     assert second.ahead is None
+
+
+def test_while_one_asks_the_source_the_others_can_tell(two, source, monkeypatch):
+    first, second = two
+    seen, real = [], source.candles
+
+    def candles(*args, **given):
+        seen.append(second.is_asked_for)
+        if len(seen) > 1:
+            raise SourceUnavailable("it does not answer")
+        return real(*args, **given)
+
+    monkeypatch.setattr(source, "candles", candles)
+    first.advance(at(source, 1200))
+    assert not second.is_asked_for
+    with pytest.raises(SourceUnavailable):
+        first.advance(at(source, 1203))
+    assert seen == [True, True]
+    assert not second.is_asked_for
 
 
 def test_what_a_follower_shows_stays_until_it_advances_itself(two, source):

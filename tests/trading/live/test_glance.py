@@ -163,17 +163,17 @@ def test_behind_an_act_the_others_of_the_account_look_at_their_row_and_the_order
     settle = Order.objects.filter(pk=order.pk).update
     settle(status=OrderStatus.SENDING)
     assert found.row(other.session) is other.session  # nobody has said that he is about to act
-    found.drop(live.account.pk)
+    sight.note_act(live.account.pk)
     for one in (found, ahead):  # whoever looks by the same sight
         assert one.row(live.session) is one.row(other.session) is None
     settle(status=OrderStatus.FILLED)
-    found.drop(live.account.pk)
+    sight.note_act(live.account.pk)
     with CaptureQueriesContext(connection) as asked:
         assert found.row(other.session) is other.session  # nothing has changed: no object is made
         assert found.row(other.session) is other.session
     assert len(asked) == 2  # once
     LiveSession.objects.filter(pk=other.session.pk).update(held=7)  # as an adopted order changes it
-    found.drop(live.account.pk)
+    sight.note_act(live.account.pk)
     row = found.row(other.session)
     assert row is not other.session
     assert row.held == 7

@@ -1,11 +1,14 @@
 """The loop that drives sessions, in this process, on the sandbox."""
 
+import gc
+
 from market import leases
 from market.models import Lease
 from tests.queue import queued
 from tests.trading.live.conftest import Hand, Live
 from trading import services, sessions
 from trading.models import Alert, LiveSession, SessionStatus
+from trading.runner import loop
 from trading.runner.supervisor import Stall, enqueue_lost_sessions
 
 
@@ -173,3 +176,11 @@ def test_a_stall_is_given_twice_the_time_until_the_work_is_taken():
     assert [seen_after(31), seen_after(31), seen_after(31), seen_after(100)] == [True, False, True, False]
     stall.see(False)
     assert seen_after(31)
+
+
+def test_what_is_loaded_before_the_drive_is_walked_through_by_no_collection(db, monkeypatch):
+    monkeypatch.setattr(loop.Runner, "run", lambda self, slice_s: gc.get_freeze_count())
+    try:
+        assert loop.drive() > 10_000
+    finally:
+        gc.unfreeze()

@@ -110,3 +110,13 @@ def test_a_crew_lives_on_after_work_that_fails(caplog):
     crew.close()
     assert done == [1]
     assert "failed" in caplog.text
+
+
+def test_whoever_begins_to_wait_outside_says_that_there_is_room():
+    told = []
+    baton = Baton(lambda: told.append(baton.outside))
+    with baton:
+        assert not told
+        with baton.passed_on():
+            assert told == [1]
+    assert told == [1]

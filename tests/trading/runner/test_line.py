@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from trading.runner import desk as desks
 from trading.runner import loop
 from trading.runner.baton import Baton
 from trading.runner.crew import Crew
+from trading.runner.driven import LET_ASK_S, Driven
 
 
 class Waiting:
@@ -23,10 +25,16 @@ class Waiting:
             account_id=account, account=SimpleNamespace(poll_s=5.0), pair="BTC/USD"
         )
         self.is_in_line, self.is_busy, self.is_over = True, False, False
-        self.round, self.next_s, self.now = 0, 0.0, haste.UNKNOWN
+        self.round, self.next_s, self.now, self.seat = 0, 0.0, haste.UNKNOWN, None
 
     def haste(self, quote):
         return self.now
+
+    def line_up(self, glance, number):
+        self.is_in_line, self.glance, self.round = True, glance, number
+
+    def may_begin(self, quote, now_s):
+        return True
 
     def turn(self, quote, at_ms, now_s):
         self.clock.now_s += 0.004
@@ -41,7 +49,11 @@ class Look:
     """A glance at the rows of some sessions."""
 
     def __init__(self, driven, clock):
-        self.of, self.clock, self.read_s = len(list(driven)), clock, clock.now_s
+        self.sessions = [one.session for one in driven]
+        self.of, self.clock, self.read_s = len(self.sessions), clock, clock.now_s
+
+    def covers(self, session):
+        return any(one is session for one in self.sessions)
 
     @property
     def is_good(self):
@@ -232,3 +244,69 @@ def test_a_crew_that_can_start_no_thread_says_so_and_still_ends(monkeypatch):
             crew.hand(lambda: None)
     assert crew.size == 0
     crew.close()
+
+
+class Asked:
+    """A session's seat whose feed another session asks for, or nobody."""
+
+    def __init__(self, feed):
+        self.feed = feed
+
+
+def test_who_needs_a_bar_that_another_asks_for_lets_him_for_a_short_while(line, clock):
+    """Else all sessions of a pair would ask the candle source at once when a bar has closed."""
+    feed = SimpleNamespace(is_asked_for=True)
+    for one in line.driven[:20]:
+        one.seat, one.let_ask_s = Asked(feed), None
+        one.may_begin = partial(Driven.may_begin, one)
+    line.driven[4].now = haste.LEAVES_NOW
+    begin(line)
+    for work in line.hands.works:
+        work()
+    turned = [place for place, one in enumerate(line.driven) if one.turned]
+    assert turned == [4, *range(20, 39)]  # whoever must leave does not wait for a bar
+    clock.now_s += LET_ASK_S
+    line.hands.works.clear()
+    begin(line)
+    assert len(line.hands.works) == loop.AT_ONCE  # it takes long: they ask as well
+    feed.is_asked_for = False
+    for work in line.hands.works:
+        work()
+    while line.desk.line:
+        line.hands.works.clear()
+        begin(line)
+        line.hands.works[0]()
+    assert all(len(one.turned) == 1 for one in line.driven if one in line.driven[:20])
+
+
+def test_the_rows_are_read_before_the_prices_and_late_comers_read_behind_them(clock, monkeypatch):
+    monkeypatch.setattr(desks, "record_ticks", lambda market, quotes: None)
+    monkeypatch.setattr(desks.Desk, "_note_streams", lambda self: None)
+    monkeypatch.setattr(desks.Desk, "_glance", lambda self, driven: Look(driven, clock))
+    desk = desks.Desk("sandbox", Baton(), lambda: clock.now_s)
+
+    class Venue:
+        wait_s = 0.3
+
+        def quotes(self, pairs):
+            clock.now_s += self.wait_s
+            desk.driven[2].is_busy = False  # its turn ends meanwhile
+            return {}
+
+        def now_ms(self):
+            return 1
+
+    desk.driven = [Waiting(clock, account) for account in range(3)]
+    for one in desk.driven:
+        one.is_in_line, one.exchange = False, Venue()
+    desk.driven[2].is_busy = True
+    desk.read()
+    ahead, late = desk.driven[0].glance, desk.driven[2].glance
+    assert (ahead.read_s, ahead.of, late.read_s, late.of) == (0.0, 2, 0.3, 1)
+    assert desk.driven[1].glance is ahead
+    for one in desk.driven:
+        one.is_in_line = False
+    Venue.wait_s = 1.5  # too long: all look anew
+    desk.read()
+    assert {one.glance.read_s for one in desk.driven} == {clock.now_s}
+    assert desk.driven[0].glance.of == 3
