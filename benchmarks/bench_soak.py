@@ -70,8 +70,9 @@ class Mark:
 def soaked(seconds: float, sessions: int, speed: float) -> dict[str, Any]:
     """Let a runner drive everything there is for so long and return what came of it."""
     from trading.models import Order
-    from trading.runner.loop import Runner
+    from trading.runner.loop import Runner, settle_memory
 
+    settle_memory()  # as `drive` does
     end, memory, mark = threading.Event(), [], None
     process = psutil.Process()
     runner = Runner(must_end=end.is_set)
