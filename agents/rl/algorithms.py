@@ -30,6 +30,8 @@ from agents.spec.algorithms import Dqn, Replay, Sac
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 ENTROPY_START = "auto_0.1"  # rewards here are small: from the library's 1 the weight takes long to come down
+# AdamW; eps is what the library takes where nothing is said of its optimizer.
+DECAYING = {"eps": 1e-5, "decoupled_weight_decay": True}
 EXPOSURE = PORTFOLIO.index("exposure")
 
 
@@ -67,6 +69,8 @@ def _ppo(
     **kwargs: Any,
 ) -> BaseAlgorithm:
     given = spec.ppo
+    if given.weight_decay:
+        kwargs["optimizer_kwargs"] = DECAYING | {"weight_decay": given.weight_decay}
     return algorithm(
         env=env,
         n_steps=given.n_steps,

@@ -78,6 +78,7 @@ class Ppo(Rollouts):
     ent_coef: float = Field(default=0.001, ge=0, le=10)
     vf_coef: float = Field(default=0.5, ge=0, le=10)
     max_grad_norm: float = Field(default=0.5, gt=0, le=1000)
+    weight_decay: float = Field(default=0.0, ge=0, le=1)  # decoupled, as in AdamW
     target_kl: float | None = Field(default=None, gt=0)
     lr_end: float | None = Field(default=None, ge=0, le=1)  # reached in a straight line at the end of the run
     clip_end: Positive | None = None  # likewise

@@ -163,6 +163,10 @@ WORDS: dict[str, tuple[str, str]] = {  # label, definition
     "ent_coef": ("Entropy weight", "How much exploring is worth."),
     "vf_coef": ("Value weight", "Of the value network's loss."),
     "max_grad_norm": ("Gradient limit", "Longer gradients are shortened to it."),
+    "weight_decay": (
+        "Weight decay",
+        "Share of every weight that a step takes away, in learning rates, as AdamW does; 0 is off.",
+    ),
     "target_kl": ("Target KL", "Change of the policy that ends an update."),
     "lr_end": ("Learning rate at last", "Reached in a straight line at the end of the run; empty: it stays."),
     "clip_end": ("Clip range at last", "Reached in a straight line at the end of the run; empty: it stays."),

@@ -169,15 +169,19 @@ def norm(values):
     return F(math.sqrt(squares))
 
 
-def adam(weights, slopes, first, second, step, scale, lr, beta1, beta2, eps):
-    """Take one step of Adam (Kingma & Ba, 2015, Algorithm 1) as torch does, slopes times `scale`."""
+def adam(weights, slopes, first, second, step, scale, lr, beta1, beta2, eps, decay, is_decoupled):
+    """Take one step of Adam (Kingma & Ba, 2015, Algorithm 1) as torch does, slopes times `scale`.
+
+    `decay` pulls weights towards zero, by the slope or decoupled from it (Loshchilov & Hutter, 2019).
+    """
     size, shrink = F(lr / (1.0 - beta1**step)), F(math.sqrt(1.0 - beta2**step))
     gain1, keep2, gain2, eps = F(1.0 - beta1), F(beta2), F(1.0 - beta2), F(eps)
+    pull, keep = (F(0), F(1.0 - lr * decay)) if is_decoupled else (F(decay), F(1))
     for i in range(len(weights)):
-        slope = slopes[i] * scale
+        slope = slopes[i] * scale + pull * weights[i]
         first[i] += gain1 * (slope - first[i])
         second[i] = keep2 * second[i] + gain2 * slope * slope
-        weights[i] -= size * first[i] / (np.sqrt(second[i]) / shrink + eps)
+        weights[i] = keep * weights[i] - size * first[i] / (np.sqrt(second[i]) / shrink + eps)
 
 
 def advantages(rewards, values, starts, last_values, dones, gamma, gae_lambda, out, returns):

@@ -12,7 +12,7 @@ from torch.optim import Adam
 from agents.rl.fast.packed import ACTIVATIONS
 from market.errors import BadInput
 
-PLAIN_ADAM = {"weight_decay": 0, "amsgrad": False, "maximize": False, "differentiable": False}
+PLAIN_ADAM = {"amsgrad": False, "maximize": False, "differentiable": False}
 
 
 def require_supported(model: PPO) -> None:

@@ -82,6 +82,8 @@ class Update(NamedTuple):
     beta1: float
     beta2: float
     eps: float
+    decay: float  # of weights
+    is_decoupled: bool  # from the slopes: AdamW
 
 
 def _tile(is_transposed: bool, vectors: int) -> Callable[..., None]:
@@ -367,8 +369,9 @@ def _compile_learning(digest: int) -> tuple[Callable[..., Any], ...]:
             scale = min(F(1), F(update.max_grad_norm) / (norm(slopes) + F(1e-6)))
             step += 1
             adam(
-                weights, slopes, first, second, step, scale, update.lr, update.beta1, update.beta2, update.eps
-            )
+                weights, slopes, first, second, step, scale, update.lr, update.beta1, update.beta2,
+                update.eps, update.decay, update.is_decoupled,
+            )  # fmt: skip
         return seen, step
 
     @njit(nogil=True, cache=True, error_model="numpy")

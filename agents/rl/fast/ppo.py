@@ -159,6 +159,8 @@ class FastPPO(PPO):
             beta1=float(group["betas"][0]),
             beta2=float(group["betas"][1]),
             eps=float(group["eps"]),
+            decay=float(group["weight_decay"]),
+            is_decoupled=bool(group.get("decoupled_weight_decay", False)),
         )
 
     def _batch(self) -> tuple[np.ndarray, ...]:

@@ -99,7 +99,7 @@ class TeamNetwork(BasePolicy):
         groups: list[dict[str, Any]] = [{"params": self.spoken_weights(), "lr": lr_schedule(1)}]
         if self.allocator is not None:
             groups.append({"params": list(self.allocator.parameters()), "lr": allocator_lr})
-        self.optimizer = torch.optim.Adam(groups, eps=1e-5)
+        self.optimizer = torch.optim.Adam(groups, **{"eps": 1e-5, **self.optimizer_kwargs})
 
     def spoken_weights(self) -> list[nn.Parameter]:
         """Return the weights of actors and critics, each (G, ...)."""

@@ -42,12 +42,14 @@ def noise_market(bars: int = 2_000, features: int = 20, seed: int = 7) -> Packed
 
 
 def make(
-    cls=FastPPO, *, market=None, envs=16, steps=32, action=None, net_arch=(16, 16), activation=None, **given
-):
+    cls=FastPPO, *, market=None, envs=16, steps=32, action=None, net_arch=(16, 16), activation=None,
+    optimizer=None, **given,
+):  # fmt: skip
     settings = EnvSettings(action=action or ActionSpec(), reward_scale=100.0, episode_bars=200)
     env = TradingVecEnv(market or noise_market(), settings, envs, 1)
     arch = net_arch if isinstance(net_arch, dict) else list(net_arch)
     kwargs = {"net_arch": arch, **({"activation_fn": activation} if activation else {})}
+    kwargs |= {"optimizer_kwargs": optimizer} if optimizer else {}
     given = {"batch_size": 64, "n_epochs": 2, "seed": 3, **given}
     model = cls("MlpPolicy", env, n_steps=steps, policy_kwargs=kwargs, device="cpu", **given)
     model.set_logger(configure(None, []))

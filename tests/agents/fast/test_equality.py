@@ -5,6 +5,7 @@ from torch import nn
 
 from tests.agents.fast.helpers import CONTINUOUS, SharedOrder, both_updates, distance, make, rollout
 
+DECOUPLED = {"weight_decay": 0.5, "decoupled_weight_decay": True, "eps": 1e-5}
 CASES = {
     "defaults": {"net_arch": (64, 64)},
     "narrow and wide": {"net_arch": {"pi": [7], "vf": [40, 33, 9]}, "ent_coef": 0.01},
@@ -14,6 +15,9 @@ CASES = {
     "large batch": {"batch_size": 256, "n_epochs": 32, "ent_coef": 0.02},
     "not normalised": {"normalize_advantage": False, "max_grad_norm": 10.0},
     "tight clip": {"clip_range": 0.01, "clip_range_vf": 0.01, "learning_rate": 1e-3, "max_grad_norm": 0.05},
+    "decay": {"optimizer": {"weight_decay": 0.01, "eps": 1e-5}},
+    "decay aside": {"optimizer": DECOUPLED, "learning_rate": 1e-3},
+    "gaussian decay": {"action": CONTINUOUS, "optimizer": DECOUPLED, "activation": nn.ReLU},
     "gaussian": {"action": CONTINUOUS, "ent_coef": 0.01},
     "gaussian wide": {"action": CONTINUOUS, "net_arch": (128,), "clip_range_vf": 0.1, "batch_size": 48},
 }

@@ -208,7 +208,7 @@ UNKNOWN = {
     "ELU": (BOX, BOX, {"policy_kwargs": {"activation_fn": torch.nn.ELU}}),
     "hidden layer": (BOX, BOX, {"policy_kwargs": {"net_arch": {"pi": [], "vf": [8]}}}),
     "SGD": (BOX, BOX, {"policy_kwargs": {"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {}}}),
-    "weight_decay": (BOX, BOX, {"policy_kwargs": {"optimizer_kwargs": {"weight_decay": 0.1}}}),
+    "amsgrad": (BOX, BOX, {"policy_kwargs": {"optimizer_kwargs": {"amsgrad": True}}}),
     "cuda": (BOX, BOX, {"device": "cuda"}),
 }
 

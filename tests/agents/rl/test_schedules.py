@@ -83,6 +83,27 @@ def test_values_are_clipped_and_advantages_left_alone_on_request(market, tmp_pat
     assert len({made.network.hash for made in learned}) == len(wanted)
 
 
+@pytest.mark.parametrize("algorithm", PPOS)
+def test_weights_decay_on_request_and_no_other_setting_of_the_optimizer_changes(
+    market, tmp_path, updates, algorithm
+):
+    learned = [run(market, tmp_path / str(wd), algorithm, weight_decay=wd) for wd in (0.0, 1.0)]
+    plain, decaying = (updates[at][0].policy.optimizer.param_groups[0] for at in (0, UPDATES))
+    said = {"weight_decay": 1.0, "decoupled_weight_decay": True}
+    assert {name: decaying[name] for name in said} == said
+    kept = set(plain) - {*said, "params"}
+    assert {name: plain[name] for name in kept} == {name: decaying[name] for name in kept}
+    assert learned[0].network.hash != learned[1].network.hash
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "fast_ppo"])
+def test_a_resumed_run_decays_on_to_the_same_weights(market, tmp_path, algorithm):
+    whole = run(market, tmp_path / "whole", algorithm, weight_decay=0.5)
+    with pytest.raises(KeyboardInterrupt):
+        run(market, tmp_path / "killed", algorithm, ear=Ear(kill_at=150), weight_decay=0.5)
+    assert run(market, tmp_path / "killed", algorithm, weight_decay=0.5).network.hash == whole.network.hash
+
+
 @pytest.mark.parametrize("wrong", [{"clip_vf": 0.2}, {"advantages": "raw"}])
 def test_a_team_has_its_own_way(wrong):
     with pytest.raises(BadInput, match="team normalises") as refused:
