@@ -26,6 +26,7 @@ MAX_ATTEMPTS = 10  # with the waits below: about an hour and a half
 MAX_AGE = timedelta(days=1)  # of what waits behind others for a channel that does not work
 FIRST_WAIT_S = 5.0
 LONGEST_WAIT_S = 1800.0
+ANEW_S = 30.0  # between two tellings of something critical that ends and begins anew: no flood of them
 
 
 def rules_for(owner_id: int, kind: str, level: str) -> list[AlertRule]:
@@ -76,13 +77,19 @@ def _due(alert: Alert, rule: AlertRule, now: datetime) -> tuple[datetime, bool] 
     if last is not None and not _is_louder(alert, last):
         if last.status == DeliveryStatus.WAITING and last.alert_id == alert.pk:
             return None  # it will say the newest text
-        again = last.created_at + timedelta(seconds=rule.again_s)
+        again = last.created_at + timedelta(seconds=_again_s(alert, last, rule))
         if now < again and last.alert_id == alert.pk:
             return None
         at, is_held = max(now, again), now < again
     if alert.level != AlertLevel.CRITICAL:
         at = _after_quiet(rule, at)
     return at, is_held
+
+
+def _again_s(alert: Alert, last: Delivery, rule: AlertRule) -> float:
+    """Return how long the same thing is not told again; what is critical and begins anew does not wait."""
+    is_new = alert.pk != last.alert_id
+    return min(rule.again_s, ANEW_S) if is_new and alert.level == AlertLevel.CRITICAL else rule.again_s
 
 
 def _last(alert: Alert, channel_id: int) -> Delivery | None:

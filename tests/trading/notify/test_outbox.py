@@ -5,6 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 import time_machine
 from django.db import transaction
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,6 +66,18 @@ def test_what_comes_back_soon_is_told_only_if_it_lasts(clock, user, channel):
         assert outbox.deliver_due() == (0 if closes else 1)
         alerts.close_alert(user, "k")
         clock.shift(4000)
+
+
+def test_something_critical_that_begins_anew_waits_for_no_hour(clock, user, channel):
+    waits = []
+    for pause_s in (10, 50, 50):
+        raised(user, "critical")
+        waits.append((Delivery.objects.latest("id").next_at - timezone.now()).total_seconds())
+        clock.shift(pause_s)
+        outbox.deliver_due()
+        alerts.close_alert(user, "k")
+    assert waits == [0, 20, 0]  # half a minute after the telling before, and only if it lasts
+    assert statuses() == ["sent", "sent", "sent"]
 
 
 def test_a_louder_alert_and_another_kind_are_told_at_once(clock, user, channel):

@@ -57,6 +57,21 @@ def test_a_session_alone_for_long_is_told_and_taken_back(watch, clock, owner):
     assert look(watch, clock, after_s=2) == []
 
 
+def test_a_second_death_within_the_hour_is_told_as_soon_as_the_first(watch, clock, owner):
+    session = factories.SessionFactory(owner=owner)
+    factories.RuleFactory(owner=owner, channel=owner.alert_channels.get(), again_s=3600)
+    look(watch, clock)
+    look(watch, clock, after_s=21)
+    Delivery.objects.update(status="sent")
+    held = leases.acquire(session.lease_name, ttl_s=600)
+    look(watch, clock, after_s=2)
+    held.release()
+    look(watch, clock, after_s=300)
+    assert look(watch, clock, after_s=21) == ["trader"]
+    assert Delivery.objects.count() == 2
+    assert Delivery.objects.latest("id").next_at - timezone.now() < timedelta(seconds=31)
+
+
 def test_a_handover_between_two_workers_is_no_alarm(watch, clock, owner):
     session = factories.SessionFactory(owner=owner)
     for _ in range(4):
