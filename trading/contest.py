@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F, Max, Min
 
 from market.kernel import metrics, portfolio
-from trading import alerts, caps, entry, plans, risk, turnover, working
+from trading import alerts, caps, entry, plans, risk, turnover, waiting, working
 from trading.acting import RETRY_MS, carry_out, intend
 from trading.exchanges.port import Quote
 from trading.models import (
@@ -64,6 +64,8 @@ def _is_wanted(seat: Seat, now_ms: int) -> bool:
         return False
     if session.orders.unsettled().exists() or working.working(session) is not None:
         return False
+    if seat.may_wait and waiting.held_back(session):
+        return False  # a person has been asked, or told, already
     return not session.orders.filter(status=OrderStatus.FILLED, settled_ms__gte=today_ms).exists()
 
 

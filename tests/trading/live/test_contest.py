@@ -95,6 +95,17 @@ def test_once_the_turnover_budget_is_spent_only_exits_are_made(live, monkeypatch
     assert turnover.spent(live.session, live.exchange.now_ms() + DAY_MS) == ""  # tomorrow is another day
 
 
+def test_a_day_whose_trade_waits_for_a_person_is_told_as_that_only(live, monkeypatch):
+    risk = {"approval_above": 100.0, "approval_s": 86_400.0}
+    live.start("buy_and_hold", settings={"activity_s": 1800}, risk=risk)
+    leaning(monkeypatch, live, (0.6, 0.3, 0.1))
+    live.turn()
+    at_minute(live, DAY_END - 20)
+    at_minute(live, DAY_END - 15)
+    assert live.session.orders.get().status == OrderStatus.WAITING
+    assert [one.kind for one in Alert.objects.filter(closed_at=None)] == ["approval"]
+
+
 @pytest.mark.django_db
 def test_a_policy_leans_to_the_mean_of_what_its_actions_ask_for():
     session = SessionFactory()
