@@ -34,6 +34,7 @@ from trading.states import save_marks
 logger = logging.getLogger(__name__)
 
 OVERDUE_MS = 120_000  # venue time after its deadline at which a resting order is told to a person
+UNAPPROVED = "what is left needs a person's approval by now"
 LATE_BARS = 2  # after its deadline a wish is as old as a bar that closed unseen: not traded any more
 
 
@@ -166,6 +167,10 @@ def _place(seat: Seat, parent: ParentOrder, act: styles.Act, quote: Quote, now_m
     save_marks(seat.session)  # what is booked reads the row anew
     paying, why = act.price or price, ""
     is_entry = not waiting.is_exit(seat.session, signed)
+    left = _seen(seat, parent, quote).left
+    if is_entry and waiting.is_needed(seat.session, left, paying):
+        _ask(seat, parent, left, price, now_ms)
+        return
     if is_entry:
         signed, why = _admitted(seat, parent, signed, paying, quote, now_ms)
     with transaction.atomic():
@@ -182,6 +187,14 @@ def _place(seat: Seat, parent: ParentOrder, act: styles.Act, quote: Quote, now_m
         return
     _touch(parent, now_ms)
     carry_out(seat, order, quote)
+
+
+def _ask(seat: Seat, parent: ParentOrder, left: Decimal, price: Decimal, now_ms: int) -> None:
+    """Ask a person for what is left of an entry, as one order: threshold or price have moved since."""
+    signed = left if parent.side == Side.BUY else -left
+    with transaction.atomic():
+        end(parent, ParentStatus.ENDED, UNAPPROVED)
+        intend(seat, signed, price, f"{parent.reason}: {UNAPPROVED}", now_ms, parent.decision)
 
 
 def _admitted(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.factories import SessionFactory
 from tests.trading.live.conftest import after, check, states
 from trading import services, sessions, styles, working
-from trading.models import ExposureCap, Order, OrderStatus, ParentOrder
+from trading.models import ExposureCap, Order, OrderStatus, ParentOrder, RiskProfile
 
 SPLIT = {"style": "split", "children": 3, "over_s": 150}
 
@@ -43,6 +43,24 @@ def test_a_child_waits_while_the_guards_forbid_an_entry(market, limits, market_i
     assert ParentOrder.objects.get().note == ""
     after(live, 50, turns=2)
     assert ParentOrder.objects.get().status == "done"
+    check(live)
+
+
+def test_what_needs_a_person_by_now_waits_for_one_as_one_order(market):
+    live = market(settings=SPLIT)
+    live.turn()
+    assert len(states(live)) == 1
+    RiskProfile.objects.update(approval_above=100.0)
+    for _ in range(4):
+        after(live, 50)
+    made = live.session.orders.order_by("id")[1:]
+    assert [order.status for order in made] == [OrderStatus.WAITING]
+    first = ParentOrder.objects.earliest("pk")
+    assert (first.status, "needs a person's approval" in first.note) == ("ended", True)
+    services.approve_order(order=made[0], by=live.user)
+    after(live, 1)
+    assert sum(order.quantity for order in live.session.orders.all()) == first.quantity
+    assert {order.status for order in live.session.orders.all()} == {OrderStatus.FILLED}
     check(live)
 
 
