@@ -185,8 +185,9 @@ def check_account(*, account: Account, by: User | None = None) -> CheckResult:
     """Test the connection: is the venue there, does it take our clock, the key and the secret?"""
     result = _checked(account)
     account.last_error = "" if result.ok else result.sentence
-    account.save(update_fields=["last_error"])
-    _audit(account, "account.check", by or account.owner, ok=result.ok, sentence=result.sentence)
+    with transaction.atomic():
+        account.save(update_fields=["last_error"])
+        _audit(account, "account.check", by or account.owner, ok=result.ok, sentence=result.sentence)
     return result
 
 

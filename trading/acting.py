@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from django.db import transaction
 from django.utils import timezone
@@ -59,7 +60,7 @@ def intend(
         if parent is None:
             _say_why(decision, too_small(seat))
         return None
-    return orders.plan(
+    order = orders.plan(
         session,
         quantity=leg.signed,
         side=leg.side,
@@ -74,6 +75,9 @@ def intend(
         price=limit,
         expires_at=None if parent else _deadline(seat, leg.signed, price),
     )
+    if order is not None and order.status == OrderStatus.WAITING:
+        waiting.tell(order)
+    return order
 
 
 def too_small(seat: Seat) -> str:
@@ -105,10 +109,9 @@ def carry_out(seat: Seat, order: Order | None, quote: Quote) -> None:
     if order is None:
         return
     if order.status == OrderStatus.WAITING:
-        waiting.tell(order)
         return
     session = seat.session
-    report = orders.send(order, exchange=seat.exchange, seen_ms=quote.at_ms)
+    report = orders.send(order, exchange=seat.exchange, seen_ms=quote.at_ms, tell=partial(_tell, session))
     if report is None and order.status == OrderStatus.APPROVED:
         order.refresh_from_db()
         if order.status == OrderStatus.REFUSED:
@@ -117,7 +120,6 @@ def carry_out(seat: Seat, order: Order | None, quote: Quote) -> None:
         seat.is_checked = False  # whatever happened there, compare the books before the next decision
         seat.refused_ms = quote.at_ms
         seat.may_have_told = True
-        _tell(session, order)
         return
     if report.venue_order_id:
         fill = settle.accept(order, report, session)

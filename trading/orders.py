@@ -6,10 +6,12 @@ UPDATE that names the status it starts from, so a row moves once even when two p
 
 import hashlib
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
 from market.prepared import Count, Insert, Select, Updates
@@ -153,10 +155,13 @@ def client_id_of(order: Order) -> str:
     return "tb" + hashlib.sha256(what.encode()).hexdigest()[:30]
 
 
-def send(order: Order, *, exchange: Leased, seen_ms: int) -> OrderReport | None:
+def send(
+    order: Order, *, exchange: Leased, seen_ms: int, tell: Callable[[Order], None]
+) -> OrderReport | None:
     """Send a planned order once and return the venue's report; None when it was not accepted or is uncertain.
 
     :param seen_ms: the latest time read from the venue: certainly not after the send
+    :param tell: tells a person of an order that was not taken, in the transaction that writes that down
     :raises LeaseLost: when the lease does not allow a send any more; the order stays planned or is refused.
     :raises BadCredentials: when the venue does not know us; the order is recorded as rejected.
     """
@@ -172,7 +177,10 @@ def send(order: Order, *, exchange: Leased, seen_ms: int) -> OrderReport | None:
         move(order, S.REFUSED, answer="not sent: the lease was about to end", settled_ms=seen_ms)
         raise
     except ExchangeError as error:
-        record_failure(order, error, seen_ms)
+        with transaction.atomic():
+            record_failure(order, error, seen_ms)
+            if not isinstance(error, BadCredentials):  # else the session itself has a word for it
+                tell(order)
         if isinstance(error, BadCredentials):
             raise
         return None

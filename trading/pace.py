@@ -17,17 +17,18 @@ def watch(seat: Seat, at_ms: int) -> None:
     """
     session = seat.session
     step_ms = at_ms - session.price_ms if session.price_ms else 0
-    was_slow = seat.long_steps >= TELL_AFTER
     seat.long_steps = seat.long_steps + 1 if step_ms > session.interval_ms else 0
-    if seat.long_steps == TELL_AFTER:
+    if seat.long_steps >= TELL_AFTER and not seat.is_slow:
         text = (
             f"{session}: prices are read {step_ms / 1000:,.0f} s of the venue's time apart, but its bars are "
             f"{interval_name(session.interval_ms)} long: bars pass without a decision. {_advice(seat)}"
         )
         kind = AlertKind.DATA_STALE
         alerts.raise_alert(session.owner, AlertLevel.WARNING, f"pace:{session.pk}", text, session, kind=kind)
-    elif was_slow and not seat.long_steps:
+        seat.is_slow = True
+    elif seat.is_slow and not seat.long_steps:
         alerts.close_alert(session.owner, f"pace:{session.pk}")
+        seat.is_slow = False
 
 
 def _advice(seat: Seat) -> str:

@@ -40,6 +40,7 @@ class Seat:
     clearing_ms: int = 0  # since when the venue does not let go of an order that is to be withdrawn; 0: none
     long_steps: int = 0  # quotes in a row that came further apart than a bar; see `trading.pace`
     next_summary_ms: int = 0  # venue time from which another day may be over
+    is_slow: bool = False  # and a person was told so
     health: Health | None = None  # made at the first decision
     foreseen_ms: int = 0  # newest bar whose question was told to those who think with this session
     foretold: int = haste.UNKNOWN  # whether it is about to trade on that bar

@@ -5,6 +5,7 @@ decides. Start-up, recovery after a crash and an ordinary turn are this one path
 """
 
 import logging
+from collections.abc import Collection
 from decimal import Decimal
 
 from django.db import transaction
@@ -55,7 +56,7 @@ from trading.weighing.decide import decide_for_all, watch_over_all
 
 logger = logging.getLogger(__name__)
 
-PASSING = ("unknown", "turns", "order", "pace", "risk", "council")  # alerts that end with the session
+PASSING = ("unknown", "turns", "order", "pace", "risk", "council", "resting")  # that end with the session
 
 
 def step(seat: Seat, *, quote: Quote | None, now_ms: int, row: LiveSession | None = None) -> None:
@@ -115,7 +116,7 @@ def step_unseen(seat: Seat, why: str) -> None:
 def _take_turn(seat: Seat, quote: Quote | None, now_ms: int, *, is_settled: bool) -> None:
     session = seat.session
     if session.status == SessionStatus.STOPPING and session.started_ms == 0:
-        change_status(session, SessionStatus.STOPPING, SessionStatus.STOPPED)
+        _end(session)
         return
     if not (is_settled or _settle(seat)):
         _watch_plan(seat, now_ms)
@@ -173,8 +174,7 @@ def stop_unseen(session: LiveSession) -> bool:
     if session.price_ms:
         _stop(session, session.price_ms)
     else:
-        change_status(session, SessionStatus.STOPPING, SessionStatus.STOPPED, flatten_wanted=False)
-        close_alerts(session, *PASSING)
+        _end(session)
     return session.status == SessionStatus.STOPPED
 
 
@@ -322,14 +322,18 @@ def _move_risk_state(seat: Seat, equity: Decimal, is_flat: bool, now_ms: int) ->
         return
     note = "" if after.state == RiskState.ACTIVE else after.reason or session.note
     why = note or f"the cool-down of {session.risk.safe_cooldown_s:g} s is over ({session.note})"
-    if not change_risk_state(session, after.state, note, reason=why):
-        return
-    if after.state == RiskState.ACTIVE:
+    with transaction.atomic():
+        if change_risk_state(session, after.state, note, reason=why):
+            _tell_risk_state(session)
+
+
+def _tell_risk_state(session: LiveSession) -> None:
+    if session.risk_state == RiskState.ACTIVE:
         close_alerts(session, "risk")
         return
-    level = AlertLevel.WARNING if after.state == RiskState.SAFE else AlertLevel.CRITICAL
-    text = f"{session}: {session.note}. {FOLLOWS[RiskState(after.state)]}."
-    kind = AlertKind.HALTED if after.state == RiskState.HALTED else AlertKind.BREAKER
+    level = AlertLevel.WARNING if session.risk_state == RiskState.SAFE else AlertLevel.CRITICAL
+    text = f"{session}: {session.note}. {FOLLOWS[RiskState(session.risk_state)]}."
+    kind = AlertKind.HALTED if session.risk_state == RiskState.HALTED else AlertKind.BREAKER
     alerts.raise_alert(session.owner, level, f"risk:{session.pk}", text, session, kind=kind)
 
 
@@ -339,8 +343,12 @@ def _stop(session: LiveSession, now_ms: int) -> None:
     working.end_all(session, "the session has ended")
     point(session, now_ms, risk.last_exit_price(session))
     summaries.close_days(session, now_ms, is_end=True)
-    if change_status(
-        session, SessionStatus.STOPPING, SessionStatus.STOPPED, only=("flatten_wanted",), stopped_ms=now_ms,
-        flatten_wanted=False,
-    ):  # fmt: skip
+    _end(session, only=("flatten_wanted",), stopped_ms=now_ms)
+
+
+@transaction.atomic
+def _end(session: LiveSession, *, only: Collection[str] = (), **changes: object) -> None:
+    """Let the session be stopped, and what was told of its doubts be over; see `change_status`."""
+    before, after = SessionStatus.STOPPING, SessionStatus.STOPPED
+    if change_status(session, before, after, only=only, flatten_wanted=False, **changes):
         close_alerts(session, *PASSING)

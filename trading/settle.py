@@ -6,9 +6,10 @@ an order is matched on the venue, or proven absent, or stays uncertain while the
 
 import logging
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
@@ -114,10 +115,11 @@ def _note(order: Order, words: str) -> None:
 
 
 def _shown(order: Order, report: OrderReport) -> None:
-    if order.answer == GONE:
-        _note(order, "")
-        alerts.close_alert(order.session.owner, key_of(order))
-    accept(order, report)
+    with transaction.atomic():
+        if order.answer == GONE:
+            _note(order, "")
+            alerts.close_alert(order.session.owner, key_of(order))
+        accept(order, report)
 
 
 def _seek(order: Order, exchange: Venue) -> None:
@@ -132,9 +134,8 @@ def _seek(order: Order, exchange: Venue) -> None:
     if found is not None:
         _shown(order, found)
     elif is_gone:
-        move(order, OrderStatus.CANCELLED, settled_ms=exchange.now_ms())
+        _over(order, OrderStatus.CANCELLED, settled_ms=exchange.now_ms())
         logger.warning("order %s: %s; nothing of it is unbooked", order.client_ref, GONE)
-        alerts.close_alert(order.session.owner, key_of(order))
     elif timezone.now() - order.changed_at > timedelta(seconds=TELL_AFTER_S):
         _tell(order)
 
@@ -173,15 +174,22 @@ def resolve(order: Order, exchange: Leased) -> None:
         logger.info("order %s found on the venue as %s", order.client_ref, found.venue_order_id)
         if Side(order.side).is_short:
             reconciliation.adopt_before(order.account, found, reports, exchange)
-        accept(order, found)
-        alerts.close_alert(order.session.owner, key_of(order))
+        with transaction.atomic():
+            accept(order, found)
+            alerts.close_alert(order.session.owner, key_of(order))
     elif is_absent:
         now_ms = exchange.now_ms()
-        move(order, OrderStatus.ABSENT, answer="proven not to be on the venue", settled_ms=now_ms)
+        _over(order, OrderStatus.ABSENT, answer="proven not to be on the venue", settled_ms=now_ms)
         logger.info("order %s is proven absent", order.client_ref)
-        alerts.close_alert(order.session.owner, key_of(order))
     elif timezone.now() - order.changed_at > timedelta(seconds=TELL_AFTER_S):
         _tell(order)
+
+
+@transaction.atomic
+def _over(order: Order, status: OrderStatus, **changes: Any) -> None:
+    """Write down that nothing of an order is on the venue, and that nobody need look for it any more."""
+    move(order, status, **changes)
+    alerts.close_alert(order.session.owner, key_of(order))
 
 
 def listed(order: Order, reports: list[OrderReport]) -> OrderReport | None:

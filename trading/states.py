@@ -132,8 +132,9 @@ def marked(session: LiveSession, at_ms: int, price: Decimal) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@transaction.atomic
 def fail(session: LiveSession, sentence: str, now_ms: int) -> None:
-    """Stop driving a session that cannot go on without a person."""
+    """Stop driving a session that cannot go on without a person, and tell one."""
     LiveSession.objects.filter(pk=session.pk, status__in=DRIVEN).update(
         status=SessionStatus.FAILED, note=sentence, stopped_ms=now_ms
     )
@@ -149,26 +150,40 @@ def unknown(seat: Seat, why: str) -> None:
     """Decide nothing: a read failed, so the books stand as they are, and a person is told once."""
     session = seat.session
     if seat.unknown != why:
+        tell_unknown(session, why)
         seat.unknown = why
-        logger.info("session %s: unknown: %s", session.pk, why)
-        text = f"{session}: {why}. Nothing is decided until that is known; its books stand."
-        kind = AlertKind.DATA_STALE
-        alerts.raise_alert(session.owner, kind.level, f"unknown:{session.pk}", text, session, kind=kind)
+    beat(session)
+
+
+def tell_unknown(session: LiveSession, why: str) -> None:
+    """Tell a person that nothing can be decided at present, and why."""
+    logger.info("session %s: unknown: %s", session.pk, why)
+    text = f"{session}: {why}. Nothing is decided until that is known; its books stand."
+    kind = AlertKind.DATA_STALE
+    alerts.raise_alert(session.owner, kind.level, f"unknown:{session.pk}", text, session, kind=kind)
+
+
+def beat(session: LiveSession) -> None:
+    """Write down that somebody drives the session, although there is nothing else to write."""
     LiveSession.objects.filter(pk=session.pk).update(turn_at=timezone.now())
 
 
 def known(seat: Seat) -> None:
     """Take back what `unknown` told, here or in a driver that has died since."""
     if seat.unknown != "":
-        seat.unknown = ""
         close_alerts(seat.session, "unknown", "turns")
+        seat.unknown = ""
 
 
 def tell_left_out(seat: Seat, failures: dict[str, str]) -> None:
     """Tell a person, when it changes, who cannot vote: members of a council, or the model itself."""
     if failures == seat.left_out:
         return
-    session, seat.left_out = seat.session, failures
+    _tell_left_out(seat.session, failures)
+    seat.left_out = failures  # only now: what could not be told is told on the next turn
+
+
+def _tell_left_out(session: LiveSession, failures: dict[str, str]) -> None:
     if not failures:
         return close_alerts(session, "council")
     why = "; ".join(f"{name}: {reason}" for name, reason in failures.items())

@@ -3,11 +3,13 @@
 from datetime import timedelta
 from typing import Any
 
+from django.db import transaction
 from knox.models import AuthToken
 
 from market.web import audit
 
 
+@transaction.atomic
 def create(*, user: Any, life: timedelta | None = None) -> tuple[AuthToken, str]:
     """Return (row, token). The token itself is nowhere stored.
 
@@ -19,6 +21,7 @@ def create(*, user: Any, life: timedelta | None = None) -> tuple[AuthToken, str]
     return row, token
 
 
+@transaction.atomic
 def revoke(*, user: Any, key: str) -> int:
     """Delete the user's token that starts with `key`; returns how many there were."""
     count = 0

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
@@ -38,6 +39,7 @@ def drop(session: LiveSession, why: str, at_ms: int) -> None:
                 refuse(order, why, at_ms)
 
 
+@transaction.atomic
 def refuse(order: Order, why: str, at_ms: int) -> bool:
     """End the waiting of one order; False if somebody else moved it first."""
     done = orders.move(order, OrderStatus.REFUSED, answer=why[:300], settled_ms=at_ms)
@@ -55,7 +57,7 @@ def key_of(order: Order) -> str:
 
 
 def tell(order: Order) -> None:
-    """Ask for approval: once, with what is wanted and until when."""
+    """Ask for approval, with what is wanted and until when. Call in the transaction that wrote the order."""
     session, value = order.session, order.quantity * order.expected_price
     text = (
         f"{session} wants to {order.side} {order.quantity.normalize():f} {order.pair} at about "

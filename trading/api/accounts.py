@@ -172,8 +172,8 @@ class RiskViewSet(mixins.CreateModelMixin, mixins.UpdateModelMixin, ReadOnly):
         try:
             with transaction.atomic():
                 profile = serializer.save(**given)
+                audit.record(self.request.user, "risk.change", profile, **serializer.validated_data)
         except IntegrityError:
             raise BadInput(
                 "A limit is out of its range, or you have a profile of that name already."
             ) from None
-        audit.record(self.request.user, "risk.change", profile, **serializer.validated_data)

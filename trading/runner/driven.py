@@ -43,6 +43,8 @@ class Driven:
     minds: Minds
     sight: Sight
     seat: Seat | None = None
+    key_mark: str = field(init=False, repr=False)  # of the account as its venue was connected
+    told: str = ""  # why nothing is known, before there is a seat
     failures: int = 0
     next_s: float = 0.0  # monotonic: not before
     is_in_line: bool = False  # for a turn
@@ -140,8 +142,14 @@ class Driven:
         """The venue shows no prices at all."""
         self.let_stop()
         try:
-            if self.is_over or not self._can_look_after():
+            if self.is_over:
                 return
+            if not self._can_look_after():
+                self._wait(why)
+                return
+        except ExchangeError:
+            states.beat(self.session)  # we drive it: it is the venue that does not answer
+            raise
             assert self.seat is not None  # noqa: S101  for the type checker: it was just asked
             self.seat.failures.append(True)
             sessions.step_unseen(self.seat, why)
@@ -165,6 +173,15 @@ class Driven:
         except Exception as error:
             connections.refresh()
             self._failed(error, 0.0)
+
+    def _wait(self, why: str) -> None:
+        """Say that the session is driven, and what for it waits: without prices no seat is taken."""
+        if self.is_over:
+            return
+        if self.told != why:
+            states.tell_unknown(self.session, why)
+            self.told = why
+        states.beat(self.session)
 
     def _failed(self, error: Exception, now_s: float) -> None:
         self.session.stored_marks = None  # what was not stored is read anew

@@ -113,15 +113,11 @@ def _save(request: HttpRequest, form: RiskForm) -> bool:
     try:
         with transaction.atomic():
             profile = form.save()
+            changed = {name: str(form.cleaned_data[name]) for name in form.changed_data}
+            audit.record(request.user, "risk.change", profile, **changed)
     except IntegrityError:
         form.add_error(None, "A limit is out of its range, or you have a profile of that name already.")
         return False
-    audit.record(
-        request.user,
-        "risk.change",
-        profile,
-        **{name: str(form.cleaned_data[name]) for name in form.changed_data},
-    )
     return True
 
 
@@ -143,6 +139,7 @@ def account_foreign(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("account", pk)
 
 
+@transaction.atomic
 def _toggle(*, account: Account, by: Any) -> None:
     """Switch an account on or off; an account that is traded on stays on.
 

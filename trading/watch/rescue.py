@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from market.errors import BadInput
@@ -38,9 +38,16 @@ class Rescue:
         """Begin to flatten the sessions that have been alone for too long."""
         after_s = settings.WATCHDOG_FLATTEN_S
         for session, seconds in undriven.items():
-            if after_s > 0 and seconds >= after_s and session.pk not in self.wanted and self._ask(session):
-                self.wanted.add(session.pk)
+            if after_s > 0 and seconds >= after_s and session.pk not in self.wanted:
+                self._consider(session, seconds)
+
+    def _consider(self, session: LiveSession, seconds: float) -> None:
+        with transaction.atomic():
+            is_wanted = self._ask(session)
+            if is_wanted:
                 self._tell(session, seconds)
+        if is_wanted:
+            self.wanted.add(session.pk)
 
     def _ask(self, session: LiveSession) -> bool:
         """Ask for the sale, unless there is nothing to sell or a person wants something else."""

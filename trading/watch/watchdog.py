@@ -115,10 +115,10 @@ class Watchdog:
         for (owner, key), (text, session, kind) in now.items():
             if at_s < self._told.get((owner, key), -REMIND_S) + REMIND_S:
                 continue
-            self._told[owner, key] = at_s
             person = get_user_model().objects.get(pk=owner)
             logger.error("%s (owner %s)", text, owner)
             raise_alert(person, kind.level, key, text, session, kind=kind)
+            self._told[owner, key] = at_s
 
     def _take_back(self, now: Iterable[tuple[int, str]]) -> None:
         """Close our alerts whose reason is over, those of a watchdog before us included."""

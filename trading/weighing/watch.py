@@ -60,6 +60,7 @@ def _mark(plan: PortfolioPlan, equity: Decimal, now_ms: int) -> None:
         PortfolioPlan.objects.filter(pk=plan.pk, **before).update(**after)
 
 
+@transaction.atomic
 def _enter(
     plan: PortfolioPlan, state: str, before: list[str], code: int, safe_until_ms: int | None = None
 ) -> None:
