@@ -10,10 +10,25 @@ from django.db import transaction
 
 from market.leases import Held
 from trading.exchanges.port import Balance, ByClientId, Exchange, OrderReport, Proposal, ShortPosition
+from trading.models import Account
 
 
 class LeaseLost(Exception):
     """Somebody else drives this session now: stop, and touch nothing more."""
+
+
+class KeyReplaced(Exception):
+    """The venue refuses our key, and a person has stored another one since: connect anew."""
+
+
+def require_key(account_id: int, key_mark: str) -> None:
+    """Call when the venue has refused the key.
+
+    :param key_mark: of the account as it was when its venue was connected
+    :raises KeyReplaced: when another key or secret is stored by now
+    """
+    if Account.objects.get(pk=account_id).key_mark != key_mark:
+        raise KeyReplaced(f"account {account_id}")
 
 
 class Leased:

@@ -31,6 +31,7 @@ class Seat:
     decider: Decider
     feed: Follower
     instrument: Instrument
+    key_mark: str  # of the account as it was when its venue was connected
     is_checked: bool = False  # the books were compared since this seat was taken
     wants_check: bool = False  # the minute is over: they are to be compared again, behind a turn
     unknown: str | None = None  # why nothing can be decided at present; None before the first turn
@@ -39,8 +40,8 @@ class Seat:
     held_ms: int = 0  # when our own rules last held back a part of the order at work, venue clock
     clearing_ms: int = 0  # since when the venue does not let go of an order that is to be withdrawn; 0: none
     long_steps: int = 0  # quotes in a row that came further apart than a bar; see `trading.pace`
-    next_summary_ms: int = 0  # venue time from which another day may be over
     is_slow: bool = False  # and a person was told so
+    next_summary_ms: int = 0  # venue time from which another day may be over
     health: Health | None = None  # made at the first decision
     foreseen_ms: int = 0  # newest bar whose question was told to those who think with this session
     foretold: int = haste.UNKNOWN  # whether it is about to trade on that bar
@@ -89,10 +90,12 @@ def take(
     decider: Decider | None = None,
     source: DataSource | None = None,
     feeds: Feeds | None = None,
+    key_mark: str | None = None,
 ) -> Seat:
     """Make the seat of a session whose lease we hold.
 
     :param feeds: of the process, so that sessions share their bars
+    :param key_mark: of the account as it was when `exchange` was connected; None: as it is in `session`
     :raises BadInput: when the session's model, account or pair cannot be used (any more).
     :raises ExchangeError: when the venue's rules cannot be read now.
     """
@@ -100,7 +103,8 @@ def take(
     feeds = feeds or Feeds()
     feed = feeds.shared(feed_of(session, decider, source))
     instrument = instrument_of(exchange, session.pair)
-    return Seat(session, Leased(exchange, lease), decider, Follower(feed, feeds), instrument)
+    key_mark = session.account.key_mark if key_mark is None else key_mark
+    return Seat(session, Leased(exchange, lease), decider, Follower(feed, feeds), instrument, key_mark)
 
 
 def feed_of(session: LiveSession, decider: Decider, source: DataSource | None = None) -> BarFeed:

@@ -33,7 +33,7 @@ from trading.books import coins
 from trading.deciding import follow_bars
 from trading.exchanges.errors import BadCredentials, ExchangeError
 from trading.exchanges.port import Quote
-from trading.guard import LeaseLost
+from trading.guard import LeaseLost, require_key
 from trading.models import Account, AlertKind, AlertLevel, LiveSession, RiskState, SessionStatus
 from trading.purse import booked, capital_of
 from trading.seat import Seat
@@ -66,6 +66,7 @@ def step(seat: Seat, *, quote: Quote | None, now_ms: int, row: LiveSession | Non
     :param now_ms: the venue's clock.
     :param row: the session as it was just read, with no unsettled order on its account; None: look here.
     :raises LeaseLost: when somebody else drives the session now.
+    :raises KeyReplaced: when the venue must be connected anew.
     """
     session = seat.session
     seat.exchange.keep()
@@ -82,6 +83,8 @@ def step(seat: Seat, *, quote: Quote | None, now_ms: int, row: LiveSession | Non
             _compare(seat)
         seat.failures.append(False)
     except (BadCredentials, BadInput) as error:
+        if isinstance(error, BadCredentials):
+            require_key(session.account_id, seat.key_mark)
         working.withdraw_left(session, seat.exchange)
         fail(session, str(error), now_ms)
     except TooFewBars as error:

@@ -1,5 +1,6 @@
 """Accounts at venues, and our books of what is in them."""
 
+import hashlib
 from typing import Any
 
 from django.conf import settings
@@ -57,6 +58,11 @@ class Account(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def key_mark(self) -> str:
+        """Tell apart which key and secret are stored, and nothing about either."""
+        return hashlib.sha256(self.api_key.encode() + b" " + bytes(self.secret)).hexdigest()
 
     @property
     def market(self) -> str:

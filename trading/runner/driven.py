@@ -15,7 +15,7 @@ from trading.agent import decider_of
 from trading.bars import candle_source
 from trading.exchanges.errors import BadCredentials, ExchangeError
 from trading.exchanges.port import Exchange, Quote
-from trading.guard import LeaseLost
+from trading.guard import KeyReplaced, LeaseLost, require_key
 from trading.models import AlertKind, AlertLevel, LiveSession
 from trading.runner.baton import Baton, Outside
 from trading.runner.glance import Glance, Sight
@@ -53,6 +53,9 @@ class Driven:
     glance: Glance | None = None  # of the tick its turn is on
     round: int = 0  # of its desk, in which it has lined up for its turn
     let_ask_s: float | None = None  # monotonic: since when it lets another ask, see `may_begin`
+
+    def __post_init__(self) -> None:
+        self.key_mark = self.session.account.key_mark
 
     @property
     def must_renew(self) -> bool:
@@ -99,9 +102,16 @@ class Driven:
         except LeaseLost:
             logger.warning("session %s: the lease is lost", self.session.pk)
             self.is_over = True
+        except KeyReplaced:
+            self._go()
         except Exception as error:
             connections.refresh()
             self._failed(error, now_s)
+
+    def _go(self) -> None:
+        """Give the session back: it is taken up at once, with the key that is stored by now."""
+        logger.info("session %s: its account has another key by now: it is connected anew", self.session.pk)
+        self.is_over = True
 
     def _turn(self, quote: Quote | None, at_ms: int) -> None:
         if self.seat is None and not self._sit_down(at_ms):
@@ -126,12 +136,18 @@ class Driven:
                 lease=self.lease,
                 source=None if source is None else cast(DataSource, Outside(source, self.baton)),
                 feeds=self.minds.feeds,
+                key_mark=self.key_mark,
             )
             self.minds.expect(self.seat)
         except (BadInput, BadCredentials) as error:
+            if isinstance(error, BadCredentials):
+                require_key(self.session.account_id, self.key_mark)
             working.withdraw_left(self.session, self.exchange)
             states.fail(self.session, str(error), at_ms)
             self.is_over = True
+        except ExchangeError:
+            states.beat(self.session)  # we drive it: it is the venue that does not answer
+            raise
         return self.seat is not None
 
     def _act(self) -> None:
@@ -147,17 +163,25 @@ class Driven:
             if not self._can_look_after():
                 self._wait(why)
                 return
-        except ExchangeError:
-            states.beat(self.session)  # we drive it: it is the venue that does not answer
-            raise
             assert self.seat is not None  # noqa: S101  for the type checker: it was just asked
             self.seat.failures.append(True)
             sessions.step_unseen(self.seat, why)
         except LeaseLost:
             self.is_over = True
+        except KeyReplaced:
+            self._go()
         except Exception as error:
             connections.refresh()
             self._failed(error, 0.0)
+
+    def _wait(self, why: str) -> None:
+        """Say that the session is driven, and what for it waits: without prices no seat is taken."""
+        if self.is_over:
+            return
+        if self.told != why:
+            states.tell_unknown(self.session, why)
+            self.told = why
+        states.beat(self.session)
 
     def _can_look_after(self) -> bool:
         """Take the seat although no prices come, if the driver before has left something on the venue."""
@@ -173,15 +197,6 @@ class Driven:
         except Exception as error:
             connections.refresh()
             self._failed(error, 0.0)
-
-    def _wait(self, why: str) -> None:
-        """Say that the session is driven, and what for it waits: without prices no seat is taken."""
-        if self.is_over:
-            return
-        if self.told != why:
-            states.tell_unknown(self.session, why)
-            self.told = why
-        states.beat(self.session)
 
     def _failed(self, error: Exception, now_s: float) -> None:
         self.session.stored_marks = None  # what was not stored is read anew

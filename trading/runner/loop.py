@@ -62,7 +62,7 @@ class Runner:
         self._baton = Baton(self._changed.set)
         self.minds = Minds()
         self._desks: dict[str, Desk] = {}  # by where their prices come from
-        self._exchanges: dict[int, Exchange] = {}
+        self._exchanges: dict[tuple[int, str], Exchange] = {}  # by account and its key's mark
         self._clocks: dict[str, VenueClock] = {}  # by market
         self._under_way: Counter[int] = Counter()  # turns by account
         self._next_scan_s = 0.0
@@ -244,11 +244,15 @@ class Runner:
         logger.info("session %s taken up with fence %s", session.pk, lease.fence)
 
     def _exchange_of(self, account: Account) -> Exchange:
-        """Return the account's venue; accounts at one address share its clock, whichever reads the prices."""
-        if account.pk not in self._exchanges:
+        """Return the account's venue, connected with the key that is stored by now.
+
+        Accounts at one address share its clock, whichever reads the prices.
+        """
+        found = account.pk, account.key_mark
+        if found not in self._exchanges:
             clock = self._clocks.setdefault(account.market, VenueClock(self._monotonic_s))
-            self._exchanges[account.pk] = connect(account, with_stream=True, clock=clock)
-        return self._exchanges[account.pk]
+            self._exchanges[found] = connect(account, with_stream=True, clock=clock)
+        return self._exchanges[found]
 
     def _plan_checks(self, desk: Desk, now_s: float) -> None:
         """Have the books of every account compared once a minute, not all at once."""

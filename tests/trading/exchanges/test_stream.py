@@ -280,7 +280,7 @@ def test_quotes_wait_while_the_database_cannot_be_written(venue, monkeypatch):
 
 def test_a_runner_that_ends_its_slice_ends_its_streams(venue):
     driving = runner.Runner(sleep=lambda _: None)
-    driving._exchanges[1] = venue
+    driving._exchanges[1, ""] = venue
     venue.quotes([pair_of(venue)])
     assert "prices" in {thread.name for thread in threading.enumerate()}
     assert driving.run(0.0) == 0

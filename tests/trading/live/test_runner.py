@@ -5,8 +5,8 @@ import gc
 from market import leases
 from market.models import Lease
 from tests.queue import queued
-from tests.trading.live.conftest import Hand, Live
-from trading import services, sessions
+from tests.trading.live.conftest import Hand, Inline, Live
+from trading import accounts, services, sessions
 from trading.models import Alert, LiveSession, SessionStatus
 from trading.runner import loop
 from trading.runner.supervisor import Stall, enqueue_lost_sessions
@@ -72,6 +72,45 @@ def test_a_wrong_secret_fails_the_session_with_a_sentence(live, give_back):
     session.refresh_from_db()
     assert session.status == SessionStatus.FAILED
     assert session.note
+
+
+def test_a_mended_secret_is_taken_by_a_runner_that_other_sessions_keep_alive(live, give_back, market):
+    market(start=False).start("cash", settings={}).seat.lease.release()
+    session = give_back("cash")
+    good = accounts.open_secret(live.account)
+    accounts.rotate_secret(account=live.account, secret="wrong" * 12)
+    hand = Hand(live.venue, 40)
+    runner = loop.Runner(monotonic_s=hand.monotonic_s, hands=Inline())
+    rounds(runner, hand, 4)
+    session.refresh_from_db()
+    assert session.status == SessionStatus.FAILED
+    accounts.rotate_secret(account=live.account, secret=good)
+    services.resume_session(session=session, by=live.user)
+    rounds(runner, hand, 4)
+    session.refresh_from_db()
+    assert session.status == SessionStatus.RUNNING
+
+
+def test_a_secret_replaced_while_a_session_is_driven_does_not_fail_it(live, give_back, caplog):
+    session = give_back("cash")
+    good = accounts.open_secret(live.account)
+    accounts.rotate_secret(account=live.account, secret="wrong" * 12)  # the one the venue takes no more
+    hand = Hand(live.venue, 40)
+    runner = loop.Runner(monotonic_s=hand.monotonic_s, hands=Inline())
+    runner._scan()
+    accounts.rotate_secret(account=live.account, secret=good)
+    rounds(runner, hand, 4)
+    session.refresh_from_db()
+    assert session.status == SessionStatus.RUNNING
+    assert not Alert.objects.exists()
+    assert len(runner._exchanges) == 2
+    assert not any(word in caplog.text for word in (good, "wrong" * 12))
+
+
+def rounds(runner, hand, count):
+    for _ in range(count):
+        hand.sleep(0)
+        runner.round()
 
 
 def test_a_new_session_is_picked_up_while_others_run(live, give_back, user, venue, account):
