@@ -95,11 +95,7 @@ class Watchdog:
         undriven = self.silence.undriven()
         alone = {one: s for one, s in undriven.items() if s >= settings.WATCHDOG_AFTER_S}
         now: dict[tuple[int, str], tuple[str, LiveSession | None, AlertKind]] = {}
-        for one in self.silence.stale(undriven):
-            text = (
-                f"{one}: its price has not moved for a while although a driver reads it. Is the source stuck?"
-            )
-            now[one.owner_id, f"stale:{one.pk}"] = (text, one, AlertKind.DATA_STALE)
+        now |= _stale(self.silence.stale(undriven))
         now |= _silent(alone)
         for owner in self.silence.jobless():
             now[owner, "workers"] = (NO_WORKERS, None, AlertKind.TRADER_SILENT)
@@ -159,21 +155,46 @@ NO_WORKERS = "Your jobs wait: no workers are running. Start them with `manage.py
 def _silent(
     alone: dict[LiveSession, float],
 ) -> dict[tuple[int, str], tuple[str, LiveSession | None, AlertKind]]:
-    """Return one alarm per owner whose sessions are all alone, one per session where only some are."""
+    """Return one alarm per owner whose sessions are all alone, one per session where only some are.
+
+    The one alarm lasts until all are driven: workers that come back take them over one after the other.
+    """
     found: dict[tuple[int, str], tuple[str, LiveSession | None, AlertKind]] = {}
+    told = set(Alert.objects.filter(closed_at=None, key="trader").values_list("owner", flat=True))
     for owner in {one.owner_id for one in alone}:
         mine = [one for one in alone if one.owner_id == owner]
         count = LiveSession.objects.driven().filter(owner=owner).count()
         seconds = max(alone[one] for one in mine)
-        if len(mine) >= count:
-            names = ", ".join(map(str, mine[:5])) + (f" and {len(mine) - 5} more" if len(mine) > 5 else "")
-            text = f"Nobody drives your sessions ({names}) since at least {seconds:.0f} s. {ADVICE}"
+        if len(mine) >= count or owner in told:
+            text = f"Nobody drives your sessions ({_named(mine)}) since at least {seconds:.0f} s. {ADVICE}"
             found[owner, "trader"] = (text, mine[0] if len(mine) == 1 else None, AlertKind.TRADER_SILENT)
             continue
         for one in mine:
             text = f"Nobody drives {one} since at least {alone[one]:.0f} s. {ADVICE}"
             found[owner, f"silent:{one.pk}"] = (text, one, AlertKind.TRADER_SILENT)
     return found
+
+
+def _stale(
+    found: list[LiveSession],
+) -> dict[tuple[int, str], tuple[str, LiveSession | None, AlertKind]]:
+    """Return one alarm per account some of whose prices stand still."""
+    by_account: dict[tuple[int, str], list[LiveSession]] = {}
+    for one in sorted(found, key=lambda session: session.pk):
+        by_account.setdefault((one.owner_id, f"stale:{one.account_id}"), []).append(one)
+    return {
+        key: (
+            f"{_named(mine)}: no new price for a while although a driver reads it. Is the source stuck?",
+            mine[0] if len(mine) == 1 else None,
+            AlertKind.DATA_STALE,
+        )
+        for key, mine in by_account.items()
+    }
+
+
+def _named(sessions: list[LiveSession]) -> str:
+    more = len(sessions) - 5
+    return ", ".join(map(str, sessions[:5])) + (f" and {more} more" if more > 0 else "")
 
 
 ADVICE = "Nothing is decided and no stop is guarded. Are the workers running? `manage.py workers`"

@@ -90,6 +90,18 @@ def test_one_of_several_sessions_is_named_and_all_of_them_are_one_alarm(watch, c
     assert look(watch, clock, after_s=21) == ["trader"]
 
 
+def test_workers_that_come_back_one_session_at_a_time_make_no_further_alarms(watch, clock, owner):
+    sessions = [factories.SessionFactory(owner=owner) for _ in range(3)]
+    look(watch, clock)
+    assert look(watch, clock, after_s=21) == ["trader"]
+    for session in sessions[:-1]:
+        leases.acquire(session.lease_name, ttl_s=600)
+        assert look(watch, clock, after_s=2) == ["trader"]
+    leases.acquire(sessions[-1].lease_name, ttl_s=600)
+    assert look(watch, clock, after_s=2) == []
+    assert Alert.objects.count() == 1
+
+
 def test_a_driver_that_holds_its_lease_and_ends_no_turn_counts_as_silent(watch, clock, owner):
     session = driven(owner, turn_at=timezone.now() - timedelta(hours=1))
     look(watch, clock)
@@ -101,12 +113,23 @@ def test_a_driver_that_holds_its_lease_and_ends_no_turn_counts_as_silent(watch, 
 def test_a_price_that_stands_still_is_told_unless_its_driver_says_so(watch, clock, owner):
     session = driven(owner)
     look(watch, clock)
-    assert look(watch, clock, after_s=31) == [f"stale:{session.pk}"]
+    assert look(watch, clock, after_s=31) == [f"stale:{session.account_id}"]
     LiveSession.objects.filter(pk=session.pk).update(price_ms=session.price_ms + 1)
     assert look(watch, clock, after_s=2) == []
     alerts.raise_alert(owner, "warning", f"unknown:{session.pk}", "It is stale.", session)
     look(watch, clock)
     assert look(watch, clock, after_s=60) == [f"unknown:{session.pk}"]
+
+
+def test_prices_that_stand_still_on_one_account_are_one_alarm(watch, clock, owner):
+    one = driven(owner, name="first")
+    driven(owner, name="second", account=one.account, pair="ETH/USD")
+    other = driven(owner, name="elsewhere")
+    look(watch, clock)
+    keys = sorted(f"stale:{each.account_id}" for each in (one, other))
+    assert look(watch, clock, after_s=31) == keys
+    alert = Alert.objects.get(key=f"stale:{one.account_id}")
+    assert (alert.text.startswith("first, second: no new price"), alert.session) == (True, None)
 
 
 def test_jobs_that_wait_without_workers_are_told(watch, clock, owner):
