@@ -23,7 +23,7 @@ DEFINITIONS = {
     "books follow the venue either way.",
     # time
     "heartbeat": "Time since a runner last completed a turn of the session (wall clock).",
-    "decision_age": "Time from the last decision to the last good price, on the venue's clock.",
+    "decision_age": "Time since the last decision; in a replay of the past, up to its last good price.",
     "price_stream": "Prices by WebSocket. While the connection is lost or silent they are polled instead.",
     "stream_gaps": "Times that the stream left out more than 5 s, by the venue's own times.",
     "stream_late": "Frames that were older than what was known, and left out.",
@@ -50,6 +50,7 @@ DEFINITIONS = {
     "week_loss_distance": "How much more the week (from Monday, UTC) may lose before the position is left.",
     "safe_drawdown": "Fall from the highest equity since safe mode was last entered.",
     "loss_streak": "Closing trades with a loss, one after the other.",
+    "venue_errors": "Share of the latest calls to the venue that failed; the session's driver counts them.",
     "health": "Is the model used within what it was trained and validated on? Unknown trips nothing.",
     "health_entropy": "Mean entropy of the latest decisions' probabilities: 1 is chance, 0 always sure.",
     "health_psi": "Population stability index of the inputs against training, median over the features.",

@@ -14,6 +14,12 @@ function say(state, text) {
   light.textContent = text;
 }
 
+// The page may be connected and yet show what is old, because nobody drives the session.
+function sayConnected() {
+  const isOld = document.querySelector("[data-old]") !== null;
+  say(isOld ? "old" : "live", isOld ? "Connected, data old" : "Live");
+}
+
 const changed = () => document.body.dispatchEvent(new CustomEvent("changed"));
 
 function startPolling() {
@@ -25,7 +31,7 @@ function startPolling() {
 function stopPolling() {
   clearInterval(timer);
   timer = 0;
-  say("live", "Live");
+  sayConnected();
 }
 
 function listen(url) {
@@ -46,6 +52,7 @@ function listen(url) {
 
 if (holder?.dataset.stream && "EventSource" in window) {
   listen(holder.dataset.stream);
+  document.body.addEventListener("htmx:oobAfterSwap", () => light?.dataset.state && !timer && sayConnected());
   setInterval(() => Date.now() - lastSign > SILENT_MS && startPolling(), POLL_MS);
 } else if (holder) {
   startPolling();

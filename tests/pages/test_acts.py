@@ -32,6 +32,15 @@ def test_a_session_can_be_controlled(as_ada, world, act, status):
     assert AuditEvent.objects.filter(actor=session.owner, object_id=str(session.pk)).exists()
 
 
+def test_a_flatten_that_waits_for_its_venue_is_seen(as_ada, world):
+    session, words = world["session"], "as soon as the venue shows a price"
+    page = reverse("session", args=[session.pk])
+    as_ada.post(reverse("session-act", args=[session.pk, "stop"]))
+    assert words not in as_ada.get(page).content.decode()
+    as_ada.post(reverse("session-act", args=[session.pk, "flatten"]))
+    assert words in as_ada.get(page).content.decode()
+
+
 def test_what_the_state_forbids_is_told_in_words(as_ada, world):
     answer = as_ada.post(reverse("session-act", args=[world["session"].pk, "resume"]))
     assert "cannot be resumed" in said(answer)

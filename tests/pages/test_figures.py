@@ -14,6 +14,8 @@ from agents.rl.training import SHOWN
 from market.kernel.metrics import summary
 from market.web import definitions, metrics, tags
 from market.web.numbers import EMPTY, MINUS
+from tests import factories
+from trading.selectors import cautions, figures_of
 
 DAY_MS = 86_400_000
 LOGGED = {*figures.LOGGED.values(), "action_value_loss"}
@@ -69,3 +71,23 @@ def test_amounts_in_books_keep_every_place():
 def test_what_is_left_counts_down():
     assert ">1 h<" in tags.left(timezone.now() + timedelta(hours=1, seconds=1))
     assert tags.left(None) == "never"
+
+
+@pytest.mark.parametrize(("apart_s", "age_s"), [(0, 40.0), (7 * 86_400, 5.0)])
+def test_a_decision_grows_old_although_no_price_follows(db, apart_s, age_s):
+    now = timezone.now()
+    started_ms = int((now.timestamp() - 100 - apart_s) * 1000)
+    session = factories.SessionFactory(started_ms=started_ms, price_ms=started_ms + 65_000)
+    found = figures_of(session, equity=None, decided_ms=started_ms + 60_000, now=now)
+    assert found.is_replay == bool(apart_s)
+    assert found.decision_age_s == pytest.approx(age_s, abs=0.01)
+
+
+def test_least_limits_are_used_up_as_a_value_falls_to_them(db):
+    session = factories.SessionFactory(health={"entropy": 0.4})
+    session.risk.min_entropy, session.risk.max_error_share = 0.2, 0.5
+    shown = figures_of(session, equity=Decimal(50_000), decided_ms=None, now=timezone.now())
+    rows = {row["name"]: row for row in cautions(shown)}
+    assert (rows["health_entropy"]["used"], rows["health_entropy"]["left"]) == (0.5, Decimal("0.2"))
+    assert (rows["venue_errors"]["is_on"], rows["venue_errors"]["used"]) == (True, None)
+    assert set(rows) <= set(definitions.DEFINITIONS)

@@ -24,7 +24,7 @@ class Figures:
     exposure: Decimal | None
     drawdown: Decimal | None
     sharpe: float | None
-    decision_age_s: float | None  # venue clock
+    decision_age_s: float | None  # of replays up to the last price, on their own clock
     data_age_s: float | None  # wall clock; None for replays, whose clock is their own
     is_replay: bool
     is_stale: bool
@@ -64,7 +64,7 @@ def figures_of(
         exposure=_ratio(value, equity),
         drawdown=_drawdown(session, equity),
         sharpe=sharpe,
-        decision_age_s=max(0, session.price_ms - decided_ms) / 1000 if decided_ms else None,
+        decision_age_s=_decision_age(session, decided_ms, now, is_replay=is_replay),
         data_age_s=_data_age(session, now) if not is_replay else None,
         is_replay=is_replay,
         is_stale=_is_stale(session, now, is_replay=is_replay),
@@ -98,6 +98,16 @@ def _is_replay(session: LiveSession) -> bool:
 
 def _data_age(session: LiveSession, now: datetime) -> float | None:
     return max(0.0, now.timestamp() - session.price_ms / 1000) if session.price_ms else None
+
+
+def _decision_age(
+    session: LiveSession, decided_ms: int | None, now: datetime, *, is_replay: bool
+) -> float | None:
+    """Return how old a decision is by now: a price that has stopped moving does not keep it young."""
+    if not decided_ms:
+        return None
+    by_price = max(0, session.price_ms - decided_ms) / 1000
+    return by_price if is_replay else max(by_price, now.timestamp() - decided_ms / 1000)
 
 
 def _is_stale(session: LiveSession, now: datetime, *, is_replay: bool) -> bool:

@@ -193,9 +193,19 @@ def _change(
     changed = mine.update(**changes)
     session.refresh_from_db()
     if not changed:
-        raise Conflict(f"{session} is {session.status}: it cannot be {_done(action)} now")
+        raise Conflict(
+            f"{session} is {session.status}: it cannot be {_done(action)} now{_hint(session, action)}"
+        )
     _audit(session, action, by, **(detail or {}))
     return session
+
+
+def _hint(session: LiveSession, action: str) -> str:
+    """Return the other act that was meant: a halt is a risk state, and ends with a reason."""
+    if action != "session.resume" or session.risk_state not in (RiskState.HALTED, RiskState.SAFE):
+        return ""
+    name = {RiskState.HALTED: "halted", RiskState.SAFE: "in safe mode"}[RiskState(session.risk_state)]
+    return f"; it is {name}, which an administrator ends with a reason (unhalt, on the Risk page Resume)"
 
 
 def _done(action: str) -> str:

@@ -209,7 +209,10 @@ def check_not_driven(account: Account, pair: str) -> None:
     """:raises Conflict: when a session of the account trades the pair already"""
     other = LiveSession.objects.driven().filter(account=account, pair=pair).first()
     if other is not None:
-        raise Conflict(f"{other} is trading {pair} on {account} already; stop it first", field="pair")
+        raise Conflict(
+            f"session {other.pk} ({other}) is trading {pair} on {account} already; stop it first",
+            field="pair",
+        )
 
 
 def _check_history(feed: BarFeed, now_ms: int) -> None:

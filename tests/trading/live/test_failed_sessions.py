@@ -121,7 +121,7 @@ def test_a_failed_session_does_not_come_back_beside_its_successor(holding):
         risk=holding.session.risk,
     )  # fmt: skip
     for act in (services.resume_session, services.flatten_session):
-        with pytest.raises(Conflict, match="stop it first"):
+        with pytest.raises(Conflict, match=rf"session {heir.pk} .* stop it first"):
             act(session=holding.session)
     holding.session.refresh_from_db()
     assert holding.session.status == SessionStatus.FAILED
