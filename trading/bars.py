@@ -288,7 +288,7 @@ class BarFeed:
         is_early = late_ms < self.interval_ms // GRACE
         if is_early or absent_ms < due_ms or not self._store_built(due_ms):
             raise SourceUnavailable(
-                f"the candle source has no bar of {self.pair} yet that closed {late_ms} ms ago"
+                f"the candle source has no bar of {self.pair} yet that closed {late_ms / 1000:.1f} s ago"
             )
 
     def _store_built(self, due_ms: int) -> bool:

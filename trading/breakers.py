@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from market.kernel import breakers
+from market.kernel.risk import DAILY_LOSS, DRAWDOWN
 from trading.models import LiveSession, RiskProfile, RiskState
-from trading.numbers import exact
+from trading.numbers import exact, percent
 
 UNKNOWN = -1.0
 STATE_OF = {name: code for code, name in enumerate(breakers.STATES)}
@@ -80,4 +81,28 @@ def look(
             session.loss_streak = 0
             LiveSession.objects.filter(pk=session.pk).update(loss_streak=0)
     code = caution if after == breakers.SAFE else halt
-    return Verdict(str(RiskState(breakers.STATES[after])), breakers.REASONS[code])
+    return Verdict(str(RiskState(breakers.STATES[after])), worded(code, facts, limits))
+
+
+def worded(code: int, facts: breakers.Facts, limits: breakers.Limits) -> str:
+    """Return why a breaker has tripped with what was measured and its limit; empty where none has."""
+    figures = {
+        DAILY_LOSS: lambda: _lost(facts.equity, facts.day_equity, limits.daily_loss),
+        breakers.WEEKLY_LOSS: lambda: _lost(facts.equity, facts.week_equity, limits.weekly_loss),
+        DRAWDOWN: lambda: _lost(facts.equity, facts.peak_equity, limits.max_drawdown),
+        breakers.SAFE_DRAWDOWN: lambda: _lost(facts.equity, facts.caution_peak, limits.safe_drawdown),
+        breakers.LOSS_STREAK: lambda: f"{facts.losses} of {limits.max_loss_streak}",
+        breakers.VENUE_ERRORS: lambda: f"{percent(facts.error_share)} of {percent(limits.max_error_share)}",
+        breakers.LOW_ENTROPY: lambda: f"{facts.entropy:.3g}, at least {limits.min_entropy:g} is needed",
+        breakers.PSI: lambda: f"{facts.psi:.3g} of {limits.max_psi:g}",
+        breakers.KS: lambda: f"{facts.ks:.3g} of {limits.max_ks:g}",
+        breakers.TURNOVER: lambda: f"{facts.turnover:.3g} of {limits.max_turnover:g} times",
+    }
+    if code not in figures:
+        return breakers.REASONS[code]
+    return f"{breakers.REASONS[code]}: {figures[code]()}"
+
+
+def _lost(equity: Decimal, start: Decimal, limit: Decimal) -> str:
+    fallen = percent(1 - equity / start) if start > 0 else "all"
+    return f"{fallen} lost, the limit is {percent(limit)}"

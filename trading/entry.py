@@ -9,7 +9,7 @@ from market.kernel.guards import Entry
 from market.kernel.risk import OK
 from trading.exchanges.port import Quote
 from trading.models import LiveSession, RiskProfile
-from trading.numbers import exact
+from trading.numbers import exact, percent
 from trading.seat import Seat
 
 EXITS = "exits only"
@@ -97,9 +97,9 @@ def refusal(entry: Entry, profile: RiskProfile, reference: str = "the last close
         return ""
     said = {
         guards.STALE: _stale(entry, profile),
-        guards.WIDE_SPREAD: f"the spread of {entry.spread:.2%} is above {profile.max_spread:.2%}",
-        guards.OFF_PRICE: f"the price is {entry.deviation:.2%} away from {reference}, "
-        f"{profile.price_collar:.2%} is allowed",
+        guards.WIDE_SPREAD: f"the spread of {percent(entry.spread)} is above {percent(profile.max_spread)}",
+        guards.OFF_PRICE: f"the price is {percent(entry.deviation)} away from {reference}, "
+        f"{percent(profile.price_collar)} is allowed",
         guards.AFTER_EXIT: f"{_seconds(entry.since_exit_ms)} since the last exit, "
         f"{profile.exit_cooldown_s:g} s must pass",
         guards.AFTER_LOSS: f"{_seconds(entry.since_loss_ms)} since the last loss, "

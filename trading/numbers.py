@@ -15,6 +15,11 @@ def exact(fraction: float) -> Decimal:
     return Decimal(repr(float(fraction)))
 
 
+def percent(fraction: float | Decimal) -> str:
+    """Return a fraction as percent in four significant digits, so that none but 0 reads as 0."""
+    return f"{Decimal(f'{float(fraction) * 100:.4g}'):f} %"
+
+
 def is_same_answer(live: Any, again: Any) -> bool:
     """Say whether two answers of a model are one: all alike, but for what an upgrade may round otherwise."""
     if isinstance(live, Mapping) and isinstance(again, Mapping):

@@ -324,6 +324,8 @@ def _move_risk_state(seat: Seat, equity: Decimal, is_flat: bool, now_ms: int) ->
     if after.state == session.risk_state:
         return
     note = "" if after.state == RiskState.ACTIVE else after.reason or session.note
+    if session.risk_state == RiskState.REDUCING:
+        note = session.note or note  # what it left its position for, in the figures of then
     why = note or f"the cool-down of {session.risk.safe_cooldown_s:g} s is over ({session.note})"
     with transaction.atomic():
         if change_risk_state(session, after.state, note, reason=why):

@@ -38,7 +38,11 @@ def test_amounts_are_exact_strings(api, world):
     answer = api.get(f"{SESSIONS}{world['sessions'].pk}/").json()
     assert (answer["equity"], answer["cash"], answer["held"]) == ("49400.5", "25000.5", "0.4")
     assert answer["pnl_today"] == "-99.5"
-    assert {limit["name"] for limit in answer["limits"]} >= {"stop_distance", "day_loss_distance"}
+    assert {limit["name"] for limit in answer["limits"]} == {
+        "stop_distance", "take_distance", "day_loss_distance", "week_loss_distance", "drawdown_distance",
+        "safe_drawdown", "loss_streak", "venue_errors", "health_entropy", "health_psi", "health_ks",
+        "health_turnover",
+    }  # fmt: skip
 
 
 def test_a_session_without_equity_says_null(api, ada):
@@ -66,6 +70,15 @@ def test_what_the_state_forbids_is_a_conflict(api, world):
     answer = api.post(f"{SESSIONS}{world['sessions'].pk}/resume/")
     assert answer.status_code == 409
     assert "cannot be resumed" in answer.json()["detail"]
+    assert "unhalt" not in answer.json()["detail"]
+
+
+def test_a_halted_session_that_cannot_be_resumed_says_what_ends_a_halt(api, world):
+    type(world["sessions"]).objects.filter(pk=world["sessions"].pk).update(risk_state="halted")
+    answer = api.post(f"{SESSIONS}{world['sessions'].pk}/resume/")
+    assert answer.status_code == 409
+    assert "it is halted" in answer.json()["detail"]
+    assert "unhalt" in answer.json()["detail"]
 
 
 def test_a_session_is_stopped_and_the_act_is_recorded(api, ada, world):

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from market.web.amounts import AmountField
 from market.web.bodies import Body
+from market.web.numbers import plain
 from market.web.ownership import ReadOnly, visible
 from market.web.roles import Role, person
 from trading import selectors, services
@@ -43,7 +44,7 @@ class CapSerializer(serializers.ModelSerializer):
         return super().to_representation(cap)
 
     def get_used_total(self, cap: ExposureCap) -> str:
-        return f"{self.facts['total']:f}"
+        return plain(self.facts["total"]) or "0"
 
     def get_used_open(self, cap: ExposureCap) -> int:
         return self.facts["count"]

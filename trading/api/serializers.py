@@ -55,7 +55,7 @@ class SessionSerializer(serializers.ModelSerializer):
 
 
 class LimitSerializer(serializers.Serializer):
-    """How far a limit is; shares as fractions, null when not known."""
+    """How far a limit is: shares as fractions, losses as a count; null is not known, limit 0 is off."""
 
     name = serializers.CharField()
     limit = serializers.FloatField()
@@ -130,7 +130,8 @@ class SessionDetailSerializer(SessionSerializer):
         return plain(selectors.collateral_of(session))
 
     def get_limits(self, session: LiveSession) -> list[dict[str, Any]]:
-        return list(LimitSerializer(selectors.distances(self.figures), many=True).data)
+        rows = [*selectors.distances(self.figures), *selectors.cautions(self.figures)]
+        return list(LimitSerializer(rows, many=True).data)
 
     def get_levels(self, session: LiveSession) -> list[dict[str, Any]]:
         return list(LevelSerializer(selectors.levels(session), many=True).data)

@@ -14,6 +14,7 @@ from trading.selectors.plans import (
 )
 from trading.selectors.risk import cap_facts, risk_overview, stuck_orders, waiting_orders
 from trading.selectors.session import (
+    cautions,
     collateral_of,
     decision_facts,
     distances,
@@ -29,6 +30,7 @@ from trading.selectors.session import (
 __all__ = [
     "Figures",
     "cap_facts",
+    "cautions",
     "chart",
     "collateral_of",
     "decision_facts",
@@ -40,8 +42,15 @@ __all__ = [
     "home",
     "levels",
     "live_state",
-    "open_alerts", "parents_of",
-    "plan_chart", "plan_detail", "plan_facts", "plan_figures", "plans_of", "risk_changes", "risk_overview",
+    "open_alerts",
+    "parents_of",
+    "plan_chart",
+    "plan_detail",
+    "plan_facts",
+    "plan_figures",
+    "plans_of",
+    "risk_changes",
+    "risk_overview",
     "session_facts",
     "session_figures",
     "sessions_of",

@@ -15,6 +15,7 @@ from market.web.ownership import visible
 from trading import short_books
 from trading.execution import Execution
 from trading.models import Decision, EquityPoint, LiveSession, PortfolioPlan
+from trading.numbers import exact
 from trading.selectors.figures import Figures, figures_of
 from trading.selectors.history import given_up, risk_changes
 from trading.weighing.books import equity_of, have_begun, members_of
@@ -129,10 +130,15 @@ def watched(figures: Figures) -> tuple[Decimal | None, LiveSession | PortfolioPl
 
 def breaker_rows(figures: Figures) -> list[dict[str, Any]]:
     """Return every breaker with the share of it that is used, as `distances` does for the loss limits."""
-    session, risk = figures.session, figures.session.risk
     losses = [
         row for row in distances(figures) if row["name"].endswith(("loss_distance", "drawdown_distance"))
     ]
+    return [*losses, *cautions(figures)]
+
+
+def cautions(figures: Figures) -> list[dict[str, Any]]:
+    """Return how far every breaker that leads to safe mode is, as `distances` does."""
+    session, risk = figures.session, figures.session.risk
     fall = _lost(*_cautious(figures))
     rows = [_limit("Safe mode drawdown", "safe_drawdown", fall, risk.safe_drawdown)]
     streak = Decimal(session.loss_streak)
@@ -144,7 +150,9 @@ def breaker_rows(figures: Figures) -> list[dict[str, Any]]:
     ):
         value = session.shown_health.get(name)
         rows.append(_limit(label, f"health_{name}", None if value is None else Decimal(str(value)), limit))
-    return [*losses, *rows]
+    rows.append(_limit("Failed calls", "venue_errors", None, risk.max_error_share))  # its driver counts them
+    rows.append(_least("Entropy", "health_entropy", session.shown_health.get("entropy"), risk.min_entropy))
+    return rows
 
 
 def _cautious(figures: Figures) -> tuple[Decimal | None, Decimal]:
@@ -203,6 +211,13 @@ def _limit(label: str, name: str, spent: Decimal | None, limit: float) -> dict[s
         else float(min(Decimal(1), max(Decimal(0), spent / Decimal(limit))))
     )
     return {"label": label, "name": name, "left": left, "limit": limit, "used": used, "is_on": limit > 0}
+
+
+def _least(label: str, name: str, value: float | None, least: float) -> dict[str, Any]:
+    """Return the distance to a limit that a value must not fall below."""
+    used = None if value is None or not least else min(1.0, least / value) if value > 0 else 1.0
+    left = None if value is None else max(Decimal(0), exact(value) - exact(least))
+    return {"label": label, "name": name, "left": left, "limit": least, "used": used, "is_on": least > 0}
 
 
 def decision_facts(decision: Decision) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from django.db import transaction
 from market.kernel import breakers
 from market.web import audit
 from trading import alerts, risk
-from trading.breakers import UNKNOWN, limits_of, measures_of
+from trading.breakers import UNKNOWN, limits_of, measures_of, worded
 from trading.models import AlertKind, AlertLevel, LiveSession, PortfolioPlan, RiskProfile, RiskState
 from trading.states import RESUME_FROM_HALT, change_risk_state
 from trading.weighing.books import equity_of, have_begun, members_of
@@ -34,11 +34,13 @@ def look(plan: PortfolioPlan, members: Sequence[LiveSession], profile: RiskProfi
     )  # fmt: skip
     limits = limits_of(profile)
     if halt := breakers.halting(facts, limits):
-        _enter(plan, RiskState.REDUCING, [RiskState.ACTIVE, RiskState.SAFE], halt)
+        _enter(
+            plan, RiskState.REDUCING, [RiskState.ACTIVE, RiskState.SAFE], halt, worded(halt, facts, limits)
+        )
     elif caution := breakers.cautious(facts, limits):
         until_ms = now_ms + int(profile.safe_cooldown_s * 1000)
         before: list[str] = [RiskState.ACTIVE, RiskState.SAFE]
-        _enter(plan, RiskState.SAFE, before, caution, safe_until_ms=until_ms)
+        _enter(plan, RiskState.SAFE, before, caution, worded(caution, facts, limits), until_ms)
         if caution == breakers.SAFE_DRAWDOWN:
             plan.caution_peak = equity
             plan.save(update_fields=["caution_peak"])
@@ -62,10 +64,15 @@ def _mark(plan: PortfolioPlan, equity: Decimal, now_ms: int) -> None:
 
 @transaction.atomic
 def _enter(
-    plan: PortfolioPlan, state: str, before: list[str], code: int, safe_until_ms: int | None = None
+    plan: PortfolioPlan,
+    state: str,
+    before: list[str],
+    code: int,
+    why: str,
+    safe_until_ms: int | None = None,
 ) -> None:
     of = "the plan's model" if code in OF_MODEL else "equity of the whole plan"
-    note = f"{breakers.REASONS[code]} ({of})"
+    note = f"{why} ({of})"
     mine = LiveSession.objects.driven().filter(plan=plan, risk_state__in=before)
     entering = list(mine.exclude(risk_state=state).order_by("pk"))
     changes: dict[str, Any] = {} if safe_until_ms is None else {"safe_until_ms": safe_until_ms}

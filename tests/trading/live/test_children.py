@@ -27,9 +27,9 @@ def turn_on(live, seconds, *, spread=0.0, age_ms=0):
 @pytest.mark.parametrize(
     ("limits", "market_is", "why"),
     [
-        ({"max_spread": 0.001}, {"spread": 0.05}, "the spread of 4.90% is above 0.10%"),
+        ({"max_spread": 0.001}, {"spread": 0.05}, "is above 0.1 %"),
         ({"entry_stale_s": 3.0}, {"age_ms": 20_000}, "the price is 20.0 s old, entries need 3 s"),
-        ({"price_collar": 0.01}, {"spread": 0.05}, "away from the last close, 1.00% is allowed"),
+        ({"price_collar": 0.01}, {"spread": 0.05}, "away from the last close, 1 % is allowed"),
     ],
 )
 def test_a_child_waits_while_the_guards_forbid_an_entry(market, limits, market_is, why):

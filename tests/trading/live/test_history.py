@@ -27,15 +27,15 @@ def test_safe_mode_stays_on_record_once_it_is_over(live, client):
     LiveSession.objects.update(loss_streak=1)
     live.bar(4)
     assert (live.session.risk_state, live.session.note) == (RiskState.ACTIVE, "")
-    over = "the cool-down of 120 s is over (too many losses in a row)"
-    assert changes(live) == [("active", "safe", "too many losses in a row"), ("safe", "active", over)]
+    over = "the cool-down of 120 s is over (too many losses in a row: 1 of 1)"
+    assert changes(live) == [("active", "safe", "too many losses in a row: 1 of 1"), ("safe", "active", over)]
     page, rows = shown(live, client, "risk-changes")
     assert over in page
     assert [(row["before"], row["after"], row["reason"], row["actor"]) for row in rows] == [
-        ("safe", "active", over, None), ("active", "safe", "too many losses in a row", None),
+        ("safe", "active", over, None), ("active", "safe", "too many losses in a row: 1 of 1", None),
     ]  # fmt: skip
     assert [row["reason"] for row in export.export(live.session)["risk_changes"]] == [
-        "too many losses in a row", over,
+        "too many losses in a row: 1 of 1", over,
     ]  # fmt: skip
 
 

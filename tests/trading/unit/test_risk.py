@@ -16,7 +16,7 @@ from market.kernel.step import fill_price, step_bar
 from trading import breakers, positions, risk
 from trading.exchanges.port import Quote
 from trading.models import LiveSession, RiskProfile, RiskState
-from trading.numbers import exact
+from trading.numbers import exact, percent
 
 RULES = Instrument("BTC/USD", "BTC", "USD", *map(D, ("0.01", "0.00001", "1", "0.001", "0.0005", "0.000001")))
 prices = st.integers(1_000, 10_000_000).map(lambda n: D(n) / 100)
@@ -102,16 +102,18 @@ def test_a_breach_is_noticed_on_marked_equity(price, held, cash, limit):
     equity = cash + held * price
     session.peak_equity = session.day_equity = equity
     assert not look(session, equity + 1).reason
-    assert look(session, equity * (1 - risk.exact(limit))) == (
-        breakers.Verdict("reducing", "drawdown limit reached")
-    )
+    found = look(session, equity * (1 - risk.exact(limit)))
+    assert found.state == "reducing"
+    assert found.reason.startswith("drawdown limit reached: ")
 
 
 def test_the_state_goes_over_reducing_to_halted_and_stays():
     session = session_of(D(100), D(1), max_drawdown=0.1, daily_loss=0.0)
     session.peak_equity = session.day_equity = D(1000)
     assert look(session, D(950)) == breakers.Verdict("active", "")
-    assert look(session, D(900)) == breakers.Verdict("reducing", "drawdown limit reached")
+    assert look(session, D(900)) == breakers.Verdict(
+        "reducing", "drawdown limit reached: 10 % lost, the limit is 10 %"
+    )
     session.risk_state = RiskState.REDUCING
     assert look(session, D(2000)).state == RiskState.REDUCING
     assert look(session, D(2000), is_flat=True).state == RiskState.HALTED
@@ -182,3 +184,25 @@ def test_a_live_order_and_a_backtests_are_cut_to_the_same_quantity(
         kernel_breakers.REASONS[one] for one in (kernel_risk.MAX_ORDER_SHARE, kernel_breakers.MAX_POSITION)
     }
     assert ({kernel_breakers.REASONS[code]} if code else set()) == caps & set(live.reason.split("; "))
+
+
+def test_no_share_but_nothing_reads_as_nothing():
+    assert [percent(share) for share in (0, 0.00001234, D("0.0000001"), 0.05, 1.5)] == [
+        "0 %", "0.001234 %", "0.00001 %", "5 %", "150 %",
+    ]  # fmt: skip
+
+
+def test_every_breaker_says_what_was_measured_and_its_limit():
+    limits = kernel_breakers.Limits(D("0.05"), D("0.1"), D("0.2"), D("0.15"), 3, 0.5, 0.2, 0.25, 0.3, 4.0)
+    facts = kernel_breakers.Facts(D(800), D(850), D(900), D(1000), D(950), 4, 0.75, 0.1, 0.5, 0.4, 6.0)
+    said = {
+        code: breakers.worded(code, facts, limits)
+        for code in (kernel_risk.DRAWDOWN, kernel_risk.DAILY_LOSS, *range(20, 28))
+    }
+    assert all(text.startswith(f"{kernel_breakers.REASONS[code]}: ") for code, text in said.items())
+    assert said[kernel_risk.DRAWDOWN].endswith("20 % lost, the limit is 20 %")
+    assert said[kernel_risk.DAILY_LOSS].endswith("5.882 % lost, the limit is 5 %")
+    assert said[kernel_breakers.VENUE_ERRORS].endswith("75 % of 50 %")
+    assert said[kernel_breakers.LOW_ENTROPY].endswith("0.1, at least 0.2 is needed")
+    assert said[kernel_breakers.LOSS_STREAK].endswith("4 of 3")
+    assert breakers.worded(kernel_risk.OK, facts, limits) == ""
