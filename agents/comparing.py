@@ -40,13 +40,18 @@ def _courts(judged: Sequence[TrainingRun]) -> set[str]:
 def differing(runs: Sequence[TrainingRun]) -> list[tuple[str, list[str]]]:
     """Return (setting, its text in each run) of every setting that is not the same in all.
 
-    What only one run has belongs to its algorithm and is left out.
+    What only one run has belongs to its algorithm and is left out, unless all have the section it is in.
     """
     tables = [dict(flat(run.spec)) for run in runs]
     names = list(dict.fromkeys(name for table in tables for name in table))
     rows = [(name, [table.get(name, ABSENT) for table in tables]) for name in names]
     most = len(runs) - 2 if len(runs) > 1 else 0
-    return [(name, texts) for name, texts in rows if len(set(texts)) > 1 and texts.count(ABSENT) <= most]
+    sections = set.intersection(*(set(run.spec) for run in runs)) if runs else set()
+    return [
+        (name, texts)
+        for name, texts in rows
+        if len(set(texts)) > 1 and (texts.count(ABSENT) <= most or name.partition(".")[0] in sections)
+    ]
 
 
 def groups(runs: Sequence[TrainingRun]) -> list[list[TrainingRun]]:
@@ -56,6 +61,11 @@ def groups(runs: Sequence[TrainingRun]) -> list[list[TrainingRun]]:
         key = tuple(pair for pair in flat(run.spec) if pair[0] not in NOT_COMPARED)
         found.setdefault(key, []).append(run)
     return list(found.values())
+
+
+def seeds_of(runs: Sequence[TrainingRun]) -> int:
+    """Return how many seeds runs have: one that is run again is no further seed."""
+    return len({run.spec.get("seed") for run in runs})
 
 
 def bands(curves: Sequence[dict[str, dict[str, list[float]]]], name: str) -> dict[str, list[float]]:

@@ -51,6 +51,16 @@ class Answered(Protocol):
     ) -> Opinion: ...
 
 
+def require_draws(policy: Policy, settings: DecisionSettings) -> None:
+    """:raises BadInput: for drawing the actions of a policy that has no chances to draw by"""
+    if settings.sample and not policy.can_draw:
+        raise BadInput(
+            f"{policy.name} draws no action by its probability, so that sample would change nothing: leave "
+            "sample out",
+            "sample",
+        )
+
+
 class Decided(NamedTuple):
     """One decision with everything needed to store and to repeat it."""
 

@@ -132,7 +132,11 @@ def compare_curves(request: HttpRequest) -> JsonResponse:
                     "label": metrics.label(name),
                     "definition": metrics.explained(name),
                     "lines": [
-                        {"label": _label(group), "seeds": len(group), **comparing.bands(curves, name)}
+                        {
+                            "label": _label(group),
+                            "seeds": comparing.seeds_of(group),
+                            **comparing.bands(curves, name),
+                        }
                         for group, curves in kinds
                     ],
                 }
@@ -143,7 +147,11 @@ def compare_curves(request: HttpRequest) -> JsonResponse:
 
 
 def _label(group: list[TrainingRun]) -> str:
-    return group[0].name if len(group) == 1 else f"{group[0].name} and {len(group) - 1} more seeds"
+    seeds = comparing.seeds_of(group)
+    more, again = seeds - 1, len(group) - seeds
+    counted = ((more, "more seed"), (again, "rerun"))
+    said = [f"{count} {word}{'s' * (count > 1)}" for count, word in counted if count]
+    return " and ".join([group[0].name, *said])
 
 
 @require_GET

@@ -25,8 +25,6 @@ def policy_of(
         unknown, kind = sorted(own)[0], "council" if council is not None else "model"
         raise BadInput(f"there is no setting {unknown!r} of a {kind}; there are {', '.join(known)}", unknown)
     if council is not None:
-        if settings.get("sample"):
-            raise BadInput("a council draws nothing by chance: leave sample out", "sample")
         return councils.load(council)
     if model is not None:
         return rhythm_of(model) if model.is_portfolio else policies.load_model(model)

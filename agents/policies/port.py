@@ -65,6 +65,7 @@ class Policy(Protocol):
     observation: ObservationNeeds
     action_spec: ActionSpec
     decision_every: int  # bars between two decisions
+    can_draw: bool  # whether it has chances that a draw chooses by
 
     def opine(self, observation: np.ndarray, current_exposure: float, draw: float | None = None) -> Opinion:
         """Return the opinion on one observation, float32 (dim,).

@@ -54,6 +54,7 @@ class Rule:
     about: ClassVar[str] = ""
     params: ClassVar[dict[str, Bound]] = {}
     decision_every = 1
+    can_draw = False
 
     def __init__(self, **given: Any) -> None:
         unknown = sorted(set(given) - set(self.params))

@@ -165,6 +165,8 @@ class TeamPolicy:
     its most probable level, or one drawn by `draw`.
     """
 
+    can_draw = True
+
     def __init__(
         self,
         name: str,

@@ -41,6 +41,7 @@ class NetworkPolicy:
                 "model",
             )
         self._names, self._band, self._head = action_spec.names, action_spec.band, network.head
+        self.can_draw = network.head not in (GREEDY, SQUASHED)
         self._asked: list[float | None] | None = None  # the exposure each discrete action asks for
         if action_spec.kind != "continuous":
             self._asked = [action_spec.asked(action) for action in range(len(self._names))]

@@ -11,7 +11,7 @@ from django.db import transaction
 from agents import councils, provenance
 from agents.backtest import BacktestSettings, report, simulate
 from agents.backtest.simulate import Simulation
-from agents.decide import Decider
+from agents.decide import Decider, require_draws
 from agents.evaluation.data import require_values, require_volume
 from agents.models import Backtest, Council, JobStatus, TrainedModel
 from agents.policies import Policy, load_model
@@ -132,6 +132,7 @@ def planned(backtest: Backtest) -> Plan:
         policy = load_model(model) if model else rule(backtest.baseline, **settings.params)
         if in_team(policy) and settings.trading.market != "spot":
             raise BadInput(f"{policy.name} is a team, which trades the spot market only", "market")
+    require_draws(policy, settings.decision_settings())
     needs = policy.observation
     candles = with_warmup(series, backtest.from_ms, backtest.to_ms, needs.history_bars)
     require_volume(candles, needs.feature_set, series)
@@ -155,8 +156,6 @@ def _council_plan(backtest: Backtest, council: Council) -> tuple[BacktestSetting
     alike = rules[0] if rules and all(one == rules[0] for one in rules) else None
     settings = BacktestSettings.parse(backtest.settings, trained=alike)
     _refuse_params(settings)
-    if settings.decision["sample"]:
-        raise BadInput("a council draws nothing by chance: leave sample out", "sample")
     _check_interval(str(council), council.interval_ms, backtest.series)
     policy = councils.load(council)
     councils.require_quorum(council, policy)

@@ -17,7 +17,8 @@ from agents.services.queue import enqueue_training
 from agents.services.series import find_members
 from agents.services.training import bounded, cancel_training
 from agents.spec import TrainingSpec, horizon_notes, key_values
-from agents.spec.overrides import laid_over, suited
+from agents.spec.overrides import full_name, laid_over, suited
+from agents.tracking import flat
 from market.errors import BadInput, Conflict
 from market.models import Series
 from market.web.audit import record
@@ -128,9 +129,15 @@ def seed_list(text: str) -> list[int]:
 
 
 def grid_of(pairs: Sequence[str]) -> dict[str, list[Any]]:
-    """Return `key=v1,v2` texts as key -> values; a list in JSON stays one. :raises BadInput: without `=`"""
+    """Return `key=v1,v2` texts as key -> values; a list in JSON stays one.
+
+    :raises BadInput: without `=`, or for a key that comes twice
+    """
     found: dict[str, list[Any]] = {}
-    for key, value in key_values(pairs).items():
+    given = key_values(pairs)
+    if len(given) < len(pairs):
+        raise BadInput("the grid names a setting twice: give all its values at once", "grid")
+    for key, value in given.items():
         if isinstance(value, str):
             found[key] = list(
                 key_values([f"{at}={part}" for at, part in enumerate(value.split(","))]).values()
@@ -177,16 +184,23 @@ def _checked(
     """Return (cell, complete spec, fingerprint of its candles) of every run."""
     seen: dict[str, tuple[str, tuple[float, ...]]] = {}
     times = bar_times(series, TrainingSpec.parse(base)) if windows > 1 else np.empty(0, dtype=np.int64)
+    asked: set[str] = set()
     found = []
     for cell in cells:
         settings = cell["settings"]
         shared, algorithm = base | {"seed": cell["seed"]}, settings.get("algorithm", base["algorithm"])
         if algorithm != base["algorithm"]:
             shared = suited(shared, algorithm, settings)
+        _require_named_once(settings, algorithm)
         one = TrainingSpec.parse(laid_over(shared, settings))
         require_room(one)
         first, last = windows_of(one, times, series.interval_ms, windows)[cell["window"]]
         one = one.completed(from_ms=first, to_ms=last)
+        if (whole := repr(one)) in asked:
+            raise BadInput(
+                f"the grid makes the same run twice, with {settings}: give every value only once", "grid"
+            )
+        asked.add(whole)
         key = repr([getattr(one, name) for name in DATA_KEYS])
         if key not in seen:
             ready = prepare(series, one)
@@ -195,6 +209,14 @@ def _checked(
         require_roundings(one, lows)  # its own costs and limits; the candles are those of others
         found.append((cell, one, fingerprint))
     return found
+
+
+def _require_named_once(settings: Mapping[str, Any], algorithm: Any) -> None:
+    """:raises BadInput: for a cell that says one setting by two names, of which only one would count"""
+    names = [name for key, value in settings.items() for name, _ in flat({full_name(key, algorithm): value})]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadInput(f"{name} is in the grid by two names: leave one of them out", "grid")
 
 
 def _is_taken(owner: Any, name: str) -> bool:

@@ -96,7 +96,7 @@ def laid_over(spec: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, A
         changed["reward"].pop("terms", None)
     sections = {full.partition(".")[0] for full in setting_names(TrainingSpec) if "." in full}
     for key, value in chosen.items():
-        section, _, leaf = _full_name(key, algorithm).rpartition(".")
+        section, _, leaf = full_name(key, algorithm).rpartition(".")
         if section:
             _section(changed, section, key)[leaf] = value
         elif leaf in sections and isinstance(value, Mapping):
@@ -110,7 +110,7 @@ def _has_own_kind(chosen: Mapping[str, Any], algorithm: Any) -> bool:
     """Say whether somebody chose a kind of reward, or a penalty, and no terms."""
     names = set()
     for key, value in chosen.items():
-        full = _full_name(key, algorithm)
+        full = full_name(key, algorithm)
         names |= {f"{full}.{leaf}" for leaf in value} if isinstance(value, Mapping) else {full}
     return bool(names & {"reward.kind", "reward.drawdown_penalty"}) and "reward.terms" not in names
 
@@ -147,7 +147,8 @@ def key_values(pairs: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _full_name(key: str, algorithm: Any) -> str:
+def full_name(key: str, algorithm: Any) -> str:
+    """Return the dotted name of a setting that may be short. :raises BadInput: where that is not clear"""
     names = setting_names(TrainingSpec)
     if key in names:
         return key

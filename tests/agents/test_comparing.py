@@ -115,6 +115,33 @@ def test_no_run_is_the_best_of_runs_that_were_judged_otherwise(other):
     assert comparing.best([first, same, factories.RunFactory(status="failed")]) == first
 
 
+def test_settings_that_only_one_run_has_in_a_section_of_both_are_compared():
+    terms = ({}, {"log_return": 1.0, "turnover": 5.0})
+    found = comparing.differing([SimpleNamespace(spec={"reward": {"terms": one}}) for one in terms])
+    assert found == [("reward.terms.log_return", ["-", "1.0"]), ("reward.terms.turnover", ["-", "5.0"])]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("seeds", "label", "counted"),
+    [
+        ([3], "a", 1),
+        ([3, 3], "a and 1 rerun", 1),
+        ([3, 4], "a and 1 more seed", 2),
+        ([3, 4, 5, 4, 3], "a and 2 more seeds and 2 reruns", 3),
+    ],
+)
+def test_a_seed_that_ran_twice_counts_once(client, seeds, label, counted):
+    user = factories.UserFactory()
+    runs = [factories.RunFactory(owner=user, name="a", spec={"seed": seed}) for seed in seeds]
+    for run in runs:
+        run.metrics.create(step=1, values={"reward": 1.0})
+    client.force_login(user)
+    answer = client.get(reverse("compare-curves"), {"runs": [run.pk for run in runs]}).json()
+    lines = [line for figure in answer["figures"] for line in figure["lines"]]
+    assert {(line["label"], line["seeds"]) for line in lines} == {(label, counted)}
+
+
 def test_settings_of_an_algorithm_that_only_one_run_has_are_not_compared():
     specs = [{"algorithm": "ppo", "ppo": {"lr": 1}}, {"algorithm": "dqn", "dqn": {"lr": 1}}]
     rows = comparing.differing([SimpleNamespace(spec=spec) for spec in specs])

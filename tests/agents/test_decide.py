@@ -1,15 +1,18 @@
 """The one decision path."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.decide import DECISION_KEYS, Decider, DecisionSettings
+from agents.decide import DECISION_KEYS, Decider, DecisionSettings, require_draws
 from agents.observation import observe, observe_raw
-from agents.policies import baseline
+from agents.policies import BASELINES, baseline
 from agents.policies.chance import uniform
-from agents.policies.trained import drawn, softmax
+from agents.policies.network import GAUSSIAN, GREEDY, MASKED, SQUASHED
+from agents.policies.trained import NetworkPolicy, drawn, softmax
 from agents.spaces import ActionSpec
 from market.errors import BadInput
 from market.features import compute
@@ -67,6 +70,30 @@ def test_a_sampled_action_depends_on_seed_and_observation_only():
     again = [decided(policy, sample=True, seed=seed).opinion.action for seed in range(40)]
     assert by_seed == again
     assert len(set(by_seed)) > 1
+
+
+@pytest.mark.parametrize("head", ["", MASKED, GREEDY, GAUSSIAN, SQUASHED])
+def test_who_has_no_chances_refuses_to_draw_by_them(head):
+    action = ActionSpec("continuous", (-1.0, 1.0), 0.0) if head in (GAUSSIAN, SQUASHED) else None
+    made = network_policy(walk(), action=action)
+    log_std = made.network.log_std if head == GAUSSIAN else None
+    network = replace(made.network, head=head, log_std=log_std)
+    policy = NetworkPolicy(made.name, made.policy_hash, network, made.observation, made.action_spec, 1)
+    output = [0.1] * network.outputs
+    seen = {policy.opinion(output, 0.0, 0.0, draw).action for draw in (0.05, 0.5, 0.95)}
+    assert policy.can_draw == (len(seen) > 1)
+    require_draws(policy, DecisionSettings())
+    if policy.can_draw:
+        return require_draws(policy, DecisionSettings(sample=True))
+    with pytest.raises(BadInput, match="random weights draws no action by its probability"):
+        require_draws(policy, DecisionSettings(sample=True))
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_no_fixed_rule_is_changed_by_a_draw(name):
+    by_seed = [decided(baseline(name), row=350, sample=is_drawn).target for is_drawn in (False, True)]
+    assert by_seed[0] == by_seed[1]
+    assert not baseline(name).can_draw
 
 
 def test_sampled_actions_are_as_frequent_as_they_are_probable():

@@ -208,6 +208,28 @@ def test_seeds_that_cannot_be_read_are_refused(text):
         services.seed_list(text)
 
 
+@pytest.mark.parametrize(
+    ("grid", "said"),
+    [
+        ({"ppo.lr": [0.001, 0.002], "lr": [0.005]}, "ppo.lr is in the grid by two names"),
+        ({"lr": [0.001], "ppo": [{"lr": 0.002}]}, "ppo.lr is in the grid by two names"),
+        ({"ppo.lr": [0.001, 1e-3]}, "makes the same run twice"),
+    ],
+)
+def test_a_grid_asks_for_every_run_once(user, series, grid, said):
+    with pytest.raises(BadInput, match=said) as refused:
+        services.start_experiment(
+            owner=user, name="twice", spec=TINY | {"series": series.pk}, seeds=[0], grid=grid
+        )
+    assert refused.value.field == "grid"
+    assert not TrainingRun.objects.exists()
+
+
+def test_a_key_that_comes_twice_is_no_grid():
+    with pytest.raises(BadInput, match="names a setting twice"):
+        grid_of(["ppo.lr=0.001", "ppo.lr=0.002"])
+
+
 def test_a_grid_is_read_as_numbers_texts_or_lists():
     read = grid_of(["ppo.lr=1e-4,3e-4", "net_arch=[[8],[16,16]]", "features=core,price", "steps=5"])
     assert read == {"ppo.lr": [1e-4, 3e-4], "net_arch": [[8], [16, 16]], "features": ["core", "price"],

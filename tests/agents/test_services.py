@@ -290,6 +290,16 @@ def test_candles_replaced_while_a_backtest_begins_meet_no_features_of_the_old(us
     assert (found.data_fingerprint, found.metrics) == (again.data_fingerprint, again.metrics)
 
 
+@pytest.mark.parametrize("name", ["momentum", "random"])
+def test_a_backtest_is_not_said_to_be_drawn_where_nothing_draws(user, series, name):
+    with pytest.raises(BadInput, match=f"{name} draws no action by its probability") as refused:
+        services.start_backtest(
+            owner=user, baseline=name, series=series, settings={"sample": True, "seed": 1}
+        )
+    assert refused.value.field == "sample"
+    assert not Backtest.objects.exists()
+
+
 def test_a_worker_computes_a_queued_backtest_once(user, series, django_capture_on_commit_callbacks):
     with django_capture_on_commit_callbacks(execute=True):
         made = services.start_backtest(

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from agents import councils
-from agents.decide import Decider
+from agents.decide import Decider, require_draws
 from agents.models import Council, TrainedModel
 from agents.policies.port import Policy
 from agents.services import note_session
@@ -65,6 +65,7 @@ def prepared_session(
     if council is not None:
         councils.require_quorum(council, policy)
     decider = Decider(policy, decision_settings(profile, settings))
+    require_draws(policy, decider.settings)
     Execution.from_dict(settings)
     _check_shorts(policy, account)
     if not account.is_active:

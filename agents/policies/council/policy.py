@@ -49,6 +49,8 @@ class Council:
     chance. A member that raises or answers with something not finite is left out of that decision.
     """
 
+    can_draw = False
+
     def __init__(
         self, name: str, members: Sequence[Member], voting: Voting, absent: Sequence[Absent] = ()
     ) -> None:

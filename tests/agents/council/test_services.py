@@ -148,7 +148,7 @@ def test_a_council_is_backtested_like_a_model(council, user, series):
 def test_a_backtest_names_one_policy_only(council, user, series):
     with pytest.raises(BadInput, match="only one of them"):
         services.start_backtest(owner=user, council=council, baseline="cash", series=series)
-    for settings, words in (({"sample": True}, "nothing by chance"), ({"fast": 3}, "no backtest setting")):
+    for settings, words in (({"sample": True}, "leave sample out"), ({"fast": 3}, "no backtest setting")):
         with pytest.raises(BadInput, match=words):
             services.start_backtest(owner=user, council=council, series=series, settings=settings)
     assert not Backtest.objects.exists()

@@ -123,7 +123,7 @@ def test_a_member_that_raises_in_the_middle_of_a_session_is_left_out(live, user,
     ("options", "words"),
     [
         ({"baseline": "cash"}, "either a model or a baseline or a council"),
-        ({"settings": {"sample": True}}, "nothing by chance"),
+        ({"settings": {"sample": True}}, "leave sample out"),
         ({"settings": {"fast": 3}}, "no setting 'fast' of a council"),
     ],
 )

@@ -105,6 +105,13 @@ def test_a_session_stopped_before_it_began_just_ends(live):
     assert live.turn().status == SessionStatus.STOPPED
 
 
+def test_drawing_is_refused_where_it_would_change_nothing(live):
+    with pytest.raises(BadInput, match="cash draws no action by its probability") as refused:
+        attempt(live, settings={"sample": True})
+    assert refused.value.field == "sample"
+    assert not LiveSession.objects.exists()
+
+
 def test_a_setting_that_no_model_has_is_refused(live):
     model = factories.ModelFactory(owner=live.user, series__interval_ms=60_000)
     with pytest.raises(BadInput, match="no setting 'confidense' of a model; there are confidence, min_move"):
