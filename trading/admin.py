@@ -295,6 +295,8 @@ class OrderAdmin(OfSession):
         asks={"reason": "What you know", "filled": "Traded and not booked", "price": "At an average of"},
     )  # fmt: skip
     def end(self, request: HttpRequest, order: Order) -> str:
+        if request.POST.get("filled") and len(request.POST.getlist("_selected_action")) > 1:
+            raise BadInput("choose one order alone to say what it has traded")
         form = EndForm(request.POST)
         ended = attempt(form, services.end_order, order=order, by=request.user)
         if ended is None:

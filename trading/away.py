@@ -11,6 +11,7 @@ from trading.bars import stored_bars
 from trading.models import EquityPoint, LiveSession
 
 BATCH = 500  # rows a statement
+LARGEST_REST = 100  # a position is more than so many rests that are too small to be sold
 
 
 def catch_up(session: LiveSession, bars: str, until_ms: int) -> None:
@@ -36,7 +37,10 @@ def catch_up(session: LiveSession, bars: str, until_ms: int) -> None:
 
 def was_open(session: LiveSession, at_ms: int) -> bool:
     """Say whether the session's position was open at a time; it may have opened just now, behind it."""
-    return _opened(session, _fills_since(session, at_ms)) == 0
+    fills = _fills_since(session, at_ms)
+    before = session.held - sum((quantity for _, quantity in fills), Decimal(0))
+    # A rest too small to be sold is no position, and any order is far larger than that.
+    return before * session.held > 0 and abs(before) > abs(session.held) / LARGEST_REST
 
 
 def _fills_since(session: LiveSession, from_ms: int) -> list[tuple[int, Decimal]]:

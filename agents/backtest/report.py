@@ -181,8 +181,8 @@ def assumptions(settings: BacktestSettings) -> list[str]:
             f"A futures market with leverage up to {trading.leverage:g} on isolated margin: liquidated when "
             f"{trading.maintenance:.2%} of the notional is left, losing no more than the margin; longs pay "
             f"{trading.funding_rate:.4%} of it to shorts every {trading.funding_hours:g} hours, a constant "
-            "rate that real markets do not have; what falls due inside missing bars is paid at the close of "
-            "the first bar behind them. The candles stand for last and mark price alike."
+            "rate that real markets do not have, and nothing for hours without candles. The candles stand "
+            "for last and mark price alike."
         )
     if settings.decision.get("sample"):
         said.append(

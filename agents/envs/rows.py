@@ -49,8 +49,8 @@ def atr_bars_of(settings: EnvSettings) -> int:
 def funding_rates(candles: Candles, settings: EnvSettings) -> np.ndarray:
     """Return the funding rate due at every close, float64 (n,): a share of the notional; zeros for spot.
 
-    What fell due inside missing bars is due at the close of the first one behind them: at most the
-    maintenance margin, since a position that owed more would have been liquidated on the way.
+    What falls due in missing bars is nobody's: charged at the close behind the gap it would be paid by
+    whoever opens there, or to them.
 
     :raises BadInput: when bars are so long that one's payments exceed the maintenance margin
     """
@@ -58,14 +58,12 @@ def funding_rates(candles: Candles, settings: EnvSettings) -> np.ndarray:
         return np.zeros(len(candles))
     period = settings.funding_hours * 3_600_000
     closes = candles.open_ms + candles.interval_ms
-    own = settings.funding_rate * (closes // period - candles.open_ms // period)
-    if np.abs(own).max(initial=0.0) > settings.maintenance:
+    rates = settings.funding_rate * (closes // period - candles.open_ms // period)
+    if np.abs(rates).max(initial=0.0) > settings.maintenance:
         raise BadInput(
             "the funding of one bar exceeds the maintenance margin: use shorter bars", "funding_hours"
         )
-    since = np.concatenate((candles.open_ms[:1], closes[:-1]))
-    rates = settings.funding_rate * (closes // period - since // period)
-    return np.clip(rates, -settings.maintenance, settings.maintenance)
+    return rates
 
 
 def start_range(bars: int, settings: EnvSettings) -> tuple[int, int]:

@@ -184,21 +184,27 @@ def _checked(
     """Return (cell, complete spec, fingerprint of its candles) of every run."""
     seen: dict[str, tuple[str, tuple[float, ...]]] = {}
     times = bar_times(series, TrainingSpec.parse(base)) if windows > 1 else np.empty(0, dtype=np.int64)
-    asked: set[str] = set()
-    found = []
+    specs = []
     for cell in cells:
         settings = cell["settings"]
         shared, algorithm = base | {"seed": cell["seed"]}, settings.get("algorithm", base["algorithm"])
         if algorithm != base["algorithm"]:
             shared = suited(shared, algorithm, settings)
         _require_named_once(settings, algorithm)
-        one = TrainingSpec.parse(laid_over(shared, settings))
-        require_room(one)
-        first, last = windows_of(one, times, series.interval_ms, windows)[cell["window"]]
-        one = one.completed(from_ms=first, to_ms=last)
+        specs.append(TrainingSpec.parse(laid_over(shared, settings)))
+        require_room(specs[-1])
+    # All cells have the windows of the one that is judged on most bars: embargoes differ with the features.
+    widest = max(specs, key=lambda spec: judging_of(spec)(len(times)))
+    stretches = windows_of(widest, times, series.interval_ms, windows)
+    asked: set[str] = set()
+    found = []
+    for cell, spec in zip(cells, specs, strict=True):
+        first, last = stretches[cell["window"]]
+        one = spec.completed(from_ms=first, to_ms=last)
         if (whole := repr(one)) in asked:
             raise BadInput(
-                f"the grid makes the same run twice, with {settings}: give every value only once", "grid"
+                f"the grid makes the same run twice, with {cell['settings']}: give every value only once",
+                "grid",
             )
         asked.add(whole)
         key = repr([getattr(one, name) for name in DATA_KEYS])

@@ -12,11 +12,13 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import talib
 from talib import _ta_lib, abstract
 
 from market.features.compiled import MOST_INS, MOST_OUTS
 from market.features.indicators import Call
 
+TESTED = "0.8."
 INTEGER_DEFAULT, REAL_DEFAULT = -(2**31), -4e37  # TA-Lib's marks of a parameter that is not given
 
 
@@ -38,6 +40,8 @@ def opened(call: Call, arrays: Sequence[np.ndarray]) -> Handle:
 
     :raises NotFound: when it cannot be had.
     """
+    if "integer" in _described(call.function).output_flags:
+        raise NotFound(f"{call.function} gives C ints")
     open_, close, update = (_symbol(f"TA_{call.function}_{name}") for name in ("Open", "Close", "Update"))
     if not 1 <= len(arrays) <= MOST_INS or not 1 <= call.outputs <= MOST_OUTS:
         raise NotFound(f"{call.function} takes or gives too many numbers")
@@ -79,8 +83,13 @@ def _options(call: Call) -> list[Any]:
 @lru_cache
 def _parameters(function: str) -> tuple[tuple[str, bool], ...]:
     """Return the name of each parameter in C's order, and whether it is a real number."""
-    known = abstract.Function(function).parameters  # type: ignore[attr-defined]  # made at import
+    known = _described(function).parameters
     return tuple((name, isinstance(default, float)) for name, default in known.items())
+
+
+@lru_cache
+def _described(function: str) -> Any:
+    return abstract.Function(function)  # type: ignore[attr-defined]  # made at import
 
 
 @lru_cache
@@ -96,4 +105,7 @@ def _symbol(name: str) -> Any:
 
 @lru_cache
 def _library() -> ctypes.CDLL:
+    version = talib.__ta_version__.decode()
+    if not version.startswith(TESTED):  # another one may take other arguments under the same names
+        raise NotFound(f"TA-Lib {version} is not {TESTED}, whose arguments are known")
     return ctypes.CDLL(_ta_lib.__file__)  # the loader looks into what it is linked against as well

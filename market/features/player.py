@@ -1,5 +1,7 @@
 """A feature set's recorded formulas at work on a growing series of bars."""
 
+import logging
+
 import numpy as np
 
 from market.candles import Candles
@@ -7,6 +9,9 @@ from market.features import native, series
 from market.features.compiled import BEFORE, CALL_WIDTH, DONE, IN, REFUSED, play
 from market.features.specs import FeatureSet
 from market.features.tape import record
+
+logger = logging.getLogger(__name__)
+_told: set[str] = set()  # feature sets whose slower way is known
 
 
 class Player:
@@ -34,6 +39,7 @@ class Player:
         if len(candles) > 1:
             self._cells[BEFORE] = arrays.close[-2]
         self._needs_volume, self._width = feature_set.needs_volume, len(feature_set)
+        self._is_broken = False
 
     def last(self, candles: Candles) -> np.ndarray | None:
         """Return the row of the history's last bar, at which the handles stand already."""
@@ -47,6 +53,8 @@ class Player:
         self, close_ms: float, open: float, high: float, low: float, close: float, volume: float
     ) -> np.ndarray | None:
         """Return the next bar's row, float64 (F,); None, and nothing has changed, where it cannot be used."""
+        if self._is_broken:
+            raise RuntimeError("TA-Lib refused a bar before: start anew")
         row = np.empty(self._width)
         code = play(
             self._steps, self._derived, self._calls, self._cells, row, self._needs_volume, self._scale,
@@ -55,6 +63,7 @@ class Player:
         if code == DONE:
             return row
         if code == REFUSED:
+            self._is_broken = True  # some handles have moved on: the bar cannot be taken again
             raise RuntimeError("TA-Lib refused a bar of finite numbers")
         return None
 
@@ -66,7 +75,10 @@ def opened(feature_set: FeatureSet, candles: Candles, row: np.ndarray) -> Player
     """
     try:
         player = Player(feature_set, candles)
-    except (native.NotFound, TypeError):
+    except (native.NotFound, TypeError) as error:
+        if feature_set.hash not in _told:
+            _told.add(feature_set.hash)
+            logger.warning("features are computed in Python, at some ten microseconds more a bar: %s", error)
         return None
     found = player.last(candles)
     return player if found is not None and np.array_equal(found, row) else None

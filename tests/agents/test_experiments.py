@@ -339,3 +339,12 @@ def test_pages_of_cards_reproductions_and_comparisons(client, user, model, made)
         "experiment", args=[made.pk]
     )
     assert not made.runs.unfinished().exists()
+
+
+def test_all_cells_of_a_grid_have_the_same_windows(user):
+    series = stored(walk(26_000), user)
+    asked = over_preset("default-1m", {"series": series.pk, "episode_bars": 600})
+    grid = {"features": ["swing", "core"]}
+    made = services.start_experiment(owner=user, name="g", spec=asked, seeds=[0], grid=grid, windows=2)
+    stretches = {(run.cell["window"], run.spec["from"], run.spec["to"]) for run in made.runs.all()}
+    assert (made.runs.count(), len(stretches)) == (4, 2)

@@ -5,6 +5,7 @@ a running one goes on with the bars it has.
 """
 
 from collections import defaultdict
+from hashlib import sha256
 
 from django.db import migrations
 
@@ -14,7 +15,8 @@ COLUMNS = ("pair", "interval_ms", "open_ms", "open", "high", "low", "close", "vo
 def names_of(account):
     """As `Account.bars` names them, without and with volume."""
     market = f"{account.venue}:{account.base_url}"
-    prices = f"{market} {account.stream_url}" if account.stream_url else market
+    stream = sha256(account.stream_url.encode()).hexdigest()[:16]
+    prices = f"{market} stream {stream}" if account.stream_url else market
     if not account.candles_url:
         return {prices}
     return {f"{prices} candles or quotes {account.candles_url}", f"{market} candles {account.candles_url}"}

@@ -73,9 +73,10 @@ class Account(models.Model):
     def prices(self) -> str:
         """Name of where its quotes come from; accounts of one name share reads and ticks.
 
-        Addresses hold no spaces, so that no two sources have one name.
+        Addresses hold no spaces, so that no two sources have one name. Ticks are everybody's, but where a
+        person's stream is, with what its path may hold, is not.
         """
-        return f"{self.market} {self.stream_url}" if self.stream_url else self.market
+        return f"{self.market} stream {_digest(self.stream_url)}" if self.stream_url else self.market
 
     def bars(self, *, with_volume: bool) -> str:
         """Return the name of where its closed bars come from; sessions of one name share them.
@@ -87,6 +88,10 @@ class Account(models.Model):
         if with_volume:
             return f"{self.market} candles {self.candles_url}"
         return f"{self.prices} candles or quotes {self.candles_url}" if self.candles_url else self.prices
+
+
+def _digest(address: str) -> str:
+    return hashlib.sha256(address.encode()).hexdigest()[:16]
 
 
 class Holding(models.Model):

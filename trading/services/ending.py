@@ -57,6 +57,7 @@ def end_order(
     :raises Conflict: when it is not stuck (any more): the venue shows it, or it may still be proven
     """
     part = _checked(order, reason.strip(), filled or ZERO, price)
+    expected = order.quantity - books.booked_of(order).quantity
     if not settle.stuck(Order.objects.filter(pk=order.pk)).exists():
         order.refresh_from_db()
         raise Conflict(
@@ -69,7 +70,7 @@ def end_order(
         rules = _require_unseen(order, exchange)
     except ExchangeError as error:
         raise BadInput(failure(order.account, error), field="order") from error
-    _end(order, part, rules, exchange.now_ms(), reason.strip(), by)
+    _end(order, part, rules, exchange.now_ms(), reason.strip(), by, expected)
     try:
         return Ended(order, reconcile_account(account=order.account, by=by))
     except BadInput as error:
@@ -119,13 +120,20 @@ def _require_unseen(order: Order, exchange: Exchange) -> Instrument | None:
 
 @transaction.atomic
 def _end(
-    order: Order, part: books.Part | None, rules: Instrument | None, at_ms: int, reason: str, by: Any
+    order: Order,
+    part: books.Part | None,
+    rules: Instrument | None,
+    at_ms: int,
+    reason: str,
+    by: Any,
+    expected: Decimal,
 ) -> None:
+    """:param expected: what was left of it before the venue was asked: a runner may have found more since"""
     rows = LiveSession.objects.select_for_update().select_related("account", "owner")
     session, before = rows.get(pk=order.session_id), order.status
     left = order.quantity - books.booked_of(order).quantity
-    if part is not None and part.quantity > left:
-        raise Conflict("more of it has just been booked: look again", field="filled")
+    if left != expected or not settle.stuck(Order.objects.filter(pk=order.pk)).exists():
+        raise Conflict("the venue has just shown it again: look again", field="order")
     after = OrderStatus.ABSENT if before == OrderStatus.UNCERTAIN else OrderStatus.CANCELLED
     after = OrderStatus.FILLED if part is not None and part.quantity == left else after
     if not orders.move(order, after, answer=f"ended by a person: {reason}", settled_ms=at_ms):

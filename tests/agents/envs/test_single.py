@@ -6,12 +6,11 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.envs.rows import funding_rates
 from agents.envs.settings import EnvSettings
 from agents.envs.single import TradingEnv
 from agents.observation import observe
 from agents.spaces import BUY, HOLD, SELL, ActionSpec
-from market.candles import COLUMNS, Candles
+from market.candles import Candles
 from market.errors import BadInput
 from market.kernel.triggers import LIQUIDATION, STOP
 from tests.agents.envs.markets import every_setting, fixed_market, random_market
@@ -185,26 +184,6 @@ def test_futures_pay_funding_and_are_liquidated_before_the_account_is_gone():
     )  # bars 5 and 11 close on the hour
     assert [fill.reason for info in infos for fill in info["fills"]].count(LIQUIDATION) == 1
     assert 0 <= infos[-1]["equity"] < 1000
-
-
-@given(st.integers(1, 5758), st.integers(0, 5000))
-def test_funding_of_missing_bars_is_paid_behind_them_and_no_earlier(hole, missing):
-    whole, _ = random_market(bars=4 * 1440)
-    kept = np.ones(len(whole), dtype=bool)
-    kept[hole : min(hole + missing, len(whole) - 1)] = False
-    holed = Candles(60_000, *(getattr(whole, name)[kept] for name in COLUMNS))
-    env = EnvSettings(market="futures", leverage=2.0)
-    rates = funding_rates(holed, env)
-    assert rates.sum() == pytest.approx(funding_rates(whole, env).sum())
-    np.testing.assert_array_equal(rates[:hole], funding_rates(holed[:hole], env))
-
-
-def test_funding_of_a_long_gap_takes_at_most_the_maintenance_margin():
-    candles, _ = random_market(bars=2)
-    year = Candles(
-        60_000, candles.open_ms + np.array([0, 365 * 86_400_000]), *[candles.open] * 4, candles.open
-    )
-    assert funding_rates(year, EnvSettings(market="futures", leverage=2.0)).tolist() == [0.0, 0.005]
 
 
 @given(st.integers(5, 40), st.integers(0, 1000))

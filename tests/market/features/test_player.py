@@ -143,3 +143,19 @@ def test_a_whole_number_among_the_outputs_is_noticed():
     reading.specs[0].__dict__["plan"] = Plan((line,), lambda bar, maths, out: out[1] * 1.0)
     candles = random_walk(100, seed=2)
     assert player.opened(reading, candles, compute(candles, reading)[-1]) is None
+
+
+def test_a_function_that_gives_whole_numbers_is_left_to_python():
+    wanted = call("CDLDOJI", "open", "high", "low", "close")
+    bars = [getattr(random_walk(100, seed=1), name) for name in wanted.inputs]
+    with pytest.raises(native.NotFound, match="C ints"):
+        native.opened(wanted, bars)
+
+
+def test_a_library_of_another_version_is_not_called_by_address(monkeypatch):
+    monkeypatch.setattr(native, "TESTED", "0.7.")
+    native._library.cache_clear()
+    native._symbol.cache_clear()
+    with pytest.raises(native.NotFound, match=r"is not 0\.7\."):
+        native.opened(call("SMA", "close", timeperiod=5), [random_walk(100, seed=1).close])
+    native._library.cache_clear()

@@ -5,7 +5,9 @@ from decimal import Decimal
 import pytest
 
 from market.models import LiveBar
+from tests.factories import FillFactory, SessionFactory
 from tests.trading.live.conftest import MINUTE
+from trading import away
 from trading.models import OrderStatus
 
 AWAY = 30  # bars, more than a rule's feed remembers
@@ -88,3 +90,22 @@ def test_a_position_that_opens_behind_a_close_was_not_held_through_that_bar(mark
     assert (session.held > 0, session.last_bar_ms % (60 * MINUTE)) == (True, MINUTE)
     assert session.bars_held == counted
     assert live.bar().bars_held == counted + 1
+
+
+@pytest.mark.parametrize(
+    ("fills", "is_open"),
+    [
+        ([(5, "1"), (45, "1"), (61, "1")], True),
+        ([(61, "1"), (62, "1")], False),
+        ([(5, "0.001"), (61, "3")], False),
+        ([(5, "-2"), (61, "3")], False),
+    ],
+    ids=["a part came behind the close", "opened behind it", "a rest before", "turned behind it"],
+)
+def test_a_position_is_counted_at_a_close_it_was_open_at(db, fills, is_open):
+    session = SessionFactory(held=sum(Decimal(quantity) for _, quantity in fills))
+    for at_s, quantity in fills:
+        FillFactory(
+            session=session, order__session=session, quantity=Decimal(quantity), filled_ms=at_s * 1000
+        )
+    assert away.was_open(session, 60_000) is is_open

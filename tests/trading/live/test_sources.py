@@ -140,7 +140,8 @@ def test_prices_come_from_ones_own_stream(user, other_user):
             one.release()
     [(hers, _)], [(his, _)] = readers[ada.pk], readers[bob.pk]
     assert [isinstance(one.prices, Streamed) for one in (hers, his)] == [False, True]
-    assert set(runner._desks) == {MARKET, f"{MARKET} wss://bob.example:9443"}
+    assert set(runner._desks) == {MARKET, bob.account.prices}
+    assert "bob.example" not in bob.account.prices  # ticks are shown to everybody
 
 
 def test_equal_accounts_of_several_people_share_one_read(user, other_user):
