@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from django.db.models import Case, F, Max, QuerySet, When
+from django.db.models import Case, Count, F, Max, QuerySet, When, Window
 from django.utils import timezone
 
 from agents.models import Backtest, CouncilReview, TrainingRun
@@ -30,6 +30,7 @@ def home(user: Any, *, now: datetime | None = None) -> dict[str, Any]:
     sessions = list(with_latest(visible(LiveSession, user).driven()))
     curves = _day_curves(sessions) if len(sessions) <= LISTED else {}  # a day's points of hundreds take long
     rows = [_row(session, now, curves.get(session.pk)) for session in sessions]
+    alerts = list(_loudest(open_alerts(user)).annotate(total=Window(Count("pk")))[:8])
     return {
         "rows": rows[:LISTED],
         "count": len(rows),
@@ -40,8 +41,8 @@ def home(user: Any, *, now: datetime | None = None) -> dict[str, Any]:
         "runs": visible(TrainingRun, user).unfinished().select_related("series")[:10],
         "backtests": visible(Backtest, user).unfinished().select_related("series", "model", "council")[:10],
         "reviews": visible(CouncilReview, user).unfinished().select_related("series", "council")[:10],
-        "alerts": _loudest(open_alerts(user))[:8],
-        "alert_count": open_alerts(user).count(),
+        "alerts": alerts,
+        "alert_count": alerts[0].total if alerts else 0,
         "unguarded": visible(LiveSession, user).filter(status=SessionStatus.FAILED).exclude(held=0),
         "is_unwatched": bool(sessions) and not leases.is_held("watchdog"),
     }
