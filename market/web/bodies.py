@@ -10,7 +10,8 @@ from rest_framework import serializers
 class Strict:
     """Mixed into a serializer of a request: whoever writes `capitol` is told so, instead of trading with all.
 
-    Fields that are only read may come back, so that what was read can be changed and sent.
+    Where the serializer has fields that are only read, those may come back, so that what was read can be
+    changed and sent.
     """
 
     def to_internal_value(self, data: Any) -> Any:
