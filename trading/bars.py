@@ -115,6 +115,7 @@ class BarFeed:
         self.ticks = TickBars(interval_ms)
         self.warm_from_ms = 0
         self.asking = 0  # questions to the source under way
+        self.promised = 0  # turns begun that have not come to asking yet
         self._stream: Stream | None = None
         self._times: deque[int] = deque(maxlen=self.keep)
         self._rows = Trail(window, len(feature_set))

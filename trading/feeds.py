@@ -62,10 +62,10 @@ class Follower:
         """Return what the next advance will show, if others have taken the feed further already."""
         return self.feed.shown if self.feed.last_ms > self.last_ms else None
 
-    @property
-    def is_asked_for(self) -> bool:
-        """Say whether another session is asking the source for what this one is going to need."""
-        return self.feed.asking > 0
+    def is_asked_for(self, now_ms: int) -> bool:
+        """Say whether another session asks the source for what this one is going to need, or is about to."""
+        feed = self.feed
+        return feed.asking > 0 or (feed.promised > 0 and feed.last_ms < feed.newest_closed_ms(now_ms))
 
     def newest_closed_ms(self, now_ms: int) -> int:
         """Return the start of the newest bar that is closed at `now_ms`."""

@@ -23,6 +23,7 @@ class Baton:
         self._line: deque[threading.Lock] = deque()
         self._is_held = False
         self.outside = 0  # turns that wait for the outside; changed by the holder only
+        self._heralds = 0  # of them, those that are back with what others wait for
 
     def __enter__(self) -> None:
         with self._mutex:
@@ -41,27 +42,50 @@ class Baton:
             else:
                 self._is_held = False
 
+    @property
+    def is_awaited(self) -> bool:
+        """Say whether somebody is back from the outside with what others wait for."""
+        return self._heralds > 0
+
     @contextmanager
-    def passed_on(self) -> Iterator[None]:
-        """Let the others compute during a block that only waits. Not inside a database transaction."""
+    def passed_on(self, *, for_others: bool = False) -> Iterator[None]:
+        """Let the others compute during a block that only waits. Not inside a database transaction.
+
+        :param for_others: what is heard there is waited for by others, too
+        """
         self.outside += 1
         self.__exit__()
         try:
             self._on_pass()
             yield
         finally:
-            self.__enter__()
+            self._come_back(for_others)
             self.outside -= 1
+
+    def _come_back(self, for_others: bool) -> None:
+        with self._mutex:
+            self._heralds += for_others
+        self.__enter__()
+        with self._mutex:
+            self._heralds -= for_others
 
 
 class Outside:
     """An object whose methods wait for the outside: each runs with the baton passed on.
 
     :param before: called first, while the baton is still held
+    :param for_others: see `Baton.passed_on`
     """
 
-    def __init__(self, inner: Any, baton: Baton, before: Callable[[], None] = lambda: None) -> None:
-        self._inner, self._baton, self._before = inner, baton, before
+    def __init__(
+        self,
+        inner: Any,
+        baton: Baton,
+        before: Callable[[], None] = lambda: None,
+        *,
+        for_others: bool = False,
+    ) -> None:
+        self._inner, self._baton, self._before, self._for_others = inner, baton, before, for_others
         self._is_timed = False
 
     def now_ms(self) -> int:
@@ -80,7 +104,7 @@ class Outside:
 
         def call(*args: Any, **given: Any) -> Any:
             self._before()
-            with self._baton.passed_on():
+            with self._baton.passed_on(for_others=self._for_others):
                 return value(*args, **given)
 
         return call

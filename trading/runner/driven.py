@@ -49,6 +49,7 @@ class Driven:
     next_s: float = 0.0  # monotonic: not before
     is_in_line: bool = False  # for a turn
     is_busy: bool = False  # a turn is under way: it keeps its own lease
+    is_promised: bool = False  # and will ask for the bar that its feed lacks, if any
     is_over: bool = field(default=False)
     glance: Glance | None = None  # of the tick its turn is on
     round: int = 0  # of its desk, in which it has lined up for its turn
@@ -79,20 +80,39 @@ class Driven:
         """Wait for a turn from now on."""
         self.is_in_line, self.glance, self.round, self.let_ask_s = True, glance, number, None
 
-    def may_begin(self, quote: Quote | None, now_s: float) -> bool:
+    def may_begin(self, quote: Quote | None, at_ms: int, now_s: float) -> bool:
         """Say whether its turn may begin.
 
-        While another session asks for the bar that both need it does not ask as well, unless it must leave
-        its position or that takes long.
+        While another session asks for the bar that both need, or is about to, it does not ask as well, unless
+        it must leave its position or that takes long.
+
+        :param at_ms: the venue's clock
         """
-        if self.seat is None or not self.seat.feed.is_asked_for:
+        if self.seat is None or not self.seat.feed.is_asked_for(at_ms):
             return True
         if self.let_ask_s is None:
             self.let_ask_s = now_s
         return now_s - self.let_ask_s >= LET_ASK_S or self.haste(quote) == haste.LEAVES_NOW
 
+    def begin(self) -> None:
+        """Have a turn from now on; it may have to wait for the baton yet."""
+        self.is_in_line, self.is_busy = False, True
+        self._promise(True)
+
+    def put_back(self) -> None:
+        """Take back `begin`."""
+        self.is_in_line, self.is_busy = True, False
+        self._promise(False)
+
+    def _promise(self, is_promised: bool) -> None:
+        """Let those who need the same bars know whether this one is about to ask for what has closed."""
+        if self.seat is not None and self.is_promised != is_promised:
+            self.is_promised = is_promised
+            self.seat.feed.feed.promised += 1 if is_promised else -1
+
     def turn(self, quote: Quote | None, at_ms: int, now_s: float) -> None:
         """Take one turn; whatever goes wrong stays with this session."""
+        self._promise(False)
         try:
             if self.keep():
                 self._turn(quote, at_ms)
@@ -134,7 +154,9 @@ class Driven:
                 decider=decider,
                 exchange=exchange,
                 lease=self.lease,
-                source=None if source is None else cast(DataSource, Outside(source, self.baton)),
+                source=None
+                if source is None
+                else cast(DataSource, Outside(source, self.baton, for_others=True)),
                 feeds=self.minds.feeds,
                 key_mark=self.key_mark,
             )

@@ -122,7 +122,7 @@ class Runner:
     def _put_back(self, desk: Desk, one: Driven) -> None:
         """Give a turn back that nobody has taken; called under the baton."""
         if one.is_busy:
-            one.is_busy, one.is_in_line = False, True
+            one.put_back()
             self._under_way[one.session.account_id] -= 1
             desk.line.appendleft(one)
 
@@ -169,7 +169,7 @@ class Runner:
                 del desk.line[place]
                 one.is_in_line = False
                 if not one.is_over:
-                    one.is_busy = True
+                    one.begin()
                     self._under_way[one.session.account_id] += 1
                     return desk, one
         return None
@@ -177,19 +177,24 @@ class Runner:
     def _may_begin(self, desk: Desk, one: Driven) -> bool:
         if self._under_way[one.session.account_id] >= OF_ACCOUNT:
             return False
-        return one.may_begin(desk.quotes.get(one.session.pair), self._monotonic_s())
+        return one.may_begin(desk.quotes.get(one.session.pair), desk.at_ms, self._monotonic_s())
 
     def _has_room(self) -> bool:
         count = self._under_way.total()
         return count < MOST and count - self._baton.outside < AT_ONCE
 
     def _turns(self, desk: Desk, one: Driven) -> None:
-        """Take a turn, and for a short while those that come next: handing the baton on costs more."""
+        """Take a turn, and for a short while those that come next: handing the baton on costs more.
+
+        Not while somebody is back with a bar: sessions wait for it, and none of them may have been in line.
+        """
         until_s = self._monotonic_s() + STRETCH_S
         try:
             with self._baton:
                 self._turn(desk, one)
-                while self._monotonic_s() < until_s and (found := self._next_turn()) is not None:
+                while not self._baton.is_awaited and self._monotonic_s() < until_s:
+                    if (found := self._next_turn()) is None:
+                        break
                     self._turn(*found)
         finally:
             self._changed.set()

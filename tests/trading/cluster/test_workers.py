@@ -96,13 +96,16 @@ def test_a_deploy_leaves_no_order_in_flight_and_the_next_workers_go_on_with_posi
     assert not session.orders.unsettled().exists()
     kept = ("status", "held", "entry_price", "stop_price", "cash", "capital")
     before, decided = LiveSession.objects.filter(pk=session.pk).values(*kept), session.decisions.count()
-    before = before.get()
+    before, ordered = before.get(), session.orders.count()
     assert before["held"] > 0
     following = start_workers()
     wait_until(lambda: session.decisions.count() > decided, 60, following)
     assert LiveSession.objects.filter(pk=session.pk).values(*kept).get() == before
     assert following.stop()[0] == 0
-    assert filled(session) == session.orders.count() == 1
+    assert filled(session) == 1
+    assert (
+        session.orders.count() == ordered
+    )  # one that a busy machine kept from the venue may have come first
     check_books(session, venue)
 
 

@@ -43,18 +43,18 @@ def test_while_one_asks_the_source_the_others_can_tell(two, source, monkeypatch)
     seen, real = [], source.candles
 
     def candles(*args, **given):
-        seen.append(second.is_asked_for)
+        seen.append(second.is_asked_for(at(source, 1203)))
         if len(seen) > 1:
             raise SourceUnavailable("it does not answer")
         return real(*args, **given)
 
     monkeypatch.setattr(source, "candles", candles)
     first.advance(at(source, 1200))
-    assert not second.is_asked_for
+    assert not second.is_asked_for(at(source, 1203))
     with pytest.raises(SourceUnavailable):
         first.advance(at(source, 1203))
     assert seen == [True, True]
-    assert not second.is_asked_for
+    assert not second.is_asked_for(at(source, 1203))
 
 
 def test_what_a_follower_shows_stays_until_it_advances_itself(two, source):

@@ -120,3 +120,32 @@ def test_whoever_begins_to_wait_outside_says_that_there_is_room():
         with baton.passed_on():
             assert told == [1]
     assert told == [1]
+
+
+def test_the_holder_can_tell_when_somebody_is_back_with_what_others_wait_for():
+    baton, heard, seen = Baton(), threading.Event(), []
+
+    class Source:
+        def candles(self):
+            heard.wait(30)
+            return "bars"
+
+    def ask(for_others):
+        with baton:
+            seen.append(Outside(Source(), baton, for_others=for_others).candles())
+
+    for for_others in (False, True):
+        heard.clear()
+        thread = threading.Thread(target=ask, args=(for_others,))
+        thread.start()
+        while not baton.outside:
+            thread.join(0.001)
+        with baton:
+            assert not baton.is_awaited
+            heard.set()
+            while not baton._line:
+                thread.join(0.001)
+            assert baton.is_awaited is for_others
+        thread.join()
+        assert not baton.is_awaited
+    assert seen == ["bars", "bars"]

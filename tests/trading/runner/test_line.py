@@ -9,6 +9,7 @@ import pytest
 
 from trading import haste
 from trading.exchanges.errors import Unreachable
+from trading.feeds import Follower
 from trading.runner import desk as desks
 from trading.runner import loop
 from trading.runner.baton import Baton
@@ -33,8 +34,14 @@ class Waiting:
     def line_up(self, glance, number):
         self.is_in_line, self.glance, self.round = True, glance, number
 
-    def may_begin(self, quote, now_s):
+    def may_begin(self, quote, at_ms, now_s):
         return True
+
+    def begin(self):
+        self.is_in_line, self.is_busy = False, True
+
+    def put_back(self):
+        self.is_in_line, self.is_busy = True, False
 
     def turn(self, quote, at_ms, now_s):
         self.clock.now_s += 0.004
@@ -108,6 +115,16 @@ def test_a_thread_goes_on_with_those_next_in_line_for_a_short_while(line):
     assert line.runner.turns == 39
     assert all(len(one.turned) == 1 and not one.is_busy for one in line.driven)
     assert not line.runner._under_way.total()
+
+
+def test_a_thread_lets_whoever_is_back_with_a_bar_go_on_first(line, monkeypatch):
+    """The sessions that wait for that bar are not in line: an order of theirs would come 50 ms late."""
+    begin(line)
+    monkeypatch.setattr(Baton, "is_awaited", property(lambda baton: line.runner.turns >= 4))
+    line.hands.works[0]()
+    assert line.runner.turns == 4
+    line.hands.works[1]()
+    assert line.runner.turns == 5  # its own turn, which was begun
 
 
 def test_those_in_line_are_read_again_when_the_glance_is_too_old(line, clock):
@@ -255,7 +272,8 @@ class Asked:
 
 def test_who_needs_a_bar_that_another_asks_for_lets_him_for_a_short_while(line, clock):
     """Else all sessions of a pair would ask the candle source at once when a bar has closed."""
-    feed = SimpleNamespace(is_asked_for=True)
+    asks = [True]
+    feed = SimpleNamespace(is_asked_for=lambda at_ms: asks[0])
     for one in line.driven[:20]:
         one.seat, one.let_ask_s = Asked(feed), None
         one.may_begin = partial(Driven.may_begin, one)
@@ -269,7 +287,7 @@ def test_who_needs_a_bar_that_another_asks_for_lets_him_for_a_short_while(line, 
     line.hands.works.clear()
     begin(line)
     assert len(line.hands.works) == loop.AT_ONCE  # it takes long: they ask as well
-    feed.is_asked_for = False
+    asks[0] = False
     for work in line.hands.works:
         work()
     while line.desk.line:
@@ -277,6 +295,25 @@ def test_who_needs_a_bar_that_another_asks_for_lets_him_for_a_short_while(line, 
         begin(line)
         line.hands.works[0]()
     assert all(len(one.turned) == 1 for one in line.driven if one in line.driven[:20])
+
+
+def test_who_is_about_to_ask_for_a_bar_is_waited_for_like_who_asks(line):
+    """Three turns are begun at once and wait for the baton: two of a pair would both ask the source."""
+    feeds = [
+        SimpleNamespace(asking=0, promised=0, last_ms=0, newest_closed_ms=lambda now_ms: 60_000) for _ in "ab"
+    ]
+    for place, one in enumerate(line.driven):
+        one.seat, one.is_promised, one.let_ask_s = Asked(Follower(feeds[place % 2], None)), False, None
+        for name in ("may_begin", "begin", "put_back", "_promise"):
+            setattr(one, name, partial(getattr(Driven, name), one))
+    begun = line.runner._next_turns()
+    assert [line.driven.index(one) for _, one in begun] == [0, 1]
+    assert [feed.promised for feed in feeds] == [1, 1]
+    line.runner._put_back(*begun[1])
+    assert [feed.promised for feed in feeds] == [1, 0]
+    for feed in feeds:
+        feed.last_ms = 60_000  # no bar has closed: nobody will ask, nobody waits
+    assert [line.driven.index(one) for _, one in line.runner._next_turns()] == [1, 2]
 
 
 def test_the_rows_are_read_before_the_prices_and_late_comers_read_behind_them(clock, monkeypatch):
