@@ -37,7 +37,8 @@ def resume_session(*, session: LiveSession, by: Any = None) -> LiveSession:
     :raises Conflict: when it is neither, or another session trades its pair by now.
     """
     again = S.RUNNING if session.started_ms else S.PENDING
-    return _revived(session, "session.resume", by, status=again) or _together(
+    # It may have failed while it was to sell and stop: who resumes it wants it to trade.
+    return _revived(session, "session.resume", by, status=again, flatten_wanted=False) or _together(
         session, [S.PAUSED], "session.resume", by, status=S.RUNNING, note=""
     )
 
