@@ -27,6 +27,7 @@ from trading.models import (
     LiveSession,
     Order,
     OrderStatus,
+    ParentStatus,
     Side,
 )
 from trading.models.order import RESTING, OrderQuerySet
@@ -57,7 +58,8 @@ def settle(session: LiveSession, exchange: Leased) -> bool:
         if order.status == OrderStatus.UNCERTAIN:
             resolve(order, exchange)
         elif order.status == OrderStatus.OPEN:
-            (withdraw if order.session_id != session.pk else follow)(order, exchange)
+            is_followed = order.session_id == session.pk and not order.is_resting
+            (follow if is_followed else withdraw)(order, exchange)
     mine = Q(session=session) | Q(pair=session.pair)
     return not concerning(session).filter(mine).exists()
 
@@ -65,9 +67,12 @@ def settle(session: LiveSession, exchange: Leased) -> bool:
 def concerning(session: LiveSession) -> OrderQuerySet:
     """Return the unsettled orders this session must settle: its own, and those nobody drives any more.
 
-    Its own order that rests on the venue is no question: `working.py` looks after it.
+    Its own order that rests on the venue is no question while its parent order is at work: `working.py` looks
+    after it. One whose parent was given up, because the session had failed, is nobody else's to withdraw.
     """
-    mine, orphaned = Q(session=session) & ~RESTING, ~Q(session__status__in=DRIVEN)
+    at_work = session.parents.filter(status=ParentStatus.WORKING)
+    mine = Q(session=session) & ~(RESTING & Q(parent__in=at_work))
+    orphaned = ~Q(session__status__in=DRIVEN)
     return Order.objects.filter(account=session.account_id).unsettled().filter(mine | orphaned)
 
 

@@ -13,8 +13,8 @@ from market.errors import BadInput, Conflict
 from market.models import AuditEvent
 from tests.agents.council.members import made_model
 from tests.agents.markets import stored, walk
-from tests.trading.live.conftest import Live
-from trading import services, sessions, states
+from tests.trading.live.conftest import Live, after, check
+from trading import services, sessions, states, working
 from trading.models import Alert, ForeignOrders, LiveSession, Order, OrderStatus, SessionStatus
 from trading.parity import verify
 
@@ -89,10 +89,10 @@ def fail(live):
 def test_a_failed_session_goes_on_with_its_books_once_a_person_resumes_it(holding):
     before = fail(holding).session
     services.resume_session(session=before, by=holding.user)
-    after = holding.take().bar()
-    assert (after.status, after.note, after.stopped_ms) == (SessionStatus.RUNNING, "", 0)
-    assert (after.held, after.cash, after.entry_price) == (before.held, before.cash, before.entry_price)
-    assert Alert.objects.get(key=f"failed:{after.pk}").closed_at is not None
+    again = holding.take().bar()
+    assert (again.status, again.note, again.stopped_ms) == (SessionStatus.RUNNING, "", 0)
+    assert (again.held, again.cash, again.entry_price) == (before.held, before.cash, before.entry_price)
+    assert Alert.objects.get(key=f"failed:{again.pk}").closed_at is not None
     assert AuditEvent.objects.filter(action="session.resume", actor=holding.user).count() == 1
 
 
@@ -240,3 +240,50 @@ def test_stopping_everything_with_flatten_takes_failed_sessions_with_positions_a
     assert "1 session asked to stop" in page
     holding.take().turn()
     assert holding.session.held == 0
+
+
+def test_a_session_that_failed_while_it_was_to_sell_and_stop_trades_again_when_resumed(live):
+    live.start("buy_and_hold").bar()
+    held = live.session.held
+    services.flatten_session(session=live.session, by=live.user)
+    fail(live)
+    assert live.session.flatten_wanted
+    services.resume_session(session=live.session, by=live.user)
+    again = live.take().bar(4)
+    assert (again.status, again.flatten_wanted) == (SessionStatus.RUNNING, False)
+    assert again.held == held > 0, "nothing is sold and bought anew at every bar"
+    assert again.orders.count() == 1
+
+
+RESTS = {"style": "limit", "deadline_s": 3000, "requote_s": 3600}
+
+
+def test_an_order_that_could_not_be_withdrawn_when_its_session_failed_is_when_it_is_resumed(market):
+    live = market((0, 50_000), settings=RESTS)
+    after(live, 60, 2)
+    assert live.session.orders.get().status == OrderStatus.OPEN
+    live.venue.faults(drop_before={"value": True, "paths": ["cancel_order", "query_order"]})
+    working.withdraw_left(live.session, live.seat.exchange)
+    fail(live)
+    live.venue.faults(clear=True)
+    assert live.session.orders.get().status == OrderStatus.OPEN
+    services.resume_session(session=live.session)
+    live.take().turn()
+    assert live.session.orders.get().status == OrderStatus.CANCELLED
+    assert [one["status"] for one in live.venue_orders()] == ["CANCELED"]
+    after(live, 60, 2)
+    assert live.session.orders.count() == 2, "the pair is free for the next wish"
+
+
+def test_an_order_nobody_answered_when_its_session_failed_does_not_rest_unseen_once_it_is_found(market):
+    live = market((0, 50_000), settings=RESTS)
+    live.venue.faults(drop_after={"value": True, "paths": ["place_order"], "times": 1})
+    after(live, 60)
+    assert live.session.orders.get().status == OrderStatus.UNCERTAIN
+    working.withdraw_left(live.session, live.seat.exchange)
+    fail(live)
+    services.resume_session(session=live.session)
+    live.take()
+    after(live, 1, 2)
+    assert live.session.orders.get().status == OrderStatus.CANCELLED
+    check(live)
