@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 Act = Callable[[Any], Any]
 CLOCK_FRESH_S = 60.0
 STUMBLES = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)  # over an odd answer
+DOUBTFUL = ("timeout", "timed out", "duplicate", "processing", "unknown")  # words of no refusal
 
 
 class Sending(threading.local):
@@ -185,15 +186,24 @@ def meaning_of(error: Exception, *, moves_money: bool) -> ExchangeError:
             return VenueClosed(words)
         case ccxt.AuthenticationError():
             return BadCredentials(f"the venue does not accept the key or the secret ({words})")
-        case ccxt.DuplicateOrderId():
-            return OutcomeUnknown(f"the venue knows an order of this client id already ({words})")
         case ccxt.OperationFailed() if not moves_money:
             return Unreachable(f"the venue failed ({words})")
-        case ccxt.ExchangeError() if type(error) is not ccxt.ExchangeError and moves_money:
+        case ccxt.ExchangeError() if moves_money and is_refusal(error, words):
             return OrderRejected(words)
     if moves_money:  # a failure over there, or words that nobody has a name for
         return OutcomeUnknown(f"the venue answered an order with {words}")
     return BadAnswer(f"refused: {words}")
+
+
+def is_refusal(error: Exception, words: str) -> bool:
+    """Say whether the library's name for an answer to an order means that the order is certainly not there.
+
+    It files some under invalid orders that are none: Bybit's "Order creation timeout", "Submitted to the
+    system for processing", "Duplicate clientOrderId".
+    """
+    import ccxt
+
+    return type(error) is not ccxt.ExchangeError and not any(part in words.lower() for part in DOUBTFUL)
 
 
 class NoSuchOrder(BadAnswer):

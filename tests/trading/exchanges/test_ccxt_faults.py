@@ -132,6 +132,26 @@ def test_a_refusal_has_the_venues_words_and_our_name(venue, server, codes, kind,
         venue.place(buy())
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (170146, "Order creation timeout"),
+        (170035, "Submitted to the system for processing!"),
+        (170141, "Duplicate clientOrderId"),
+        (10014, "Invalid duplicate request"),
+        (-2010, "Duplicate order sent."),
+    ],
+)
+def test_what_the_library_calls_an_invalid_order_may_be_one_all_the_same(bybit, binance, user, code, words):
+    server = binance if code < 0 else bybit
+    venue = connect(add(user, server, name="doubtful", venue=f"ccxt:{server.name}"))
+    venue.instruments()
+    status = 400 if code < 0 else 200
+    server.fail(ORDER[server.name], (status, refusal(server, code, words)))
+    with pytest.raises(OutcomeUnknown, match=words[:20]):
+        venue.place(buy())
+
+
 @pytest.mark.parametrize("answer", ['"hello"', "<html>", "{}", '{"result": {"list": 7}, "balances": 7}'])
 def test_a_read_that_makes_no_sense_is_unknown(venue, server, answer):
     server.fail(READ[server.name], (200, answer), method="GET")
