@@ -31,6 +31,7 @@ from trading.models import (
     Side,
 )
 from trading.models.session import DRIVEN
+from trading.orders import DISTINCT_MS
 
 UNIT = Decimal("0.000000000001")  # the finest amount a column holds
 NOISE = Decimal("0.0000000001")  # 15 significant digits of a large amount
@@ -285,5 +286,6 @@ def _rest(report: OrderReport, shares: list[Share]) -> books.Part:
 
 def _proven_absent(account: Account, report: OrderReport) -> Order | None:
     absent = account.orders.filter(status=OrderStatus.ABSENT, pair=report.pair, side=report.side)
-    absent = absent.filter(sent_ms__lte=report.created_ms)
+    # Later than that a venue takes no request any more, and others may have the same figures.
+    absent = absent.filter(sent_ms__lte=report.created_ms, sent_ms__gt=report.created_ms - DISTINCT_MS)
     return next((order for order in absent if has_its_figures(order, report)), None)

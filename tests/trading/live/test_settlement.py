@@ -169,6 +169,26 @@ def test_an_absent_proof_that_was_wrong_is_corrected_when_the_order_shows_up(liv
     assert live.books() == live.ledger()
 
 
+def test_an_order_by_hand_with_the_figures_of_one_proven_absent_long_ago_is_somebody_elses(live):
+    live.start("cash").turn()
+    now_ms = live.exchange.now_ms()
+    absent = orders.plan(
+        live.session, quantity=Decimal("0.5"), expected_price=Decimal(60000), reason="signal", fence=1,
+        now_ms=now_ms,
+    )  # fmt: skip
+    orders.move(absent, S.SENDING, sent_ms=now_ms)
+    orders.move(absent, S.UNCERTAIN)
+    orders.move(absent, S.ABSENT)
+    live.venue.advance(orders.DISTINCT_MS + 60_000)
+    live.exchange.server_ms()
+    live.exchange.place(Proposal("BTC/USD", "BUY", "MARKET", Decimal("0.5")))
+    live.seat.is_checked = False
+    live.turn()
+    absent.refresh_from_db()
+    assert (absent.status, live.session.held) == (S.ABSENT, 0)
+    assert live.books() == live.ledger()
+
+
 def test_somebody_elses_order_is_adopted_and_told(live):
     live.start("cash").bar()
     live.exchange.place(Proposal("BTC/USD", "BUY", "MARKET", Decimal("0.01")))
