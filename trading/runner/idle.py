@@ -33,8 +33,9 @@ def due_accounts() -> list[int]:
     driven = LiveSession.objects.driven().filter(**of_it)
     unsettled = Order.objects.unsettled().filter(**of_it)
     compared = Reconciliation.objects.filter(at__gte=timezone.now() - EVERY, **of_it)
-    idle = Account.objects.filter(~Exists(driven), is_active=True, opened_at__isnull=False)
-    wanted = idle.filter(Q(Exists(unsettled)) | ~Q(Exists(compared)))
+    idle = Account.objects.filter(~Exists(driven), opened_at__isnull=False)
+    # An order of ours may rest on one that is switched off: nobody else would withdraw it.
+    wanted = idle.filter(Q(Exists(unsettled)) | Q(is_active=True) & ~Q(Exists(compared)))
     return list(wanted.order_by("pk").values_list("pk", flat=True))
 
 

@@ -68,8 +68,7 @@ def prepared_session(
     require_draws(policy, decider.settings)
     Execution.from_dict(settings)
     _check_shorts(policy, account)
-    if not account.is_active:
-        raise BadInput(f"the account {account} is switched off", field="account")
+    _check_active(account)
     _check_features(decider.policy, account)
     check_not_driven(account, pair)
     wanted = LiveSession(
@@ -111,9 +110,10 @@ def default_profile(owner: Any) -> RiskProfile:
 
 @transaction.atomic
 def write_session(session: LiveSession, by: Any) -> LiveSession:
-    """Store a prepared session, unless another one has taken its pair meanwhile."""
-    Account.objects.select_for_update().get(pk=session.account_id)
-    check_not_driven(session.account, session.pair)
+    """Store a prepared session, unless another one has taken its pair, or a person its account, meanwhile."""
+    account = Account.objects.select_for_update().get(pk=session.account_id)
+    _check_active(account)  # once more: the venue was asked meanwhile
+    check_not_driven(account, session.pair)
     try:
         session.save()
     except IntegrityError as error:
@@ -204,6 +204,11 @@ def _check_spot(model: TrainedModel | None, council: Council | None) -> None:
                 "sessions trade on spot markets: train one with market=spot",
                 field="model",
             )
+
+
+def _check_active(account: Account) -> None:
+    if not account.is_active:
+        raise BadInput(f"the account {account} is switched off", field="account")
 
 
 def check_not_driven(account: Account, pair: str) -> None:

@@ -145,6 +145,7 @@ def _toggle(*, account: Account, by: Any) -> None:
 
     :raises Conflict: while a session is driven on it.
     """
+    account = Account.objects.select_for_update().get(pk=account.pk)  # a session may be starting on it
     if account.is_active and account.sessions.driven().exists():
         raise Conflict("A session trades on this account; stop it first.")
     account.is_active = not account.is_active

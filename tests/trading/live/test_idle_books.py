@@ -7,13 +7,16 @@ import pytest
 from django.utils import timezone
 
 from market.models import Lease
+from tests.trading.live.conftest import after
 from tests.trading.live.test_settlement import UNANSWERED
 from trading.exchanges.port import Proposal
 from trading.models import (
+    Account,
     Alert,
     Holding,
     LiveSession,
     Order,
+    OrderStatus,
     Reconciliation,
     SessionStatus,
 )
@@ -109,3 +112,17 @@ def test_more_than_dust_is_corrected_recorded_and_told(ended):
     assert not Reconciliation.objects.first().equal
     assert ended.books() == ended.ledger()
     assert "BTC corrected by" in Alert.objects.get(key=f"books:{ended.account.pk}").text
+
+
+def test_what_rests_on_an_account_that_is_switched_off_is_withdrawn_all_the_same(market):
+    live = market((0, 50_000), settings={"style": "limit", "deadline_s": 3000, "requote_s": 3600})
+    after(live, 60, 2)
+    assert live.session.orders.get().status == OrderStatus.OPEN
+    LiveSession.objects.update(status=SessionStatus.FAILED)
+    live.die()
+    Account.objects.update(is_active=False)
+    assert idle.due_accounts() == [live.account.pk]
+    assert check_books(live.account.pk)
+    assert live.session.orders.get().status == OrderStatus.CANCELLED
+    an_hour_later()
+    assert idle.due_accounts() == [], "nothing of ours is there"

@@ -10,6 +10,8 @@ from market.models import AuditEvent
 from tests import factories
 from trading import services
 from trading.models import LiveSession, PortfolioPlan, SessionStatus
+from trading.services import start
+from trading.views.settings import _toggle as switch
 
 
 def attempt(live, **changes):
@@ -53,6 +55,20 @@ def test_a_pair_that_is_closed_is_said(live):
     live.venue.faults(can_trade="BTC/USD")
     with pytest.raises(BadInput, match="takes no orders for BTC/USD"):
         attempt(live)
+
+
+def test_an_account_switched_off_while_its_venue_is_asked_starts_nothing(live, monkeypatch):
+    asked = start._check_venue
+
+    def slowly(wanted):
+        now_ms = asked(wanted)
+        switch(account=live.account, by=live.user)
+        return now_ms
+
+    monkeypatch.setattr(start, "_check_venue", slowly)
+    with pytest.raises(BadInput, match="is switched off"):
+        attempt(live)
+    assert not LiveSession.objects.exists()
 
 
 def test_a_pair_is_traded_by_one_session_of_an_account(live):
