@@ -53,7 +53,8 @@ class StreamBook:
     def forget(self) -> None:
         """Drop the quotes: after a break the old ones say nothing, and a sequence may begin anew."""
         self.told = {
-            symbol: replace(told, sequence=0, bid=None, ask=None) for symbol, told in self.told.items()
+            symbol: replace(told, sequence=0, bid=None, ask=None, last=None)
+            for symbol, told in self.told.items()
         }
 
     def quote(self, symbol: str, pair: str) -> Quote | None:

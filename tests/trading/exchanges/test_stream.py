@@ -176,6 +176,20 @@ def test_frames_out_of_order_are_left_out_and_gaps_are_counted():
     assert (book.late, book.quote("BTCUSDT", PAIR).at_ms) == (1, T0 + 6200)
 
 
+def test_after_a_break_the_last_price_of_before_is_none():
+    """The touch and the last price come in frames of their own: an old last price would be a bar's."""
+    book = StreamBook()
+    for frame in bybit_frames(T0, 5, bid="100.0", ask="100.5"):
+        book.take(BYBIT.part(frame))
+    assert book.quote("BTCUSDT", PAIR).last > 0
+    book.forget()
+    touch, last = bybit_frames(T0 + 600_000, 1, bid="200.0", ask="200.5")
+    assert book.take(BYBIT.part(touch))
+    assert book.quote("BTCUSDT", PAIR) is None
+    book.take(BYBIT.part(last))
+    assert book.quote("BTCUSDT", PAIR).bid == D("200.0")
+
+
 @pytest.mark.parametrize(("bid", "ask"), [("2", "1"), ("0", "1"), ("-1", "1")])
 def test_a_crossed_or_empty_book_is_no_quote(bid, ask):
     book = StreamBook()
