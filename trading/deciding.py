@@ -45,10 +45,12 @@ def follow_bars(seat: Seat, quote: Quote, now_ms: int) -> bool:
         session.atr = Decimal(repr(feed.average_range(session.risk.atr_bars)))
     is_newest = bar_ms == feed.newest_closed_ms(now_ms)
     is_ready = is_newest and feed.shown.is_warm and not session.is_weighed
+    if is_shared := session.plan_id is not None and not session.is_weighed:
+        states.store_point(marked)
+        plans.mark(session, marked["at_ms"])
     if is_ready and wants_decision(seat, bar_ms):
-        if session.plan_id is not None:
-            states.store_point(marked)
-            _level(seat)
+        if is_shared:
+            _level(seat, quote, now_ms)
         decide(seat, quote, bar_ms, now_ms, marked)
     else:
         states.store_point(marked)
@@ -56,13 +58,18 @@ def follow_bars(seat: Seat, quote: Quote, now_ms: int) -> bool:
     return True
 
 
-def _level(seat: Seat) -> None:
-    """Share out the money of a portfolio plan before its session decides."""
+def _level(seat: Seat, quote: Quote, now_ms: int) -> None:
+    """Share out the money of a portfolio plan if its session is about to trade with some of it."""
     session = seat.session
-    if session.plan_id is not None:
-        save_marks(session)
-        seat.plan_equity = plans.level(session)
-        reload(session)
+
+    def follows(richer: LiveSession, total: Decimal) -> bool:
+        sized = size_wish(replace(seat, session=richer), plans.wish(richer, total), quote, now_ms)
+        quantity, _ = caps.fitted(richer, sized.quantity, sized.price, seat.instrument)
+        return quantity > 0 and risk.can_be_sent(quantity, sized.price, seat.instrument)
+
+    save_marks(session)
+    seat.plan_equity = plans.level(session, follows)
+    reload(session)
 
 
 def _planned(seat: Seat, quote: Quote, now_ms: int) -> risk.Sized:

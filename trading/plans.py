@@ -6,25 +6,32 @@ can go there at the next look. Money moves between our books of sessions on one 
 nothing of it, and the sum stays the same to the cent.
 """
 
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from decimal import ROUND_FLOOR, Decimal
 
 from django.db import transaction
 
 from market.kernel import portfolio
-from market.models import AuditEvent
-from trading.models import LiveSession, Order
+from market.web import audit
+from trading.books import coins
+from trading.models import EquityPoint, LiveSession, Order, PlanPoint, PortfolioPlan
 from trading.models.order import HELD_BACK, UNSETTLED
 from trading.numbers import exact
 from trading.purse import CENT
 
+ZERO = Decimal(0)
 MARKS = ("capital", "cash", "day_equity", "week_equity", "peak_equity", "caution_peak")
 
 
 @transaction.atomic
-def level(session: LiveSession) -> Decimal | None:
-    """Move cash between the sessions of `session`'s plan; return their equity, None unless all are at work.
+def level(session: LiveSession, follows: Callable[[LiveSession, Decimal], bool]) -> Decimal | None:
+    """Return the equity of `session`'s plan, having seen to its money; None unless all sessions are at work.
 
-    Nothing moves to or from a session that has an order under way.
+    Cash moves between all of them only if `session` gets some and trades with it: a share that is a few cents
+    off is nothing to act upon. Nothing moves to or from a session that has an order under way.
+
+    :param follows: says of (`session` with the money, equity of the plan) whether an order would follow
     """
     plan = session.plan
     assert plan is not None  # noqa: S101  for the type checker: the caller looks
@@ -35,27 +42,60 @@ def level(session: LiveSession) -> Decimal | None:
     busy = set(under_way.values_list("session_id", flat=True))
     money = {row.pk: (row.cash, portfolio.equity(row.cash, row.held, row.price)) for row in members}
     moves = moves_between(money, {row.pk: exact(plan.weights[row.pair]) for row in members}, busy)
+    total = sum((equity for _, equity in money.values()), ZERO)
+    if (amount := moves.get(session.pk, ZERO)) > 0:
+        richer = copy(session)
+        _add(richer, amount)
+        if follows(richer, total):
+            move(plan, members, moves)
+    return total
+
+
+def move(plan: PortfolioPlan, members: Iterable[LiveSession], moves: Mapping[int, Decimal]) -> None:
+    """Move money between a plan's sessions, and put on record who got and gave what. Call with them locked.
+
+    :param moves: {session: what it gets (or gives, below 0)}, quote currency; the sum is 0
+    """
+    moved = {}
     for row in members:
-        if amount := moves[row.pk]:
-            give(row, amount)
-    if moved := {str(pk): str(amount) for pk, amount in moves.items() if amount}:
-        AuditEvent.objects.create(
-            actor=None,
-            owner=plan.owner,
-            action="plan.level",
-            object_type="portfolioplan",
-            object_id=str(plan.pk),
-            detail={"moved": moved},
-        )
-    return sum((equity for _, equity in money.values()), Decimal(0))
+        if amount := moves.get(row.pk):
+            row.save(update_fields=_add(row, amount))
+            moved[f"session {row.pk} {row.pair}"] = f"{amount:+f} {coins(row.pair)[1]}"
+    if moved:
+        audit.record(None, "plan.level", plan, moved=moved)
 
 
-def give(row: LiveSession, amount: Decimal) -> None:
-    """Move money into a session's books (out of them, below 0). Call with the row locked."""
-    names = [*MARKS, "top_equity"] if row.top_equity else MARKS
+def _add(row: LiveSession, amount: Decimal) -> list[str]:
+    """Add money to a session's books, storing nothing; return the names of what has changed."""
+    names = [*MARKS, "top_equity"] if row.top_equity else [*MARKS]
     for name in names:
         setattr(row, name, getattr(row, name) + amount)
-    row.save(update_fields=names)
+    return names
+
+
+def mark(session: LiveSession, at_ms: int) -> None:
+    """Mark the plan of `session` at the close of a bar once all its sessions have been, by their own points.
+
+    Their profits are summed, not their equities: money may have moved between two of them since the first
+    was marked.
+    """
+    assert session.plan_id is not None  # noqa: S101  for the type checker: the caller looks
+    rows = EquityPoint.objects.filter(session__plan=session.plan_id, at_ms=at_ms, capital__isnull=False)
+    points = list(rows.values_list("equity", "cash", "capital"))
+    members = LiveSession.objects.filter(plan=session.plan_id)
+    given = [capital for capital in members.values_list("capital", flat=True) if capital is not None]
+    if len(points) < len(given):
+        return
+    moved = sum(given, ZERO) - sum((before or ZERO for _, _, before in points), ZERO)
+    equity = sum((worth for worth, _, _ in points), moved)
+    cash = sum((free for _, free, _ in points), moved)
+    with transaction.atomic():
+        plan = PortfolioPlan.objects.select_for_update().get(pk=session.plan_id)
+        plan.peak_equity = max(plan.peak_equity, equity)
+        drawdown = float(1 - equity / plan.peak_equity) if plan.peak_equity > 0 else 0.0
+        facts = {"equity": equity, "cash": cash, "drawdown": drawdown}
+        PlanPoint.objects.get_or_create(plan=plan, at_ms=at_ms, defaults=facts)
+        plan.save(update_fields=["peak_equity"])
 
 
 def with_capital(session: LiveSession, points: list[tuple]) -> list[tuple]:

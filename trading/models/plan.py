@@ -28,8 +28,9 @@ class PortfolioPlan(models.Model):
     capital = models.DecimalField(**MONEY)  # quote currency, all sessions together
     created_at = models.DateTimeField(auto_now_add=True)
 
+    peak_equity = models.DecimalField(**MONEY, default=0)  # highest at a bar's close: what a model sees
+
     # Marks of a model's plan, quote currency; 0 until all its sessions have begun.
-    peak_equity = models.DecimalField(**MONEY, default=0)  # highest at a bar's close: what the model sees
     day_equity = models.DecimalField(**MONEY, default=0)  # at the start of the UTC day of `day`
     week_equity = models.DecimalField(**MONEY, default=0)  # at the start of its UTC week
     caution_peak = models.DecimalField(**MONEY, default=0)  # highest equity since safe mode was entered
@@ -83,7 +84,7 @@ class PlanDecision(models.Model):
 
 
 class PlanPoint(models.Model):
-    """Marked equity of a model's plan at the close of a bar that all pairs had."""
+    """Marked equity of a plan at the close of a bar that all pairs had."""
 
     plan = models.ForeignKey(PortfolioPlan, models.CASCADE, related_name="points")
     at_ms = models.BigIntegerField()

@@ -5,7 +5,6 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from market.kernel import portfolio
 from market.kernel.basket import account_row
-from market.models import AuditEvent
 from trading import plans, risk
 from trading.models import LiveSession, Order, PortfolioPlan
 from trading.models.order import HELD_BACK, UNSETTLED
@@ -93,19 +92,5 @@ def moves_to(buyer: int, lack: Decimal, spare: dict[int, Decimal]) -> dict[int, 
 
 def fund(members: Sequence[LiveSession], buyer: LiveSession, need: Decimal) -> None:
     """Move what the buyer lacks of `need` to it from the others. Call with all members locked."""
-    moves = moves_to(buyer.pk, need - buyer.cash, spare_of(members, buyer))
-    if not moves:
-        return
-    for row in members:
-        if amount := moves.get(row.pk):
-            plans.give(row, amount)
-    plan = buyer.plan
-    assert plan is not None  # noqa: S101  for the type checker: members belong to a plan
-    AuditEvent.objects.create(
-        actor=None,
-        owner=plan.owner,
-        action="plan.level",
-        object_type="portfolioplan",
-        object_id=str(plan.pk),
-        detail={"moved": {str(pk): str(amount) for pk, amount in moves.items()}},
-    )
+    assert buyer.plan is not None  # noqa: S101  for the type checker: members belong to a plan
+    plans.move(buyer.plan, members, moves_to(buyer.pk, need - buyer.cash, spare_of(members, buyer)))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from market.errors import BadInput, Conflict
 from market.models import AuditEvent
+from tests import factories
 from tests.trading.live.conftest import Live
 from trading import plans, selectors, services
 from trading.models import LiveSession, OrderStatus, PortfolioPlan, RiskProfile, RiskState, SessionStatus
@@ -89,7 +90,12 @@ def test_a_pair_that_has_grown_is_sold_and_the_other_bought(user, venue, account
     core.bar(5)
     big.refresh_from_db()
     assert core.shares() == pytest.approx(weights, abs=0.03)
-    assert AuditEvent.objects.filter(action="plan.level").exists()
+    for event in (levelled := AuditEvent.objects.filter(action="plan.level")):
+        moved = event.detail["moved"]
+        assert moved.keys() <= {f"session {row.pk} {row.pair}" for row in (big, small)}
+        assert {text.rpartition(" ")[2] for text in moved.values()} == {"USD"}
+        assert sum(D(text.rpartition(" ")[0]) for text in moved.values()) == 0
+    assert 0 < levelled.count() <= big.orders.count(), "money moves where a trade follows, and nowhere else"
     assert small.orders.filter(side="SELL", status=OrderStatus.FILLED).exists()
     assert "the plan asks for" in " ".join(row.risk_reason for row in small.decisions.all())
     assert sum(row.capital for row in LiveSession.objects.all()) == before
@@ -98,11 +104,54 @@ def test_a_pair_that_has_grown_is_sold_and_the_other_bought(user, venue, account
         assert row.cash == row.capital - spent
 
 
-def test_within_the_band_nothing_is_traded(core):
+def test_within_the_band_nothing_is_traded_and_no_money_moves(core):
     core.bar(3)
     count = sum(member.session.orders.count() for member in core.members)
+    levelled = AuditEvent.objects.filter(action="plan.level").count()
     core.bar(5)
     assert sum(member.session.orders.count() for member in core.members) == count
+    assert AuditEvent.objects.filter(action="plan.level").count() == levelled
+
+
+def test_money_stays_where_what_it_would_buy_is_refused(core):
+    """Its share may drift as it likes: whoever may not buy gets nothing, at every bar anew."""
+    core.bar(3)
+    big = core.members[0].session
+    LiveSession.objects.filter(pk=big.pk).update(held=big.held * D("0.7"))
+    RiskProfile.objects.update(max_spread=1e-9)
+    levelled = AuditEvent.objects.filter(action="plan.level").count()
+    core.bar(3)
+    assert "the spread of" in big.decisions.first().risk_reason
+    assert AuditEvent.objects.filter(action="plan.level").count() == levelled
+
+
+def test_a_plan_of_fixed_weights_has_a_curve_with_its_figures(core):
+    core.bar(5)
+    points = list(core.plan.points.all())
+    assert len(points) == 5
+    worth = sum(row.equity_points.get(at_ms=points[-1].at_ms).equity for row in LiveSession.objects.all())
+    assert abs(points[-1].equity - worth) < 1
+    assert points[-1].drawdown == pytest.approx(float(1 - points[-1].equity / max(p.equity for p in points)))
+    figures = selectors.plan_figures(core.plan)
+    assert figures["sharpe"] is not None
+    assert figures["max_drawdown"] <= 0
+    drawn = selectors.plan_chart(core.plan)
+    assert drawn["equity"] == [float(point.equity) for point in points]
+    assert drawn["weights"] == {}
+
+
+def test_money_that_moves_between_two_marks_of_a_bar_is_counted_once(core):
+    """One session was marked before it gave, the other one after it got."""
+    giver, taker = (member.session for member in core.members)
+    core.bar()
+    at_ms = 10**13
+    for row, equity, capital in ((giver, 26000, 25000), (taker, 15200, 15100)):
+        factories.EquityFactory(session=row, at_ms=at_ms, equity=equity, cash=equity, capital=capital)
+    LiveSession.objects.filter(pk=giver.pk).update(capital=24900)
+    LiveSession.objects.filter(pk=taker.pk).update(capital=15100)
+    plans.mark(giver, at_ms)
+    point = core.plan.points.get(at_ms=at_ms)
+    assert (point.equity, point.cash) == (D(41100), D(41100))
 
 
 def test_a_halted_member_neither_gives_nor_gets_an_order(core):
