@@ -1,5 +1,5 @@
 // The backtest page: equity against its benchmark, drawdown, exposure, and the weights of a portfolio.
-import { colours, draw, load, percent, points } from "./charts.js";
+import { colours, draw, drawFall, load, percent, points } from "./charts.js";
 
 let holder = null;
 
@@ -19,11 +19,7 @@ async function show() {
       legend: true,
     };
   });
-  draw(document.querySelector("#drawdown"), () => {
-    const c = colours();
-    const below = (data.drawdown ?? []).map((value) => -Math.abs(value));
-    return { series: [{ label: "Drawdown", data: at(below), colour: c.loss, fill: `${c.loss}22`, toZero: true }], format: percent, max: 0 };
-  });
+  drawFall(document.querySelector("#drawdown"), at(data.drawdown));
   const weights = document.querySelector("#weights");
   if (weights) {
     draw(weights, () => {

@@ -10,6 +10,7 @@ export const compact = new Intl.NumberFormat("en-GB", { notation: "compact", max
 const short = { format: (value) => digits.format(Math.abs(value) < 1e-12 ? 0 : value) }; // never "-0"
 const TICK_ROOM_PX = 84;
 const VALUE_ROOM_PX = 62; // charts below each other share their time axis when their value axes are equally wide
+const LEAST_FALL = -0.01;
 
 export const colours = () => ({
   first: css("--series-1"), second: css("--series-2"), third: css("--series-3"), fourth: css("--series-4"),
@@ -137,6 +138,18 @@ export function draw(canvas, build) {
     new Chart(canvas, next);
   }
   drawn.set(canvas, build);
+}
+
+// How far equity is below its peak, drawn downwards. Without a fall the axis would end at 100 % on either side.
+export function drawFall(canvas, rows) {
+  draw(canvas, () => {
+    const c = colours();
+    const data = rows.map(({ x, y }) => ({ x, y: -Math.abs(y) }));
+    return {
+      series: [{ label: "Drawdown", data, colour: c.loss, fill: `${c.loss}22`, toZero: true }],
+      format: percent, max: 0, min: data.some(({ y }) => y < 0) ? undefined : LEAST_FALL,
+    };
+  });
 }
 
 export async function load(url) {

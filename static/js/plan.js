@@ -1,5 +1,5 @@
-// The page of a model's plan: weights wanted, equity, drawdown.
-import { colours, draw, follow, percent, points } from "./charts.js";
+// The page of a plan: weights that its model wanted, equity, drawdown.
+import { colours, draw, drawFall, follow, percent, points } from "./charts.js";
 
 const holder = document.querySelector("#plan-charts");
 
@@ -23,11 +23,7 @@ function show(data) {
       ],
     };
   });
-  draw(document.querySelector("#drawdown"), () => {
-    const c = colours();
-    const below = data.drawdown.map((value) => -value);
-    return { series: [{ label: "Drawdown", data: at(below), colour: c.loss, fill: `${c.loss}22`, toZero: true }], format: percent, max: 0 };
-  });
+  drawFall(document.querySelector("#drawdown"), at(data.drawdown));
 }
 
 if (holder) {

@@ -1,5 +1,5 @@
 // The session page: price with fills, equity, drawdown.
-import { colours, draw, follow, percent, points } from "./charts.js";
+import { colours, draw, drawFall, follow, points } from "./charts.js";
 import "./live.js";
 
 const holder = document.querySelector("#session-charts");
@@ -33,11 +33,7 @@ function show(data) {
       ],
     };
   });
-  draw(document.querySelector("#drawdown"), () => {
-    const c = colours();
-    const below = data.drawdown.map((value) => -value);
-    return { series: [{ label: "Drawdown", data: at(below), colour: c.loss, fill: `${c.loss}22`, toZero: true }], format: percent, max: 0 };
-  });
+  drawFall(document.querySelector("#drawdown"), at(data.drawdown));
 }
 
 const refresh = follow(() => `${holder.dataset.url}?hours=${hours}`, show);

@@ -15,9 +15,11 @@ function parts(ms) {
   };
 }
 
+// Without the year where it is this one, and without the zone.
 export function shortStamp(ms) {
-  const { day, time, seconds } = parts(ms);
-  return `${day} ${time}:${seconds}`;
+  const { date, day, time, seconds } = parts(ms);
+  const year = parts(Date.now()).date.slice(0, 5);
+  return `${date.startsWith(year) ? day : date} ${time}:${seconds}`;
 }
 
 export function stamp(ms) {

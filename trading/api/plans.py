@@ -66,8 +66,8 @@ class PlanSerializer(serializers.ModelSerializer):
     equity = serializers.SerializerMethodField(allow_null=True, help_text="Of all its sessions")
     pnl = serializers.SerializerMethodField(allow_null=True, help_text="Equity less capital")
     fees = serializers.SerializerMethodField()
-    sharpe = serializers.SerializerMethodField(allow_null=True, help_text="Of a model's plan")
-    max_drawdown = serializers.SerializerMethodField(allow_null=True, help_text="Of a model's plan")
+    sharpe = serializers.SerializerMethodField(allow_null=True, help_text="Over its newest bars")
+    max_drawdown = serializers.SerializerMethodField(allow_null=True, help_text="Over its newest bars")
     health = serializers.DictField(
         child=serializers.FloatField(allow_null=True), read_only=True,
         help_text="Of a model's plan, as of a session; null: unknown",
@@ -228,7 +228,7 @@ class PlanViewSet(ReadOnly):
     @extend_schema(parameters=[PointsQuery], responses={200: PlanPointSerializer(many=True)}, filters=False)
     @action(detail=True, pagination_class=None)
     def equity(self, request: Request, pk: str) -> Response:
-        """Return the equity curve of a model's plan, oldest first, thinned to about `points`."""
+        """Return its equity at the bars that all pairs had, oldest first, thinned to about `points`."""
         query = PointsQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
         rows = selectors.equity_of_plan(self.get_object(), points=query.validated_data["points"])

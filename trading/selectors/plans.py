@@ -1,4 +1,4 @@
-"""Portfolio plans with what their sessions hold, and what a model has made of one."""
+"""Portfolio plans with what their sessions hold, and what they have made of their money."""
 
 from decimal import Decimal
 from typing import Any
@@ -73,9 +73,7 @@ def plan_detail(plan: PortfolioPlan) -> dict[str, Any]:
 
 
 def plan_figures(plan: PortfolioPlan) -> dict[str, Any]:
-    """Return Sharpe and drawdown of a model's plan over its newest bars; None: not known yet."""
-    if plan.model_id is None:
-        return {"sharpe": None, "max_drawdown": None}
+    """Return Sharpe and drawdown of a plan over its newest bars; None: not known yet."""
     rows = list(plan.points.order_by("-at_ms").values_list("at_ms", "equity")[:NEWEST])[::-1]
     if len(rows) < 3:
         return {"sharpe": None, "max_drawdown": None}
