@@ -252,9 +252,24 @@ def _close(share: Share, report: OrderReport) -> None:
     ref = f"{session.pk}{MARK}{report.venue_order_id}"
     order = Order.objects.filter(client_ref=ref).first() or _written_down(session, report, ref)
     books.book_part(session, order, books.Part(share.quantity, report.average_price, share.fee), report)
-    order.quantity = max(order.quantity, books.booked_of(order).quantity)
+    closed = books.booked_of(order).quantity
+    order.quantity, order.answer = max(order.quantity, closed), _said(session, order, closed)
     order.settled_ms = report.finished_ms or report.created_ms
-    order.save(update_fields=["quantity", "settled_ms"])
+    order.save(update_fields=["quantity", "settled_ms", "answer"])
+
+
+def _said(session: LiveSession, order: Order, closed: Decimal) -> str:
+    """Return what somebody has done to a position, for people.
+
+    :param closed: how much of it the order has traded by now, base units
+    """
+    is_short = Side(order.side).is_short
+    rest, acted = (session.shorted, "bought back") if is_short else (session.held, "sold")
+    if not rest:
+        return "somebody closed this position outside the session"
+    coin = books.coins(order.pair)[0]
+    left = f"{rest.normalize():f} {coin} are left"
+    return f"somebody {acted} {closed.normalize():f} {coin} of this position outside the session: {left}"
 
 
 def _written_down(session: LiveSession, report: OrderReport, ref: str) -> Order:
@@ -271,7 +286,6 @@ def _written_down(session: LiveSession, report: OrderReport, ref: str) -> Order:
         reason=BY_HAND,
         status=OrderStatus.FILLED,
         venue_order_id="" if is_named else report.venue_order_id,
-        answer="somebody closed this position outside the session",
         fence=0,
         planned_ms=report.created_ms,
         sent_ms=report.created_ms,

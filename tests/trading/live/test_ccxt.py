@@ -163,7 +163,9 @@ def test_what_an_order_by_hand_sold_before_it_was_cancelled_is_adopted(live):
         live.seat.is_checked = False
         live.turn()
     assert live.session.held == held - half
-    assert live.session.orders.first().answer == "somebody closed this position outside the session"
+    sold, left = f"{half.normalize():f} BTC", f"{live.session.held.normalize():f} BTC are left"
+    said = f"somebody sold {sold} of this position outside the session: {left}"
+    assert live.session.orders.first().answer == said
     assert live.session.fills.count() == 2
     assert live.books() == live.ledger()
 
