@@ -12,6 +12,7 @@ from agents.envs.batched import PackedMarket, packed
 from agents.envs.rows import atr_bars_of
 from agents.envs.settings import EnvSettings
 from agents.envs.stages import classes
+from agents.evaluation.folds import require_folds
 from agents.evaluation.split import Split, judging, split
 from agents.policies.forecast import Forecasting
 from agents.spec import TrainingSpec
@@ -77,13 +78,15 @@ def prepare(series: Series, spec: TrainingSpec) -> Prepared:
 
     The candles of the test part only say where it begins and ends; nothing is computed from them.
 
-    :raises BadInput: too few candles, a feature without value, volume that the source does not report
+    :raises BadInput: too few candles, also for a forecast's folds, a feature without value, volume that the
+        source does not report
     """
     if spec.basket:
         return _prepared_basket(spec)
     candles = archive.load(series, spec.from_ms, spec.to_ms)
     feature_set = spec.feature_set()
     parts = split_for(len(candles), spec)
+    require_folds(parts.train_to - parts.train_from, spec)
     seen = candles[: parts.valid_to]
     lows = _lows((seen,))
     require_roundings(spec, lows)

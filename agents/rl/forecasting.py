@@ -5,7 +5,6 @@ return, or one that overlaps with it. What judges and trades comes from trees th
 """
 
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,10 @@ import orjson
 import xgboost
 
 from agents.evaluation.data import Prepared
+from agents.evaluation.folds import teaching
 from agents.policies.forecast import Forecasting, Trees
 from agents.spec import TrainingSpec
-from market.errors import BadInput
 
-LEAST_ROWS = 100  # to fit on
 TOLERANCE = 1e-5  # between the library's forecast and ours, in deviations of the return
 
 
@@ -35,36 +33,13 @@ def with_forecast(prepared: Prepared, spec: TrainingSpec) -> Prepared:
     ahead = closes[given.horizon :] - closes[: -given.horizon]  # none reaches beyond the training part
     deviation = float(np.std(ahead))
     labels = (ahead / deviation if deviation > 0 else ahead).astype(np.float32)
-    gap = given.horizon + spec.feature_set().warmup
     folded = np.zeros(len(rows), np.float32)
-    for first, last in folds(len(rows), given.folds):
-        others = outside(len(labels), first, last, given.horizon, gap)
-        if len(others) < LEAST_ROWS:
-            raise BadInput(
-                f"{len(rows)} bars to learn from are too few for a forecast in {given.folds} folds with "
-                f"gaps of {gap} bars: take fewer folds, a shorter horizon, or more candles",
-                "forecast.folds",
-            )
+    for first, last, others in teaching(len(rows), spec):
         folded[first:last] = fitted(rows[others], labels[others], spec).predict(rows[first:last])
     spread = float(np.std(folded))
     whole = fitted(rows[: len(labels)], labels, spec)
     scaling = Forecasting(prepared.scaler, whole, spread if spread > 0 else 1.0)
     return replace(prepared, forecasting=scaling, folded=scaling.in_deviations(folded))
-
-
-def folds(rows: int, count: int) -> list[tuple[int, int]]:
-    """Return (first, last excluded) of contiguous folds, by time."""
-    bounds = np.linspace(0, rows, count + 1).astype(int).tolist()
-    return list(pairwise(bounds))
-
-
-def outside(labels: int, first: int, last: int, horizon: int, gap: int) -> np.ndarray:
-    """Return rows that may teach the forecasts of first..last.
-
-    Purged: their own return ends before the fold begins, or they begin `gap` bars after it ends, when neither
-    a return of the fold nor a feature that reaches back into it overlaps with them.
-    """
-    return np.concatenate([np.arange(0, max(first - horizon, 0)), np.arange(min(last + gap, labels), labels)])
 
 
 def fitted(rows: np.ndarray, labels: np.ndarray, spec: TrainingSpec) -> Trees:

@@ -10,6 +10,7 @@ import numpy as np
 from django.db import IntegrityError, transaction
 
 from agents.evaluation.data import bar_times, judging_of, prepare, require_roundings
+from agents.evaluation.folds import require_folds
 from agents.models import Experiment, TrainedModel, TrainingRun
 from agents.provenance import code_version
 from agents.resources import require_room
@@ -182,7 +183,7 @@ def _checked(
     base: dict[str, Any], series: Series, cells: list[dict[str, Any]], windows: int
 ) -> list[tuple[dict[str, Any], TrainingSpec, str]]:
     """Return (cell, complete spec, fingerprint of its candles) of every run."""
-    seen: dict[str, tuple[str, tuple[float, ...]]] = {}
+    seen: dict[str, tuple[str, tuple[float, ...], int]] = {}
     times = bar_times(series, TrainingSpec.parse(base)) if windows > 1 else np.empty(0, dtype=np.int64)
     specs = []
     for cell in cells:
@@ -210,9 +211,10 @@ def _checked(
         key = repr([getattr(one, name) for name in DATA_KEYS])
         if key not in seen:
             ready = prepare(series, one)
-            seen[key] = ready.fingerprint, ready.lows
-        fingerprint, lows = seen[key]
-        require_roundings(one, lows)  # its own costs and limits; the candles are those of others
+            seen[key] = ready.fingerprint, ready.lows, ready.split.train_to - ready.split.train_from
+        fingerprint, lows, bars = seen[key]  # the candles are those of others; what follows is its own
+        require_roundings(one, lows)
+        require_folds(bars, one)
         found.append((cell, one, fingerprint))
     return found
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from agents import artefacts
+from agents.evaluation.folds import folds, outside
 from agents.evaluation.score import validation_run
 from agents.policies.forecast import Forecasting, Trees
-from agents.rl.forecasting import folds, outside, with_forecast
+from agents.rl.forecasting import with_forecast
 from agents.rl.training import card_part, learn
 from agents.spec import TrainingSpec
 from market.errors import BadInput
