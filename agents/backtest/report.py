@@ -1,5 +1,6 @@
 """From a simulation to what people read: metrics, benchmark, a drawable curve, trades, assumptions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -32,10 +33,10 @@ class Report:
     trades: list[dict[str, Any]]
 
 
-def report(run: Simulation, settings: BacktestSettings, seen: list[str]) -> Report:
+def report(run: Simulation, settings: BacktestSettings, seen: Sequence[str] = ()) -> Report:
     """Return everything a backtest row shows.
 
-    :param seen: sentences on which part of the data the model has learned from
+    :param seen: sentences to begin the assumptions with, on what of the data was seen before
     """
     benchmark = benchmark_of(run, settings)
     held = metrics.summary(benchmark, run.open_ms, run.interval_ms)

@@ -172,13 +172,17 @@ def _check_interval(name: str, learned_ms: int | None, series: Series) -> None:
         raise BadInput(f"{name} learned on {interval_name(learned_ms)} bars, {series} has others", "series")
 
 
-def _compute(backtest: Backtest, tick: Callable[[float], None]) -> None:
+def _compute(backtest: Backtest, tick: Callable[[float], None]) -> Callable[[], None]:
     plan = planned(backtest)
     run, backtest.data_fingerprint = _simulated(backtest, plan, tick)
-    made = report(run, plan.settings, history(backtest, plan.policy))
+    made = report(run, plan.settings)
     backtest.metrics, backtest.curve, backtest.trades = made.metrics, made.curve, made.trades
-    backtest.assumptions = made.assumptions
     backtest.policy_hash, backtest.code_version = plan.policy.policy_hash, provenance.code_version()
+
+    def finish() -> None:
+        backtest.assumptions = [*history_for_good(backtest, plan.policy), *made.assumptions]
+
+    return finish
 
 
 def _simulated(backtest: Backtest, plan: Plan, tick: Callable[[float], None]) -> tuple[Simulation, str]:
@@ -207,6 +211,16 @@ def rows_of(plan: Plan) -> np.ndarray:
     rows = features.cached(archive.fingerprint(plan.candles), plan.candles, feature_set)
     require_values(rows, feature_set, plan.candles)
     return rows
+
+
+def history_for_good(backtest: Backtest, policy: Policy | NetworkWeights) -> list[str]:
+    """Return `history` as it is to be stored, in the transaction that stores it.
+
+    The candles are locked until its end, so that of two looks at a test part that end at once one counts the
+    other.
+    """
+    Series.objects.select_for_update().get(pk=backtest.series_id)
+    return history(backtest, policy)
 
 
 def history(backtest: Backtest, policy: Policy | NetworkWeights) -> list[str]:

@@ -16,6 +16,7 @@ from market.web.audit import record
 TOLD_S = 1.0  # between two writes of the share done, each of which asks whether it is still wanted
 Computation = TypeVar("Computation", Backtest, CouncilReview)
 Tick = Callable[[float], None]
+Compute = Callable[[Computation, Tick], Callable[[], None] | None]
 
 
 class Cancelled(Exception):
@@ -23,20 +24,23 @@ class Cancelled(Exception):
 
 
 def carry_out(
-    row: Computation, compute: Callable[[Computation, Tick], None], tick: Tick | None = None
+    row: Computation,
+    compute: Callable[[Computation, Tick], Callable[[], None] | None],
+    tick: Tick | None = None,
 ) -> None:
     """Compute an unfinished row and store how it ended; one that has ended, or was cancelled, stays as it is.
 
-    :param compute: fills in the row's results; it must call its tick with the share done now and then
+    :param compute: fills in the row's results; it must call its tick with the share done now and then. What
+        it returns, if anything, is called while the outcome is stored, for what depends on others' outcomes
     :param tick: told the share as well; what it raises ends the computation
     :raises Superseded: when the tick says that somebody else has this computation now
     """
     mine = type(row).objects.unfinished().filter(pk=row.pk)
     if not mine.update(status=JobStatus.RUNNING):
         return row.refresh_from_db()
-    began = time.monotonic()
+    began, finish = time.monotonic(), None
     try:
-        compute(row, _telling(row, began, tick))
+        finish = compute(row, _telling(row, began, tick))
         row.status, row.share_done = JobStatus.DONE, 1.0
     except Superseded:
         raise
@@ -50,6 +54,8 @@ def carry_out(
     with transaction.atomic():
         if not mine.select_for_update().exists():  # cancelled at the very end
             return row.refresh_from_db()
+        if finish is not None:
+            finish()
         row.save()
 
 

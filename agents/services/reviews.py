@@ -11,7 +11,7 @@ from agents.backtest.report import assumptions
 from agents.evaluation.council import review
 from agents.models import Backtest, Council, CouncilReview, JobStatus
 from agents.policies.council import Council as CouncilPolicy
-from agents.services.backtests import history, planned, rows_of, stretch
+from agents.services.backtests import history_for_good, planned, rows_of, stretch
 from agents.services.computing import carry_out
 from agents.services.queue import enqueue_review
 from agents.services.sealed import end_before_test, models_of
@@ -82,7 +82,7 @@ def _as_backtest(row: CouncilReview) -> Backtest:
     return Backtest(**same)
 
 
-def _compute(row: CouncilReview, tick: Callable[[float], None]) -> None:
+def _compute(row: CouncilReview, tick: Callable[[float], None]) -> Callable[[], None]:
     backtest = _as_backtest(row)
     plan = planned(backtest)
     assert isinstance(plan.policy, CouncilPolicy)  # noqa: S101  for the type checker: it was planned so
@@ -90,11 +90,15 @@ def _compute(row: CouncilReview, tick: Callable[[float], None]) -> None:
     row.result, row.curve = review(
         plan.candles, rows, plan.policy, plan.settings, first=plan.first, tick=tick
     )
-    row.assumptions = [
-        *history(backtest, plan.policy),
-        *assumptions(plan.settings),
-        "Without a member the others decide alone: at the same closes, with the same weights, and with a "
-        "quorum of at most their number.",
-    ]
     row.data_fingerprint = archive.fingerprint(plan.candles[plan.first :])
     row.policy_hash, row.code_version = plan.policy.policy_hash, provenance.code_version()
+
+    def finish() -> None:
+        row.assumptions = [
+            *history_for_good(backtest, plan.policy),
+            *assumptions(plan.settings),
+            "Without a member the others decide alone: at the same closes, with the same weights, and with a "
+            "quorum of at most their number.",
+        ]
+
+    return finish

@@ -16,6 +16,7 @@ from agents.models import Backtest, TestOpening, TrainedModel
 from agents.progress import RunRow
 from agents.rl import job
 from agents.rl.training import learn
+from agents.services import backtests
 from agents.spec import TrainingSpec
 from market import archive, leases
 from market.archive.identity import join
@@ -142,6 +143,29 @@ def test_every_look_after_the_opening_is_counted_and_told(model, user, series):
     same.pk, same.run, same.name = None, None, "brother"
     same.save()
     assert [services.openings(same)[name] for name in ("count", "tests", "others")] == [0, 0, 4]
+
+
+def test_of_two_looks_that_end_at_once_one_counts_the_other(model, user, series, monkeypatch):
+    """The second ends between the first one's last computation and the storing of its result."""
+    tasks.backtest(services.open_test(model=model, by=user, reason="the last check").backtest_id)
+    part = {"series": series, "from_ms": model.test_from_ms, "to_ms": model.test_to_ms}
+    first, second = (
+        services.start_backtest(owner=user, model=model, settings={"stop_loss": loss}, **part)
+        for loss in (0.01, 0.02)
+    )
+    real = backtests.report
+
+    def reported(*given):
+        made = real(*given)
+        if Backtest.objects.get(pk=second.pk).status == "queued":
+            tasks.backtest(second.pk)
+        return made
+
+    monkeypatch.setattr(backtests, "report", reported)
+    tasks.backtest(first.pk)
+    said = [" ".join(Backtest.objects.get(pk=one.pk).assumptions) for one in (second, first)]
+    assert "opened once and tested on once since, this one included" in said[0]
+    assert "opened once and tested on 2 times since, this one included" in said[1]
 
 
 def test_openings_of_other_models_on_the_same_candles_count_too(model, user):
