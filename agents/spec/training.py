@@ -348,8 +348,11 @@ class TrainingSpec(Part):
 
     def env_settings(self) -> EnvSettings:
         """Return the rules of the training market. :raises BadInput: when they contradict each other"""
+        trading = self.trading.model_dump()
+        if self.basket and not self.pairs:  # what they are called is known once their series are found
+            trading |= {"pair_ticks": {}, "pair_steps": {}}
         return EnvSettings(
-            **self.trading.model_dump(),
+            **trading,
             **self.limits.model_dump(),
             action=ActionSpec(self.action.kind, self.action.levels, self.action.band, self.pair_names),
             reward=self.reward.weights(),

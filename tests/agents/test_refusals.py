@@ -187,3 +187,33 @@ def test_numbers_beyond_any_market_are_refused_by_rest_as_well(user, series, nam
     else:
         assert answer.status_code == 400, answer.content
         assert answer.json()["errors"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("forecast", [{"folds": 2, "horizon": 1500}, {"folds": 20, "horizon": 700}])
+def test_a_forecast_whose_folds_its_bars_cannot_fill_is_refused_at_once(user, series, forecast):
+    spec = TINY | {"series": series.pk, "forecast": {"kind": "xgboost"} | forecast}
+    with pytest.raises(BadInput, match="are too few for a forecast in") as refused:
+        services.start_training(owner=user, name="x", spec=spec)
+    assert refused.value.field == "forecast.folds"
+    spec["forecast"] = {"kind": "xgboost"}
+    grid = {f"forecast.{name}": [value] for name, value in forecast.items()}
+    with pytest.raises(BadInput, match="are too few for a forecast in"):
+        services.start_experiment(owner=user, name="x", spec=spec, seeds=[1], grid=grid)
+    assert not TrainingRun.objects.exists()
+    services.start_training(owner=user, name="x", spec=spec)
+
+
+@pytest.mark.django_db
+def test_pairs_of_a_portfolio_chosen_by_id_have_their_own_ticks(user):
+    chosen = stored_pairs(user)
+    named = {"slippage": 0.0, "pair_ticks": {"BBB/USD": 0.5}, "pair_steps": {"AAA/USD": 0.001}}
+    spec = {key: value for key, value in PAIRS.items() if key != "pairs"}
+    spec |= {"basket": [one.pk for one in chosen], "trading": named}
+    run = services.start_training(owner=user, name="x", spec=spec)
+    settings = TrainingSpec.parse(run.spec).env_settings()
+    assert settings.roundings() == ([0.0, 0.5], [0.001, 0.0])
+    for setting in ("pair_ticks", "pair_steps"):
+        wrong = spec | {"trading": {setting: {"CCC/USD": 0.5}}}
+        with pytest.raises(BadInput, match="CCC/USD, which is none of the pairs"):
+            services.start_training(owner=user, name="y", spec=wrong)
