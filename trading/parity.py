@@ -1,13 +1,14 @@
 """Does the recorded market lead to the recorded decisions? The live path is replayed from stored bars."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from agents.decide import Decided, Decider
+from agents.policies import Policy
 from market.candles import Candles
 from market.features import compute
 from market.plans import average_true_range
@@ -16,6 +17,8 @@ from trading.bars import stored_bars
 from trading.models import Decision, LiveSession
 from trading.numbers import is_same_answer
 from trading.weighing import replay
+
+OTHER = "the model is another one than the one that decided"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +33,31 @@ class Mismatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Unrepeated(Mismatch):
+    """One decision that cannot be made again: others could be asked then than can be asked now."""
+
+
+@dataclass(frozen=True, slots=True)
 class Parity:
     """What a replay found."""
 
     decisions: int
     mismatches: list[Mismatch]
+    unrepeated: list[Mismatch] = field(default_factory=list)  # those that could not be replayed
+
+    @property
+    def repeated(self) -> int:
+        return self.decisions - len(self.mismatches) - len(self.unrepeated)
 
     @property
     def is_equal(self) -> bool:
-        return self.decisions > 0 and not self.mismatches
+        return self.repeated > 0 and not self.mismatches
 
 
 def verify(session: LiveSession) -> Parity:
     """Replay every decision of a session: observation, action and model must be equal, bit for bit.
 
+    A council replays without the members that cannot be loaded now: what they voted on is left unrepeated.
     Probabilities and votes are compared as `trading.numbers.is_same_answer` does.
 
     Of a session whose plan's model decides for all of them, the plan's decisions are replayed.
@@ -59,7 +73,9 @@ def verify(session: LiveSession) -> Parity:
     found: list[Mismatch] = []
     for warm_from_ms, group in groupby(decisions, key=lambda decision: decision.warm_from_ms):
         found += _replayed(session, decider, warm_from_ms, list(group))
-    return Parity(len(decisions), sorted(found, key=lambda mismatch: mismatch.bar_ms))
+    found.sort(key=lambda mismatch: mismatch.bar_ms)
+    differing = [one for one in found if not isinstance(one, Unrepeated)]
+    return Parity(len(decisions), differing, [one for one in found if isinstance(one, Unrepeated)])
 
 
 def _replayed(
@@ -73,7 +89,8 @@ def _replayed(
     window, closes = decider.needs.window, decider.closes_needed
     for decision in decisions:
         if decision.model_hash != decider.policy.policy_hash:
-            yield Mismatch(decision.bar_ms, _other_model(decision))
+            who = _who_differs(decision, decider.policy)
+            yield Unrepeated(decision.bar_ms, who) if who else Mismatch(decision.bar_ms, OTHER)
             continue
         at = position.get(decision.bar_ms)
         if at is None or at + 1 < window or np.isnan(rows[at + 1 - window]).any():
@@ -100,11 +117,13 @@ def _difference(decision: Decision, decider: Decider, decided: Decided, row: np.
     return ""
 
 
-def _other_model(decision: Decision) -> str:
-    votes = decision.votes.get("votes", [])
-    if len(votes) == 1 and votes[0]["failure"]:
-        return f"it was made without its model, as nothing but holding: {votes[0]['failure']}"
-    return "the model is another one than the one that decided"
+def _who_differs(decision: Decision, policy: Policy) -> str:
+    """Return who voted then and cannot be asked now, or the other way round, and why; empty: nobody."""
+    failed = {vote["member"]: vote["failure"] for vote in decision.votes.get("votes", []) if vote["failure"]}
+    absent = {one.name: one.reason for one in getattr(policy, "absent", ())}
+    gone = [f"{name} cannot be asked now: {why}" for name, why in absent.items() if name not in failed]
+    back = [f"{name} could not be asked then: {why}" for name, why in failed.items() if name not in absent]
+    return "; ".join([*gone, *back])
 
 
 def _first_vote(live: dict[str, Any], again: dict[str, Any]) -> str:

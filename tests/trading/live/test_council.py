@@ -1,6 +1,9 @@
 """Councils that trade live on the sandbox: every vote stored, failures told, replays exact."""
 
+import json
+
 import pytest
+from django.core.management import CommandError, call_command
 
 from agents import services as learning
 from agents.policies.rules import Momentum
@@ -85,6 +88,28 @@ def test_a_member_whose_file_changes_is_left_out_told_and_taken_back(live, counc
     alert.refresh_from_db()
     assert alert.closed_at is not None
     assert live.session.decisions.first().model_hash == council.hash
+    found = verify(live.session)
+    assert (found.decisions, found.repeated, found.is_equal) == (5, 3, True), found.mismatches
+    assert {one.what for one in found.unrepeated} == {f"first could not be asked then: {vote['failure']}"}
+
+
+def test_a_council_is_replayed_without_a_member_that_cannot_be_asked_now(
+    live, council, models, private_var_dir, capsys
+):
+    start(live, council).bar(2)
+    spoil(models[0], private_var_dir)
+    why = "first cannot be asked now: the files of model first have changed"
+    with pytest.raises(CommandError, match=f"none of the 2 decisions can be repeated: {why}"):
+        call_command("verify_parity", str(live.session.pk))
+    live.die()
+    live.take().bar(2)
+    call_command("verify_parity", str(live.session.pk))
+    call_command("verify_parity", str(live.session.pk), "--json")
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "2 of 4 decisions are repeated exactly"
+    assert said[1].startswith(f"  2 cannot be repeated: {why}")
+    told = json.loads(said[-1])
+    assert (told["equal"], len(told["unrepeated"]), told["mismatches"]) == (True, 2, [])
 
 
 def test_below_the_quorum_it_holds_with_a_stored_reason_and_keeps_its_stops(
