@@ -318,6 +318,20 @@ def treat_foreign_orders(*, account: Account, foreign_orders: str, by: User | No
     return account
 
 
+@transaction.atomic
+def poll_every(*, account: Account, poll_s: float, by: User | None = None) -> Account:
+    """Read the account's prices so often from now on; its sessions at work follow with their next price.
+
+    :param poll_s: seconds of the wall clock between two reads
+    :raises BadInput: when that is too often or too seldom.
+    """
+    _check_pace(account.calls_per_minute, poll_s)
+    account.poll_s = poll_s
+    account.save(update_fields=["poll_s"])
+    _audit(account, "account.poll", by or account.owner, poll_s=poll_s)
+    return account
+
+
 def _check_policy(foreign_orders: str) -> None:
     if foreign_orders not in ForeignOrders.values:
         raise BadInput(

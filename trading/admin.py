@@ -25,7 +25,7 @@ from market.web.roles import Role, person, role_of
 from trading import accounts, services
 from trading.exchanges.registry import LABELS
 from trading.execution import KEYS as EXECUTION_KEYS
-from trading.forms import EndForm
+from trading.forms import EndForm, PollForm
 from trading.models import (
     Account,
     CallBudget,
@@ -179,7 +179,7 @@ class AccountAdmin(ServiceAdmin):
     list_filter = ("venue", "is_active")
     search_fields = ("name",)
     exclude = ("api_key", "secret")
-    actions = ("test_connection", "adopt_foreign_orders", "ignore_foreign_orders")
+    actions = ("test_connection", "adopt_foreign_orders", "ignore_foreign_orders", "poll_every")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return () if obj is None else ("masked", "base_url", "candles_url", "stream_url")
@@ -208,6 +208,17 @@ class AccountAdmin(ServiceAdmin):
     )  # fmt: skip
     def ignore_foreign_orders(self, request: HttpRequest, account: Account) -> None:
         self._treat(request, account, ForeignOrders.IGNORE)
+
+    @confirmed(
+        "Read prices every …", "Sessions at work follow with their next price.", role=Role.ADMIN,
+        asks={"poll_s": "Seconds between prices"},
+    )  # fmt: skip
+    def poll_every(self, request: HttpRequest, account: Account) -> str:
+        given = PollForm(request.POST)
+        if not given.is_valid():
+            raise BadInput(errors_of(given), field="poll_s")
+        accounts.poll_every(account=account, by=person(request), **given.cleaned_data)
+        return f"prices are read every {account.poll_s:g} s"
 
     def _treat(self, request: HttpRequest, account: Account, policy: str) -> None:
         accounts.treat_foreign_orders(account=account, foreign_orders=policy, by=person(request))

@@ -135,6 +135,20 @@ class SessionForm(OnAccount):
         return capital
 
 
+def poll_field() -> forms.FloatField:
+    return forms.FloatField(
+        min_value=0.05,
+        max_value=3600,
+        initial=5,
+        label="Seconds between prices",
+        help_text="Well below the length of a bar; on a replay at 60x a minute lasts one second.",
+    )
+
+
+class PollForm(forms.Form):
+    poll_s = poll_field()
+
+
 class AccountForm(forms.Form):
     name = forms.CharField(max_length=80)
     venue = forms.ChoiceField(choices=list(LABELS.items()))
@@ -171,13 +185,7 @@ class AccountForm(forms.Form):
     calls_per_minute = forms.IntegerField(
         min_value=1, max_value=100_000, initial=28, help_text="Roostoo allows 30, Binance and Bybit hundreds."
     )
-    poll_s = forms.FloatField(
-        min_value=0.05,
-        max_value=3600,
-        initial=5,
-        label="Seconds between prices",
-        help_text="Well below the length of a bar; on a replay at 60x a minute lasts one second.",
-    )
+    poll_s = poll_field()
     foreign_orders = forms.ChoiceField(
         choices=ForeignOrders.choices,
         initial=ForeignOrders.ADOPT,

@@ -38,6 +38,7 @@ urlpatterns = [
     path("accounts/<int:pk>/", settings.account, name="account"),
     path("accounts/<int:pk>/check/", settings.account_check, name="account-check"),
     path("accounts/<int:pk>/foreign/", settings.account_foreign, name="account-foreign"),
+    path("accounts/<int:pk>/poll/", settings.account_poll, name="account-poll"),
     path("accounts/<int:pk>/switch/", settings.account_active, name="account-switch"),
     path("plans/", plans.plans, name="plans"),
     path("plans/<int:pk>/", plans.plan, name="plan"),

@@ -8,7 +8,7 @@ from django.db import IntegrityError
 from market.models import AuditEvent
 from tests import factories
 from tests.api.conftest import client_of
-from trading.models import ExposureCap, RiskProfile
+from trading.models import AlertChannel, ExposureCap, RiskProfile
 from trading.models.risk import RANGES, out_of_range
 
 
@@ -90,3 +90,58 @@ def test_sizing_and_exits_of_a_profile_are_checked_together(api):
     assert wrong == {"risk_per_trade": ["risk_per_trade is what a hit stop costs: switch a stop on too."]}
     wrong = api.patch(path, {"dca_growth": 0.5}, format="json").json()["errors"]
     assert "between 1 (equal lots) and 10" in wrong["dca_growth"][0]
+
+
+@pytest.mark.parametrize(
+    ("path", "make", "change"),
+    [
+        ("exposure-caps", factories.CapFactory, {"max_total": "250"}),
+        ("alert-channels", factories.ChannelFactory, {"is_active": False}),
+        ("accounts", factories.AccountFactory, {"poll_s": 2.5}),
+        ("risk-profiles", factories.RiskFactory, {"stop_loss": 0.03}),
+        ("alert-rules", lambda owner: factories.RuleFactory(channel__owner=owner), {"again_s": 60}),
+    ],
+)
+def test_what_was_read_may_be_changed_and_sent_back_whole(api, ada, path, make, change):
+    """Figures that have moved since do not matter; a name that cannot be changed is told, not passed over."""
+    address = f"/api/v1/{path}/{make(owner=ada).pk}/"
+    read = api.get(address).json()
+    assert api.patch(address, read, format="json").status_code == 200
+    assert api.get(address).json() == read
+    changed = api.patch(address, read | change, format="json")
+    assert changed.status_code == 200, changed.json()
+    assert changed.json().items() >= change.items()
+    refused = api.patch(address, read | {"id": read["id"] + 1}, format="json")
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["id"])
+    assert "cannot be changed" in refused.json()["errors"]["id"][0]
+    assert api.get(address).json() == changed.json()
+
+
+def test_a_figure_that_has_moved_since_it_was_read_may_come_back(api, ada):
+    address = f"{CAPS}{factories.CapFactory(owner=ada).pk}/"
+    old = api.get(address).json() | {"used_total": "12.5", "used_open": 7}
+    assert api.patch(address, old | {"max_open": 3}, format="json").json()["max_open"] == 3
+
+
+def test_a_channels_masked_address_that_comes_back_is_not_taken_for_a_new_one(api, ada):
+    made = {"name": "phone", "kind": "telegram", "address": "-100123456", "secret": f"123456:{'t' * 35}"}
+    channels = "/api/v1/alert-channels/"
+    address = f"{channels}{api.post(channels, made, format='json').json()['id']}/"
+    sealed = AlertChannel.objects.values_list("sealed", flat=True)
+    before = [bytes(one) for one in sealed.all()]
+    assert api.patch(address, api.get(address).json(), format="json").status_code == 200
+    assert [bytes(one) for one in sealed.all()] == before
+
+
+@pytest.mark.parametrize("poll_s", [0, 4000, "fast", None])
+def test_an_absurd_time_between_prices_is_refused(api, ada, poll_s):
+    account = factories.AccountFactory(owner=ada)
+    refused = api.patch(f"/api/v1/accounts/{account.pk}/", {"poll_s": poll_s}, format="json")
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["poll_s"])
+    account.refresh_from_db()
+    assert account.poll_s == 5
+
+
+def test_only_its_owner_changes_how_often_an_account_is_read(foreign, ada):
+    account = factories.AccountFactory(owner=ada)
+    assert foreign.patch(f"/api/v1/accounts/{account.pk}/", {"poll_s": 1}, format="json").status_code == 404

@@ -292,3 +292,25 @@ def test_what_sessions_make_of_orders_by_hand_is_changed_on_the_page(as_ada, wor
     assert "choose adopt or ignore" in refused
     account.refresh_from_db()
     assert account.foreign_orders == "ignore"
+
+
+def test_how_often_prices_are_read_can_be_changed(as_ada, world):
+    account = world["account"]
+    address, page = reverse("account-poll", args=[account.pk]), reverse("account", args=[account.pk])
+    assert b'name="poll_s" value="5.0"' in as_ada.get(page).content
+    assert as_ada.post(address, {"poll_s": "1.5"}).status_code == 302
+    account.refresh_from_db()
+    assert account.poll_s == 1.5
+    assert AuditEvent.objects.get(action="account.poll").detail == {"poll_s": 1.5}
+    for absurd in ("0", "4000", "nan", ""):
+        refused = as_ada.post(address, {"poll_s": absurd})
+        assert refused.status_code == 422
+        assert refused.context["poll_form"].errors["poll_s"]
+    account.refresh_from_db()
+    assert account.poll_s == 1.5
+
+
+def test_an_operator_does_not_change_how_often_prices_are_read(client, operator):
+    account = factories.AccountFactory(owner=operator)
+    client.force_login(operator)
+    assert client.post(reverse("account-poll", args=[account.pk]), {"poll_s": "1"}).status_code == 403

@@ -199,3 +199,13 @@ def test_only_an_admin_changes_what_is_made_of_orders_by_hand(client, db, role, 
     client.post(reverse("admin:trading_account_changelist"), chosen)
     account.refresh_from_db()
     assert account.foreign_orders == policy
+
+
+def test_how_often_prices_are_read_is_an_action_that_asks(as_boss, world):
+    account, address = world["account"], reverse("admin:trading_account_changelist")
+    chosen = {"action": "poll_every", "_selected_action": [account.pk]}
+    assert 'name="poll_s"' in as_boss.post(address, chosen).content.decode()
+    for given, poll_s in (("0", 5.0), ("2.5", 2.5)):
+        as_boss.post(address, chosen | {"confirmed": "yes", "poll_s": given})
+        account.refresh_from_db()
+        assert account.poll_s == poll_s

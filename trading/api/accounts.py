@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from market.errors import BadInput
 from market.web import audit
 from market.web.amounts import AmountField
-from market.web.bodies import Body, Strict
+from market.web.bodies import Body, Change, Strict
 from market.web.idempotency import HEADER, idempotent
 from market.web.ownership import ReadOnly
 from market.web.roles import Role, person
@@ -69,6 +69,14 @@ class AccountRequest(Body):
     )
 
 
+class AccountChange(Change):
+    reader = AccountSerializer
+    moving = ("stream_state", "stream_at", "opened_at", "proven_equal_at", "last_error", "holdings")
+    poll_s = serializers.FloatField(
+        required=False, min_value=0.05, max_value=3600, help_text="Seconds between prices"
+    )
+
+
 class CheckSerializer(serializers.Serializer):
     ok = serializers.BooleanField()
     sentence = serializers.CharField()
@@ -111,6 +119,16 @@ class AccountViewSet(ReadOnly):
         body.is_valid(raise_exception=True)
         account = accounts.create_account(owner=person(request), by=person(request), **body.validated_data)
         return Response(AccountSerializer(account).data, status=201)
+
+    @extend_schema(request=AccountChange, responses={200: AccountSerializer})
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change how often prices are read; sessions at work follow with their next price."""
+        account = self.get_object()
+        body = AccountChange(account, data=request.data, partial=True)
+        body.is_valid(raise_exception=True)
+        if body.validated_data:
+            accounts.poll_every(account=account, by=person(request), **body.validated_data)
+        return Response(AccountSerializer(account).data)
 
     @extend_schema(request=None, responses={200: CheckSerializer})
     @action(detail=True, methods=["post"])

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from market.errors import BadInput
-from market.web.bodies import Body, Strict
+from market.web.bodies import Body, Change, Strict
 from market.web.idempotency import HEADER, idempotent
 from market.web.ownership import ReadOnly, visible
 from market.web.roles import person
@@ -64,7 +64,8 @@ class ChannelSerializer(serializers.ModelSerializer):
         fields = ("id", "name", "kind", "address", "is_active", "last_ok_at", "last_error", "created_at")
 
 
-class ChannelChange(Body):
+class ChannelChange(Change):
+    reader, moving = ChannelSerializer, ("last_ok_at", "last_error")
     address = serializers.CharField(required=False, max_length=500, write_only=True)
     secret = serializers.CharField(required=False, max_length=500, write_only=True)
     is_active = serializers.BooleanField(required=False)
@@ -125,7 +126,7 @@ class ChannelViewSet(ReadOnly):
     def partial_update(self, request: Request, pk: str) -> Response:
         """Give it another address or secret, or switch it on or off."""
         channel = self.get_object()
-        body = ChannelChange(data=request.data)
+        body = ChannelChange(channel, data=request.data)
         body.is_valid(raise_exception=True)
         channel = channels.change_channel(channel=channel, by=person(request), **body.validated_data)
         return Response(ChannelSerializer(channel).data)

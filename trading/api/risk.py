@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from market.web.amounts import AmountField
-from market.web.bodies import Body
+from market.web.bodies import Body, Change
 from market.web.numbers import plain
 from market.web.ownership import ReadOnly, visible
 from market.web.roles import Role, person
@@ -53,7 +53,8 @@ class CapSerializer(serializers.ModelSerializer):
 CAP_FIELDS = ("account", "currency", "max_total", "max_per_pair", "max_open")
 
 
-class CapRequest(Body):
+class CapRequest(Change):
+    reader, moving = CapSerializer, ("used_total", "used_open")
     account = serializers.PrimaryKeyRelatedField(
         queryset=Account.objects.none(), required=False, allow_null=True
     )
@@ -90,7 +91,7 @@ class CapViewSet(mixins.DestroyModelMixin, ReadOnly):
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change one; what is left out stays. Running sessions follow it from their next order on."""
         cap = self.get_object()
-        body = CapRequest(data=request.data, context={"request": request}, partial=True)
+        body = CapRequest(cap, data=request.data, context={"request": request}, partial=True)
         body.is_valid(raise_exception=True)
         given = {name: getattr(cap, name) for name in CAP_FIELDS} | body.validated_data
         cap = services.set_cap(owner=cap.owner, by=person(request), cap=cap, **given)

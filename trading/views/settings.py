@@ -16,7 +16,7 @@ from market.web.ownership import visible
 from market.web.pages import attempt, do, unbound_or_posted
 from market.web.roles import Role, page, person
 from trading import accounts, tokens
-from trading.forms import AccountForm, RiskForm, SecretForm, TokenForm
+from trading.forms import AccountForm, PollForm, RiskForm, SecretForm, TokenForm
 from trading.models import Account, RiskProfile
 
 
@@ -53,16 +53,34 @@ def account(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and attempt(form, accounts.rotate_secret, **given) is not None:
         messages.success(request, "The new key and secret are stored.")
         return redirect("account", pk)
+    return _account_page(request, found, form=form, status=422 if form.errors else 200)
+
+
+@require_POST
+@page(Role.ADMIN)
+def account_poll(request: HttpRequest, pk: int) -> HttpResponse:
+    """Say how often its prices are read."""
+    found = get_object_or_404(visible(Account, request.user), pk=pk)
+    form = PollForm(request.POST)
+    if attempt(form, accounts.poll_every, account=found, by=request.user) is None:
+        return _account_page(request, found, poll_form=form, status=422)
+    messages.success(request, f"Prices are read every {found.poll_s:g} s from the next one on.")
+    return redirect("account", pk)
+
+
+def _account_page(request: HttpRequest, found: Account, *, status: int = 200, **given: Any) -> HttpResponse:
     context = {
         "account": found,
         "key": accounts.masked_key(found),
-        "form": form,
+        "form": SecretForm(),
+        "poll_form": PollForm(initial={"poll_s": found.poll_s}),
         "holdings": found.holdings.exclude(quantity=0),
         "reconciliations": found.reconciliations.all()[:10],
         "ledger": found.ledger.order_by("-id")[:50],
         "sessions": found.sessions.all()[:10],
+        **given,
     }
-    return render(request, "trading/account.html", context, status=422 if form.errors else 200)
+    return render(request, "trading/account.html", context, status=status)
 
 
 @require_POST
