@@ -126,6 +126,7 @@ def _take_turn(seat: Seat, quote: Quote | None, now_ms: int, *, is_settled: bool
         unknown(seat, "it is not known yet what became of an order")
         return
     if not seat.is_checked:  # the last driver may have died in the middle
+        _note_least_order(seat)
         _compare(seat)
     if session.started_ms == 0 and not seat.is_checked:
         unknown(seat, "another order of the account is under way: what is free is not known yet")
@@ -142,6 +143,13 @@ def _take_turn(seat: Seat, quote: Quote | None, now_ms: int, *, is_settled: bool
         return
     if _guard(seat, quote, now_ms):
         known(seat)
+
+
+def _note_least_order(seat: Seat) -> None:
+    """Keep the venue's rule for those who are shown what is held, and ask no venue."""
+    session, least = seat.session, Decimal(seat.instrument.min_notional)
+    if session.least_order != least:
+        LiveSession.objects.filter(pk=session.pk).update(least_order=least)
 
 
 def _compare(seat: Seat) -> None:

@@ -7,6 +7,7 @@ from django.db import models
 
 from agents.models import Council, TrainedModel
 from agents.models.council import one_policy
+from market.kernel.instrument import is_tradable
 from market.models import OwnedQuerySet
 from trading.models.account import MONEY, Account
 from trading.models.plan import PortfolioPlan
@@ -76,6 +77,7 @@ class LiveSession(models.Model):
     bid = models.DecimalField(**MONEY, default=0)
     ask = models.DecimalField(**MONEY, default=0)
     price_ms = models.BigIntegerField(default=0)
+    least_order = models.DecimalField(**MONEY, default=0)  # what the venue takes no order up to; 0: unknown
     start_price = models.DecimalField(**MONEY, default=0)  # for the buy-and-hold comparison
     peak_equity = models.DecimalField(**MONEY, default=0)
     day_equity = models.DecimalField(**MONEY, default=0)  # at the start of the UTC day of `day`
@@ -127,6 +129,11 @@ class LiveSession(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_rest(self) -> bool:
+        """Say whether what it holds is known to be too little for an order of its venue."""
+        return self.price > 0 and not is_tradable(self.held, self.price, self.least_order)
 
     @property
     def policy_name(self) -> str:

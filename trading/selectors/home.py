@@ -43,9 +43,14 @@ def home(user: Any, *, now: datetime | None = None) -> dict[str, Any]:
         "reviews": visible(CouncilReview, user).unfinished().select_related("series", "council")[:10],
         "alerts": alerts,
         "alert_count": alerts[0].total if alerts else 0,
-        "unguarded": visible(LiveSession, user).filter(status=SessionStatus.FAILED).exclude(held=0),
+        "unguarded": [row for row in _failed(user) if not row.is_rest],
         "is_unwatched": bool(sessions) and not leases.is_held("watchdog"),
     }
+
+
+def _failed(user: Any) -> QuerySet[LiveSession]:
+    """Return what has failed with something left: nothing guards it."""
+    return visible(LiveSession, user).filter(status=SessionStatus.FAILED).exclude(held=0)
 
 
 def open_alerts(user: Any) -> QuerySet[Alert]:
