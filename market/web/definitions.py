@@ -24,6 +24,9 @@ DEFINITIONS = {
     # time
     "heartbeat": "Time since a runner last completed a turn of the session (wall clock).",
     "decision_age": "Time since the last decision; in a replay of the past, up to its last good price.",
+    "replay_clock": "The venue replays the past: bars, decisions, orders, trades and days carry its time. "
+    "Changes of the risk state, and what is so long ago, go by this server's clock.",
+    "filled_at": "On the venue's clock, which a replay of the past sets back; the zone shows on hover.",
     "price_stream": "Prices by WebSocket. While the connection is lost or silent they are polled instead.",
     "stream_gaps": "Times that the stream left out more than 5 s, by the venue's own times.",
     "stream_late": "Frames that were older than what was known, and left out.",

@@ -88,16 +88,17 @@ def when(value: datetime | int | None) -> SafeString | str:
 
 @register.filter
 def moment(value: int | None) -> SafeString | str:
-    """Write an instant shortly, without year and zone, for narrow tables; both are in its `title`."""
+    """Write an instant shortly, for narrow tables: with its year only where that is not this one."""
     at = numbers.from_ms(value)
     if at is None:
         return numbers.EMPTY
+    is_this_year = at.year == timezone.now().year
     return format_html(
         '<time datetime="{}" data-ms="{}" data-short title="{}">{}</time>',
         at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         value,
         at.strftime("%Y-%m-%d %H:%M:%S UTC"),
-        at.strftime("%m-%d %H:%M:%S"),
+        at.strftime("%m-%d %H:%M:%S" if is_this_year else "%Y-%m-%d %H:%M:%S"),
     )
 
 

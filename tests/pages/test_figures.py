@@ -16,6 +16,7 @@ from market.web import definitions, metrics, tags
 from market.web.numbers import EMPTY, MINUS
 from tests import factories
 from trading.selectors import cautions, figures_of
+from trading.selectors.risk import folded
 
 DAY_MS = 86_400_000
 LOGGED = {*figures.LOGGED.values(), "action_value_loss"}
@@ -91,3 +92,22 @@ def test_least_limits_are_used_up_as_a_value_falls_to_them(db):
     assert (rows["health_entropy"]["used"], rows["health_entropy"]["left"]) == (0.5, Decimal("0.2"))
     assert (rows["venue_errors"]["is_on"], rows["venue_errors"]["used"]) == (True, None)
     assert set(rows) <= set(definitions.DEFINITIONS)
+
+
+def test_an_instant_of_another_year_says_which():
+    this_year = timezone.now().replace(month=3, day=4, hour=5, minute=6, second=7, microsecond=0)
+    assert ">03-04 05:06:07<" in tags.moment(int(this_year.timestamp() * 1000))
+    assert ">2024-10-01 00:00:00<" in tags.moment(factories.START_MS)
+
+
+def test_what_a_limit_cuts_again_and_again_is_one_row():
+    rows = [
+        {"session_id": 1 + n % 2, "side": "BUY", "at_ms": 9000 - n, "why": f"cut to {n}.5 USD"}
+        for n in range(8)
+    ]
+    rows.append({"session_id": 1, "side": "BUY", "at_ms": 10, "why": "the session is halted"})
+    found = folded(rows)
+    assert [(row["session_id"], row["why"], row["count"]) for row in found] == [
+        (1, "cut to 0.5 USD", 4), (2, "cut to 1.5 USD", 4), (1, "the session is halted", 1),
+    ]  # fmt: skip
+    assert [(row["at_ms"], row["since_ms"]) for row in found] == [(9000, 8994), (8999, 8993), (10, 10)]

@@ -1,7 +1,9 @@
 """Every page: there for its owner, not there for anybody else."""
 
+import re
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from django.urls import reverse
@@ -215,3 +217,57 @@ def test_an_accounts_differences_are_told_in_words(as_ada, world):
     )
     page = as_ada.get(reverse("account", args=[world["account"].pk])).content.decode()
     assert "SOL: ours 39.348, the venue&#x27;s 34. Adjusted" in page.replace("'", "&#x27;")
+
+
+def test_a_page_of_a_replay_says_whose_clock_its_times_are(as_ada, world):
+    session, words = world["session"], "on this server&#x27;s clock"
+    page = reverse("session", args=[session.pk])
+    replayed = as_ada.get(page).content.decode()
+    assert "replay: times are the venue" in replayed
+    assert words.replace("&#x27;", "'") in replayed
+    type(session).objects.filter(pk=session.pk).update(started_ms=int(session.created_at.timestamp() * 1000))
+    now = as_ada.get(page).content.decode()
+    assert "replay: times" not in now
+    assert words.replace("&#x27;", "'") not in now
+
+
+def test_a_plan_of_fixed_weights_shows_its_curve_and_figures(as_ada, world):
+    page = as_ada.get(reverse("plan", args=[world["plan"].pk])).content.decode()
+    for part in (
+        "<dt>Sharpe</dt>",
+        "<dt>Deepest drawdown</dt>",
+        'id="equity"',
+        'id="drawdown"',
+        "No trade yet",
+    ):
+        assert part in page
+    assert 'id="weights"' not in page
+
+
+def test_only_what_could_be_sold_is_told_to_be_unguarded(as_ada, world):
+    session = world["session"]
+    rows = type(session).objects.filter(pk=session.pk)
+    for held, least, price, is_told in (
+        ("0.4", 1, 61000, True), ("-0.4", 1, 61000, True), ("0.00001", 1, 61000, False),
+        ("0.00001", 0, 61000, True), ("0.00001", 1, 0, True),
+    ):  # fmt: skip
+        rows.update(status="failed", held=held, least_order=least, price=price)
+        for name, args in (("home", []), ("session", [session.pk])):
+            assert (b"nothing guards" in as_ada.get(reverse(name, args=args)).content) is is_told, held
+
+
+def test_the_risk_page_shows_a_repeated_cut_once(as_ada, world):
+    for n in range(37):
+        bar_ms = factories.START_MS + (100 + n) * 60_000
+        why = f"order of {n} is cut to 100 USD"
+        factories.DecisionFactory(session=world["session"], bar_ms=bar_ms, risk_reason=why)
+    page = as_ada.get(reverse("risk-overview")).content.decode()
+    assert page.count("is cut to 100 USD") == 1
+    assert ", 37 times" in page
+
+
+@pytest.mark.parametrize("path", sorted(Path("templates").rglob("*.html")), ids=str)
+def test_buttons_of_a_table_stay_in_reach_where_it_is_wider_than_the_page(path):
+    for attributes, cell in re.findall(r"<td([^>]*)>(.*?)</td>", path.read_text(), re.DOTALL):
+        if "<button" in cell or 'class="button' in cell:
+            assert 'class="act"' in attributes, cell

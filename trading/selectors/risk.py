@@ -1,16 +1,22 @@
 """The Risk page: states of all sessions, breakers and how much of them is used, caps, orders that wait."""
 
+import re
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
+
+from django.db.models import F
 
 from market.web.ownership import visible
 from trading import caps, settle
 from trading.models import Decision, ExposureCap, LiveSession, Order, OrderStatus
 from trading.models.order import HELD_BACK
+from trading.risk import REACHED
 from trading.selectors.figures import DRIVEN
 from trading.selectors.session import breaker_rows, session_figures, sessions_of
 
-SHOWN = 20
+SHOWN, FOLDED = 20, 500  # rows of a list, and how many it is made of
+FIGURES = re.compile(r"[\d.,]+")
 
 
 def risk_overview(user: Any) -> dict[str, Any]:
@@ -38,11 +44,39 @@ def stuck_orders(user: Any) -> Any:
 
 
 def refusals(user: Any) -> dict[str, Any]:
-    """Return what limits have cut or refused lately."""
+    """Return what limits have cut or refused lately, newest first; what repeats is one row, see `folded`."""
     mine = visible(LiveSession, user)
-    decisions = Decision.objects.filter(session__in=mine).exclude(risk_reason="").select_related("session")
-    orders = Order.objects.filter(session__in=mine, status=OrderStatus.REFUSED).select_related("session")
-    return {"decisions": decisions.order_by("-id")[:SHOWN], "orders": orders.order_by("-id")[:SHOWN]}
+    decisions = (
+        Decision.objects.filter(session__in=mine).exclude(risk_reason__in=["", REACHED]).order_by("-id")
+    )
+    orders = Order.objects.filter(session__in=mine, status=OrderStatus.REFUSED).order_by("-id")
+    named = {"name": F("session__name")}
+    return {
+        "decisions": folded(
+            decisions.order_by("-id").values(
+                "pk", "session_id", **named, side=F("action"), at_ms=F("decided_ms"), why=F("risk_reason")
+            )[:FOLDED]
+        ),
+        "orders": folded(
+            orders.values(
+                "pk", "session_id", "side", "quantity", "pair", **named, at_ms=F("planned_ms"),
+                why=F("answer"),
+            )[:FOLDED]
+        ),
+    }  # fmt: skip
+
+
+def folded(rows: Iterable[Any]) -> list[dict[str, Any]]:
+    """Return the newest row of each session's equal ones, with `count` and the oldest one's time, `since_ms`.
+
+    Reasons are equal if nothing but their figures differs.
+    """
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        key = (row["session_id"], row["side"], FIGURES.sub("", row["why"]))
+        one = found.setdefault(key, {**row, "count": 0})
+        one["count"], one["since_ms"] = one["count"] + 1, row["at_ms"]
+    return list(found.values())[:SHOWN]
 
 
 def cap_facts(cap: ExposureCap) -> dict[str, Any]:
