@@ -16,6 +16,7 @@ from trading.selectors.figures import DRIVEN
 from trading.selectors.session import breaker_rows, session_figures, sessions_of
 
 SHOWN, FOLDED = 20, 500  # rows of a list, and how many it is made of
+LOOKED_AT = 5_000  # newest decisions: most have nothing to say, and a table of months is not searched for it
 FIGURES = re.compile(r"[\d.,]+")
 
 
@@ -46,9 +47,8 @@ def stuck_orders(user: Any) -> Any:
 def refusals(user: Any) -> dict[str, Any]:
     """Return what limits have cut or refused lately, newest first; what repeats is one row, see `folded`."""
     mine = visible(LiveSession, user)
-    decisions = (
-        Decision.objects.filter(session__in=mine).exclude(risk_reason__in=["", REACHED]).order_by("-id")
-    )
+    newest = Decision.objects.filter(session__in=mine).order_by("-id").values("pk")[:LOOKED_AT]
+    decisions = Decision.objects.filter(pk__in=newest).exclude(risk_reason__in=["", REACHED])
     orders = Order.objects.filter(session__in=mine, status=OrderStatus.REFUSED).order_by("-id")
     named = {"name": F("session__name")}
     return {
