@@ -66,7 +66,7 @@ class PlanSerializer(serializers.ModelSerializer):
     equity = serializers.SerializerMethodField(allow_null=True, help_text="Of all its sessions")
     pnl = serializers.SerializerMethodField(allow_null=True, help_text="Equity less capital")
     fees = serializers.SerializerMethodField()
-    sharpe = serializers.SerializerMethodField(allow_null=True, help_text="Over its newest bars")
+    sharpe = serializers.SerializerMethodField(allow_null=True, help_text="Null before six hours of it")
     max_drawdown = serializers.SerializerMethodField(allow_null=True, help_text="Over its newest bars")
     health = serializers.DictField(
         child=serializers.FloatField(allow_null=True), read_only=True,

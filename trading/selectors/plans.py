@@ -12,6 +12,7 @@ from market.web.numbers import plain
 from market.web.ownership import visible
 from trading.models import Fill, PlanDecision, PortfolioPlan, RiskState, SessionStatus
 from trading.selectors.figures import DRIVEN
+from trading.selectors.home import BUCKET_MS, LEAST_BUCKETS
 
 SHOWN = 20
 CURVE = 600  # points of a chart
@@ -73,13 +74,14 @@ def plan_detail(plan: PortfolioPlan) -> dict[str, Any]:
 
 
 def plan_figures(plan: PortfolioPlan) -> dict[str, Any]:
-    """Return Sharpe and drawdown of a plan over its newest bars; None: not known yet."""
+    """Return Sharpe, from six hours on as on Home, and drawdown over its newest bars; None: not known yet."""
     rows = list(plan.points.order_by("-at_ms").values_list("at_ms", "equity")[:NEWEST])[::-1]
     if len(rows) < 3:
         return {"sharpe": None, "max_drawdown": None}
     curve = np.array([float(worth) for _, worth in rows])
     found = metrics.summary(curve, np.array([at for at, _ in rows]) - plan.interval_ms, plan.interval_ms)
-    return {"sharpe": found["sharpe"], "max_drawdown": found["max_drawdown"]}
+    is_long = rows[-1][0] - rows[0][0] >= BUCKET_MS * LEAST_BUCKETS
+    return {"sharpe": found["sharpe"] if is_long else None, "max_drawdown": found["max_drawdown"]}
 
 
 def decision_row(row: PlanDecision) -> dict[str, Any]:
