@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from agents.policies.forward import packed, think, think_alone
+from agents.policies.forward import packed, packed_pair, think, think_alone
 from agents.policies.sight import Sight
 from market.errors import BadInput
 
@@ -90,14 +90,15 @@ class Network:
 
     def answer(self, observation: np.ndarray) -> tuple[list[float], float]:
         """Return `act` and `value` of one observation, (dim,), as plain numbers; the bits of `forward`."""
-        if not self._is_plain or len(observation) != self._ends[0] or observation.dtype != F:
-            outputs, values = self.forward(observation[np.newaxis])
-            return outputs[0].tolist(), float(values[0])
-        found = np.empty(self._ends[1] + 1, F)
-        think_alone(*self._alone, observation, found)
-        output: list[float] = found.tolist()
-        value = output.pop()
-        return output, value
+        if self._alone is not None and observation.dtype == F:
+            count, numbers, plan = self._alone
+            found = np.empty(count, F)
+            if think_alone(numbers, plan, observation, found):
+                output: list[float] = found.tolist()
+                value = output.pop()
+                return output, value
+        outputs, values = self.forward(observation[np.newaxis])
+        return outputs[0].tolist(), float(values[0])
 
     @cached_property
     def _is_plain(self) -> bool:
@@ -115,10 +116,11 @@ class Network:
         return (*packed(self.actor), *packed(self.critic))
 
     @cached_property
-    def _alone(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
-        """Return both towers as `think_alone` reads them."""
-        actor, actor_widths, critic, critic_widths = self._towers
-        return np.concatenate([actor, critic]), actor_widths, critic_widths, self.activation == "relu"
+    def _alone(self) -> tuple[int, np.ndarray, np.ndarray] | None:
+        """Return how many numbers an answer has, and both towers as `think_alone` reads them."""
+        if not self._is_plain:
+            return None
+        return self._ends[1] + 1, *packed_pair(self.actor, self.critic, self.activation == "relu")
 
     def _answers(self, seen: np.ndarray, *, actor: bool) -> np.ndarray:
         """Return one tower's answers: (..., what it sees) -> (..., its outputs)."""

@@ -51,6 +51,32 @@ def test_it_is_within_a_millionth_of_exact_arithmetic(seed, sizes, outputs, rows
         assert network.answer(row) == (act.tolist(), float(value))
 
 
+def in_order(weight, bias, row):
+    """One layer as it is written down: eight inputs are added in pairs, then to the sum; the rest singly."""
+    total, whole = bias.copy(), len(row) - len(row) % 8
+    products = row[:, None] * weight
+    for i in range(0, whole, 8):
+        a, b, c, d, e, f, g, h = products[i : i + 8]
+        total += ((a + b) + (c + d)) + ((e + f) + (g + h))
+    for product in products[whole:]:
+        total += product
+    return total
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 2**32), inputs=st.integers(1, 40), outputs=st.integers(1, 200))
+def test_sums_run_in_one_order_whatever_the_width(seed, inputs, outputs):
+    """Of neighbouring outputs 64 or 16 are summed at once and what is left singly, with the same bits."""
+    random = np.random.default_rng(seed)
+    actor, critic = tower(random, (inputs,), outputs, 1.0), tower(random, (inputs,), 1, 1.0)
+    network, rows = Network(actor, critic, "relu"), random.normal(0, 2, (2, inputs)).astype(np.float32)
+    expected = [in_order(*actor[0], row) for row in rows]
+    assert network.act(rows).tobytes() == np.array(expected).tobytes()
+    for row, act in zip(rows, expected, strict=True):
+        assert network.answer(row) == (act.tolist(), float(in_order(*critic[0], row)[0]))
+        assert network.answer(np.repeat(row, 3)[::3]) == network.answer(row)
+
+
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_it_is_torch_to_a_millionth(activation):
     random = np.random.default_rng(3)
