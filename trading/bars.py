@@ -147,10 +147,12 @@ class BarFeed:
     def shown(self) -> Shown:
         """Return what there is to decide on, made once a bar."""
         if self._shown is None:
-            self._shown = Shown(
-                tuple(self._times), self._rows.rows, self.is_warm, self._closes.rows, self._ranges.rows,
+            is_warm = self._is_warm or self.is_warm
+            held = (
+                tuple(self._times), self._rows.rows, is_warm, self._closes.rows, self._ranges.rows,
                 self.warm_from_ms,
             )  # fmt: skip
+            self._shown = tuple.__new__(Shown, held)  # `Shown(...)` costs a call of Python more
         return self._shown
 
     @property
@@ -237,11 +239,13 @@ class BarFeed:
     def _push(self, open_ms: int, values: list[float]) -> None:
         if self._stream is None:
             return
-        self._rows.append(self._stream.push(open_ms, *values))
+        open, high, low, close, volume = values
+        self._stream.push(open_ms, open, high, low, close, volume, self._rows.place())
+        self._rows.take()
         self._shown = None
         self._times.append(open_ms)
-        self._closes.append(values[3])
-        self._ranges.append_numbers(values[1], values[2], values[3])
+        self._closes.append(close)
+        self._ranges.append_numbers(high, low, close)
 
     def _known(self, first_ms: int, due_ms: int, now_ms: int) -> Candles:
         """Return the bars in [first_ms, due_ms], as stored; what is not stored yet is fetched and stored."""

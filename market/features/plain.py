@@ -41,9 +41,19 @@ class Plain:
         self._needs_volume = feature_set.needs_volume
 
     def push(
-        self, close_ms: float, open: float, high: float, low: float, close: float, volume: float
+        self,
+        close_ms: float,
+        open: float,
+        high: float,
+        low: float,
+        close: float,
+        volume: float,
+        out: np.ndarray | None = None,
     ) -> np.ndarray | None:
-        """Return the next bar's row, float64 (F,); None, and nothing has changed, where it cannot be used."""
+        """Return the next bar's row, float64 (F,); None, and nothing has changed, where it cannot be used.
+
+        :param out: left alone: here a row is always a new array
+        """
         if series.fault(open, high, low, close, volume, self._needs_volume):
             return None
         bar = self._bar(close_ms, open, high, low, close, volume)

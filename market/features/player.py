@@ -43,19 +43,31 @@ class Player:
 
     def last(self, candles: Candles) -> np.ndarray | None:
         """Return the row of the history's last bar, at which the handles stand already."""
-        bar = [float(getattr(candles, name)[-1]) for name in ("open", "high", "low", "close", "volume")]
+        names = ("open", "high", "low", "close", "volume")
+        open, high, low, close, volume = (float(getattr(candles, name)[-1]) for name in names)
         calls, self._calls = self._calls, self._calls[:0]
-        row = self.push(float(candles.open_ms[-1] + candles.interval_ms), *bar)
+        close_ms = float(candles.open_ms[-1] + candles.interval_ms)
+        row = self.push(close_ms, open, high, low, close, volume)
         self._calls = calls
         return row
 
     def push(
-        self, close_ms: float, open: float, high: float, low: float, close: float, volume: float
+        self,
+        close_ms: float,
+        open: float,
+        high: float,
+        low: float,
+        close: float,
+        volume: float,
+        out: np.ndarray | None = None,
     ) -> np.ndarray | None:
-        """Return the next bar's row, float64 (F,); None, and nothing has changed, where it cannot be used."""
+        """Return the next bar's row, float64 (F,); None, and nothing has changed, where it cannot be used.
+
+        :param out: where to write it; without it a new array
+        """
         if self._is_broken:
             raise RuntimeError("TA-Lib refused a bar before: start anew")
-        row = np.empty(self._width)
+        row = np.empty(self._width) if out is None else out
         code = play(
             self._steps, self._derived, self._calls, self._cells, row, self._needs_volume, self._scale,
             close_ms, open, high, low, close, volume,

@@ -15,6 +15,7 @@ from market.kernel.packing import compiled_call
 IQR_OF_NORMAL = 1.3489795003921634  # so that both kinds agree on normal data
 ROWS_AT_ONCE = 8192  # keeps the temporaries in cache
 CLIP = 5.0
+WHOLE, MISSING, OTHER_WIDTH = range(3)  # what `_write` answers
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +72,15 @@ class Scaler:
         :param out: float32 (n * F or more,)
         :raises BadInput: when the number of columns is not the fitted one.
         """
-        if rows.shape[-1] != len(self.centre):
+        found = _write(rows, self._numbers, out)
+        if found == OTHER_WIDTH:
             raise BadInput(f"The scaler knows {len(self.centre)} features, not {rows.shape[-1]}.", "scaler")
-        return _write(rows, self.centre, self.scale, self.clip, out)
+        return found == WHOLE
+
+    @cached_property
+    def _numbers(self) -> np.ndarray:
+        """Return centres, scales and the clip as `_write` reads them: every array costs a call."""
+        return np.concatenate([self.centre, self.scale, [self.clip]])
 
     def _scaled(self, rows: np.ndarray) -> np.ndarray:
         scaled = (rows - self.centre) / self.scale
@@ -112,17 +119,20 @@ class Scaler:
 
 
 @compiled_call
-def _write(rows, centre, scale, clip, out):  # type: ignore[no-untyped-def]  # compiled: types are its caller's
+def _write(rows, numbers, out):  # type: ignore[no-untyped-def]  # compiled: types are its caller's
     """See `Scaler.write`: what `Scaler._scaled` makes of rows, in one call, not five."""
-    is_whole, at = True, 0
+    columns, at, found = rows.shape[1], 0, WHOLE
+    if len(numbers) != 2 * columns + 1:
+        return OTHER_WIDTH
+    clip = numbers[2 * columns]
     for n in range(rows.shape[0]):
-        for c in range(rows.shape[1]):
-            value = (rows[n, c] - centre[c]) / scale[c]
+        for c in range(columns):
+            value = (rows[n, c] - numbers[c]) / numbers[columns + c]
             value = -clip if value < -clip else clip if value > clip else value  # NaN stays NaN
-            is_whole = is_whole and value == value  # only NaN differs from itself
+            found = found if value == value else MISSING  # only NaN differs from itself
             out[at] = np.float32(value)
             at += 1
-    return is_whole
+    return found
 
 
 def _standard(column: np.ndarray) -> tuple[float, float]:

@@ -34,10 +34,18 @@ class Stream:
         return self.bars > self.feature_set.warmup
 
     def push(
-        self, open_ms: int, open: float, high: float, low: float, close: float, volume: float
+        self,
+        open_ms: int,
+        open: float,
+        high: float,
+        low: float,
+        close: float,
+        volume: float,
+        out: np.ndarray | None = None,
     ) -> np.ndarray:
         """Take the next closed bar and return its row: float64, shape (F,), all NaN during the warm-up.
 
+        :param out: where to write the row, float64 (F,); without it a new array
         :raises BadInput: when the bar is not later than the last or misses a number; nothing changes then.
         """
         if self.last_open_ms is not None and open_ms <= self.last_open_ms:
@@ -45,12 +53,14 @@ class Stream:
         if self._engine is None:
             row = self._wait(open_ms, open, high, low, close, volume)
         else:
-            row = self._engine.push(float(open_ms + self.interval_ms), open, high, low, close, volume)
+            row = self._engine.push(float(open_ms + self.interval_ms), open, high, low, close, volume, out)
         if row is None:
             wrong = series.fault(open, high, low, close, volume, self._needs_volume)
             wrong = wrong or "numbers too large or too small to be told from nothing"
             raise BadInput(f"Bar {open_ms} has {wrong}.", "candles")
         self.bars, self.last_open_ms = self.bars + 1, open_ms
+        if out is not None and row is not out:
+            out[:] = row
         return row
 
     def start(self, candles: Candles) -> np.ndarray:

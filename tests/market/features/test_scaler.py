@@ -112,6 +112,8 @@ def test_rows_that_teach_nothing_are_refused(rows, kind, message):
 def test_rows_of_another_width_are_refused():
     with pytest.raises(BadInput, match="knows 3 features, not 4"):
         Scaler.fit(ROWS).transform(np.ones((2, 4)))
+    with pytest.raises(BadInput, match="knows 3 features, not 4"):
+        Scaler.fit(ROWS).write(np.ones((2, 4)), np.empty(8, np.float32))
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,16 @@ def test_a_stream_started_on_a_history_continues_as_if_it_had_been_pushed(taken,
     assert differing(core, np.vstack((first, rest)), compute(candles, core)) == []
 
 
+@pytest.mark.parametrize("kind", ENGINES)
+def test_a_row_is_written_where_it_is_asked_for_from_the_warm_up_on(kind):
+    candles, core = random_walk(200, seed=2), PRESETS["core"]
+    room, stream = np.full((len(candles), len(core)), -1.0), Stream(core, MINUTE)
+    with engine(kind):
+        rows = [stream.push(*row, out) for row, out in zip(rows_of(candles), room, strict=True)]
+    assert differing(core, room, compute(candles, core)) == []
+    assert differing(core, np.array(rows), room) == []
+
+
 @pytest.mark.parametrize(
     "bar",
     [

@@ -14,7 +14,14 @@ def test_it_shows_the_newest_rows_and_never_changes_what_it_has_shown(keep, firs
     trail.extend(series[:first])
     for row in series[first:]:
         shown.append((trail.rows, trail.rows.copy()))
-        trail.append(row) if row[0] % 4 else trail.append_numbers(*row.tolist())
+        if row[0] % 6 == 0:
+            trail.append(row)
+        elif row[0] % 6 == 2:
+            trail.append_numbers(*row.tolist())
+        else:
+            trail.place()[:] = -1.0  # a row that is given up in the end
+            trail.place()[:] = row
+            trail.take()
     assert np.array_equal(trail.rows, series[max(first + more - keep, 0) :])
     assert len(trail) == len(trail.rows)
     assert all(np.array_equal(view, copy) for view, copy in shown)
