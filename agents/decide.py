@@ -92,6 +92,7 @@ class Decider:
         self.settings = settings or DecisionSettings()
         self.needs = policy.observation
         self.closes_needed = self.settings.gate.closes_needed
+        self._gate, self._samples = self.settings.gate, self.settings.sample
         self._key = self.settings.seed.to_bytes(8, "little")
         policy.reset(self.settings.seed)
 
@@ -124,10 +125,11 @@ class Decider:
     def _decided(
         self, observation: np.ndarray, closes: np.ndarray, portfolio: Sequence[float], current_exposure: float
     ) -> Decided:
-        draw = self._draw(observation) if self.settings.sample else None
+        draw = self._draw(observation) if self._samples else None
         opinion = self.policy.opine(observation, current_exposure, draw)
-        target, reason = self.settings.gate.passed(opinion, closes, current_exposure)
-        return Decided(opinion, target, reason, tuple(portfolio), observation)
+        target, reason = self._gate.passed(opinion, closes, current_exposure)
+        made = opinion, target, reason, tuple(portfolio), observation
+        return tuple.__new__(Decided, made)  # `Decided(...)` costs a call of Python more
 
     def observed(self, window: np.ndarray, portfolio: Sequence[float]) -> np.ndarray:
         """Return the observation that `decide` asks the policy with; parameters as there."""
@@ -145,9 +147,9 @@ class Decider:
 
         :param asked: the observation, see `observed`; `output` and `value` are the network's answer to it
         """
-        draw = self._draw(asked) if self.settings.sample else None
+        draw = self._draw(asked) if self._samples else None
         opinion = cast(Answered, self.policy).opinion(output, value, current_exposure, draw)
-        return self.settings.gate.passed(opinion, closes, current_exposure)[0]
+        return self._gate.passed(opinion, closes, current_exposure)[0]
 
     @property
     def band(self) -> float:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PORTFOLIO = ("exposure", "unrealised_return", "time_in_position", "drawdown", "cash_share")
 PORTFOLIO_BYTES = Struct(f"{len(PORTFOLIO)}f")
+SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)  # names would be looked up at every decision
 
 
 def observe(window_rows: np.ndarray, portfolio_row: Sequence[float]) -> np.ndarray:
@@ -37,9 +38,9 @@ def observe_raw(
 
     What `observe` returns of the scaled rows, bit for bit; the usual window is scaled to where it belongs.
     """
-    if type(scaling) is Scaler and window_rows.flags.carray and window_rows.dtype == np.float64:
+    if type(scaling) is Scaler and window_rows.flags.carray and window_rows.dtype == DOUBLE:
         size = window_rows.size
-        observation = np.empty(size + len(PORTFOLIO), np.float32)
+        observation = np.empty(size + len(PORTFOLIO), SINGLE)
         PORTFOLIO_BYTES.pack_into(observation, 4 * size, *portfolio_row)  # type: ignore[arg-type]  # a buffer
         return observation, scaling.write(window_rows, observation)
     flat = window_rows.ravel()

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -81,7 +80,7 @@ def _planned(seat: Seat, quote: Quote, now_ms: int) -> risk.Sized:
     if target is None:
         return sized
     asked = f"the plan asks for {target:.1%} of this session's equity"
-    return replace(sized, reason="; ".join(filter(None, (asked, sized.reason))))
+    return sized._replace(reason="; ".join(filter(None, (asked, sized.reason))))
 
 
 def close_bar(session: LiveSession, open_ms: int, close: Decimal) -> dict[str, Any]:
@@ -210,7 +209,7 @@ def capped(seat: Seat, sized: risk.Sized, quote: Quote, now_ms: int) -> risk.Siz
     reason = "; ".join(words for words in (sized.reason, why) if words)
     if quantity != 0 and not risk.can_be_sent(quantity, sized.price, seat.instrument):
         quantity = Decimal(0)
-    return replace(sized, quantity=quantity, reason=reason)
+    return sized._replace(quantity=quantity, reason=reason)
 
 
 def _see_health(seat: Seat, decision: Decision) -> None:
@@ -253,10 +252,11 @@ def portfolio_row(
     session: LiveSession, close: float, bars_scale: float, bars_held: int, peak_equity: Decimal
 ) -> tuple[float, ...]:
     """Return the portfolio part of the observation at a close: the books, turned into floats once, here."""
+    held = float(session.held)
     return portfolio.portfolio_row(
         float(session.cash),
-        float(session.held),
-        float(session.entry_price),
+        held,
+        float(session.entry_price) if held else 0.0,  # nobody asks at what price nothing was bought
         float(bars_held),
         float(peak_equity),
         close,

@@ -80,7 +80,7 @@ def split(seat: Seat, sized: risk.Sized) -> tuple[risk.Sized, float | None]:
 
 
 def _with(sized: risk.Sized, quantity: Decimal, why: str) -> risk.Sized:
-    return replace(sized, quantity=quantity, reason="; ".join(filter(None, (sized.reason, why))))
+    return sized._replace(quantity=quantity, reason="; ".join(filter(None, (sized.reason, why))))
 
 
 def distinct(session: LiveSession, leg: Leg, price: Decimal, instrument: Instrument, now_ms: int) -> Leg:

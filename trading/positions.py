@@ -28,8 +28,13 @@ def values_of(profile: RiskProfile) -> dict[str, Any]:
 
 
 def plan_of(profile: RiskProfile) -> Plan:
-    """Return the profile's plan; most have none, and every decision asks."""
-    return plans.plan_of(values_of(profile), exact) if any(SWITCHES(profile)) else NO_PLAN
+    """Return the profile's plan; most have none."""
+    return plans.plan_of(values_of(profile), exact) if has_plan(profile) else NO_PLAN
+
+
+def has_plan(profile: RiskProfile) -> bool:
+    """Say whether any of the rules of `market.plans` is switched on."""
+    return any(SWITCHES(profile))
 
 
 def needs_atr(profile: RiskProfile) -> bool:

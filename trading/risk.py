@@ -4,11 +4,11 @@ Risk states and breakers are in `breakers.py`, the guards of entries in `entry.p
 marked at the price it could sell at now. The arithmetic is the kernel's, with Decimal.
 """
 
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from operator import attrgetter
+from typing import NamedTuple
 
 from market.kernel import breakers, portfolio, rebalance, risk
 from market.kernel.guards import Entry
@@ -23,11 +23,13 @@ from trading.numbers import exact
 DAY_MS = 86_400_000
 CAPS = attrgetter(*breakers.OrderCaps._fields)  # of a profile
 REACHED = "nothing to trade: the target is reached already"
+ZERO = Decimal(0)
 HEADROOM = Decimal("0.002")  # of the price, left free by a purchase because the touch moves before it fills
+RAISED = 1 + HEADROOM  # times the price is what a purchase reckons with
+EXITS_ONLY = {RiskState.REDUCING.value, RiskState.HALTED.value}
 
 
-@dataclass(frozen=True, slots=True)
-class Sized:
+class Sized(NamedTuple):
     """An order that passed the rules: signed quantity (0: none), expected touch, what was cut and why."""
 
     quantity: Decimal
@@ -38,7 +40,7 @@ class Sized:
 
 def nothing(quote: Quote, reason: str) -> Sized:
     """Return no order, and why."""
-    return Sized(Decimal(0), quote.mid, reason)
+    return Sized(ZERO, quote.mid, reason)
 
 
 def unusable(quote: Quote | None, now_ms: int, profile: RiskProfile) -> str:
@@ -70,7 +72,7 @@ def exits_only(sized: Sized, session: LiveSession, instrument: Instrument, why: 
     allowed, _ = risk.reduce_only(sized.quantity, session.held, Decimal(instrument.step), Decimal(0))
     if allowed == sized.quantity:
         return sized
-    return replace(sized, quantity=allowed, reason="; ".join(filter(None, (sized.reason, why))))
+    return sized._replace(quantity=allowed, reason="; ".join(filter(None, (sized.reason, why))))
 
 
 def can_be_sent(quantity: Decimal, price: Decimal, instrument: Instrument) -> bool:
@@ -108,8 +110,8 @@ def size(
     :param is_sized: leave the rules on size out; a contest's smallest trade has its size already
     :param band: change of exposure that the policy holds to be worth its costs
     """
-    if target == 0 and session.held == 0:  # most wishes to leave; the rules would come to the same
-        return Sized(Decimal(0), quote.bid, REACHED, exact(target))
+    if target == 0 and session.held == ZERO:  # most wishes to leave; the rules would come to the same
+        return Sized(ZERO, quote.bid, REACHED, exact(target))
     return _under_rules(
         session, target, quote, instrument, trades_today, entry, conviction, band, is_sized=is_sized
     )
@@ -132,39 +134,31 @@ def _under_rules(
     notes: list[str] = []
     wanted, code = risk.cap_exposure(exact(target), exact(profile.max_exposure))
     _note(notes, risk.REASONS[code])
-    if not is_sized:
+    if not is_sized and positions.has_plan(profile):
         is_order, wanted, reasons = positions.sized(session, wanted, mid, instrument, conviction, band)
         notes += reasons
         if not is_order:
-            return Sized(Decimal(0), mid, "; ".join(notes))
-    equity = portfolio.equity(session.cash, session.held, mid)
-    buys = wanted * equity > session.held * mid
+            return Sized(ZERO, mid, "; ".join(notes))
+    cash, held, step, least = session.cash, session.held, instrument.step, instrument.min_notional
+    equity = portfolio.equity(cash, held, mid)
+    buys = wanted * equity > held * mid
     price = quote.ask if buys else quote.bid
-    quantity = rebalance.order_quantity(
-        wanted,
-        session.cash,
-        session.held,
-        price * (1 + HEADROOM) if buys else price,
-        instrument.step,
-        instrument.min_notional,
-        instrument.taker_fee,
-        Decimal(0),
-    )
-    if quantity == 0 or (quantity > 0) != buys:
+    paid = price * RAISED if buys else price
+    quantity = rebalance.order_quantity(wanted, cash, held, paid, step, least, instrument.taker_fee, ZERO)
+    if quantity == ZERO or (quantity > ZERO) != buys:
         _note(notes, REACHED)
-        return Sized(Decimal(0), price, "; ".join(notes), wanted)
+        return Sized(ZERO, price, "; ".join(notes), wanted)
     entry = entry or entries.entry_of(session, quote, now_ms=quote.at_ms, trades_today=trades_today)
     why = _only_exits(session) or entries.refusal(entry, profile)
     allowed, code = breakers.limited_order(
-        quantity, session.held, price, equity, caps_of(profile), state_of(session), not why, instrument.step,
-        Decimal(0),
-    )  # fmt: skip
+        quantity, held, price, equity, caps_of(profile), state_of(session), not why, step, ZERO
+    )
     if allowed != quantity:
         _note(notes, why or breakers.REASONS[code])
     quantity = allowed
-    if quantity != 0 and risk.too_small(quantity, price, instrument.min_notional):
+    if quantity != ZERO and risk.too_small(quantity, price, least):
         _note(notes, risk.REASONS[risk.MIN_NOTIONAL])
-        quantity = Decimal(0)
+        quantity = ZERO
     return Sized(quantity, price, "; ".join(notes), wanted)
 
 
@@ -179,7 +173,7 @@ def _caps(*fractions: float) -> breakers.OrderCaps:
 
 def _only_exits(session: LiveSession) -> str:
     """Return why the session may only reduce its position now, or an empty string."""
-    if session.risk_state in (RiskState.REDUCING, RiskState.HALTED):
+    if session.risk_state in EXITS_ONLY:
         return f"the session is {session.risk_state}: exits only"
     return ""
 

@@ -69,8 +69,9 @@ class NetworkPolicy:
         wished = self._asked[action]
         if wished is not None and is_kept(wished, current_exposure, self._band):
             wished = None
-        return Opinion(
-            action, self._names[action], tuple(probabilities), value, probabilities[action], wished
+        return tuple.__new__(  # `Opinion(...)` costs a call of Python more
+            Opinion,
+            (action, self._names[action], tuple(probabilities), value, probabilities[action], wished, None),
         )
 
     def _greedy(
@@ -106,6 +107,11 @@ class NetworkPolicy:
 def softmax(logits: list[float]) -> list[float]:
     """Return the probabilities of logits; they sum to 1."""
     top = max(logits)
+    if len(logits) == 3:  # to hold, buy or sell: loops take as long as their arithmetic
+        one, two, three = logits
+        one, two, three = exp(one - top), exp(two - top), exp(three - top)
+        total = sum((one, two, three))  # not `+`: from Python 3.12 on it sums floats more exactly
+        return [one / total, two / total, three / total]
     weights = [exp(logit - top) for logit in logits]
     total = sum(weights)
     return [weight / total for weight in weights]

@@ -1,5 +1,6 @@
 """The one decision path."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -107,6 +108,8 @@ def test_sampled_actions_are_as_frequent_as_they_are_probable():
 @settings(max_examples=200, deadline=None)
 def test_probabilities_sum_to_one_and_every_draw_hits_an_action(logits, draw):
     probabilities = softmax(logits)
+    weights = [math.exp(logit - max(logits)) for logit in logits]
+    assert probabilities == [weight / sum(weights) for weight in weights]
     assert sum(probabilities) == pytest.approx(1)
     assert probabilities[drawn(probabilities, draw)] > 0 or draw >= sum(probabilities) - 1e-9
 

@@ -38,6 +38,14 @@ def test_a_profile_is_read_as_its_settings_say_whether_or_not_any_is_on(settings
     assert plan == plans.plan_of(values, exact)
     assert {type(number) for number in plan} == {D}
     assert positions.needs_atr(profile) == plans.needs_atr(values)
+    assert positions.has_plan(profile) == plans.is_on(values) == bool(plan.is_on)
+
+
+@given(wish=st.decimals(-1, 1, places=6), price=prices, held=held, cash=cash, conviction=st.floats(0, 1))
+def test_without_rules_on_size_a_wish_is_left_as_it_is(wish, price, held, cash, conviction):
+    """So `size` does not ask them."""
+    session = session_of(cash, held)
+    assert positions.sized(session, wish, price, RULES, conviction, 0.01) == (True, wish, [])
 
 
 def look(session, equity, is_flat=False, now_ms=0, error_share=-1.0):
@@ -171,7 +179,7 @@ def test_a_live_order_and_a_backtests_are_cut_to_the_same_quantity(
     )
     assume(equity(cash, held, open_) > 0)
     quote = Quote("BTC/USD", fill_price(open_, -1, rules), fill_price(open_, 1, rules), open_, 0)
-    with patch.object(risk, "HEADROOM", D(0)):  # a backtest knows its fill's price, a session leaves room
+    with patch.object(risk, "RAISED", D(1)):  # a backtest knows its fill's price, a session leaves room
         live = risk.size(session, target, quote, RULES, trades_today=0)
     book, wish = positions.book_of(session), risk.exact(target)
     *_, order, _ = step_bar(
