@@ -28,13 +28,16 @@ EXIT_STOPPED = 75  # the job saved its checkpoint because it was asked to stop
 
 
 def train(run_id: int) -> None:
-    """Drive one training run in a subprocess, if nobody does already and it is still wanted."""
+    """Drive one training run in a subprocess, if nobody does already and it is still wanted.
+
+    If it is over by now, the run that has waited longest is driven instead.
+    """
     with resources.Door() as door:
         _train(run_id, door)
 
 
 def _train(run_id: int, door: resources.Door) -> None:
-    run = TrainingRun.objects.unfinished().filter(pk=run_id).first()
+    run = services.run_to_train(run_id)
     if run is None or (run.desired == Desired.RUN and not resources.has_room(_needed_mb(run), run.pk)):
         return  # for want of memory it stays queued, and the supervisor asks again
     held = leases.acquire(run.lease_name)
@@ -132,9 +135,12 @@ def _stopped(child: Child, held: Held) -> int:
 
 
 def _note_end(row: RunRow, child: Child, status: int) -> None:
-    """Bring the row in line with how the process ended; a finished or failed one has written it itself."""
+    """Bring the row in line with how the process ended; a finished or failed one has written it itself.
+
+    One that is queued has failed so and was resumed before its process was gone.
+    """
     run = TrainingRun.objects.get(pk=row.pk)
-    if run.status not in (JobStatus.QUEUED, JobStatus.RUNNING):
+    if run.status != JobStatus.RUNNING:
         return
     if run.desired == Desired.CANCEL:
         _end(row, JobStatus.CANCELLED)

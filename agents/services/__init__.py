@@ -8,7 +8,7 @@ from agents.services.experiments import cancel_experiment, seed_list, start_expe
 from agents.services.lineage import note_session
 from agents.services.models import archive_model, promote
 from agents.services.openings import open_test
-from agents.services.queue import requeue_lost_runs
+from agents.services.queue import requeue_lost_runs, run_to_train
 from agents.services.reviews import review_now, run_review, start_review
 from agents.services.sealed import openings
 from agents.services.training import cancel_training, resume_training, start_training
@@ -30,6 +30,7 @@ __all__ = [
     "read_card",
     "reproduce",
     "requeue_lost_runs",
+    "run_to_train",
     "resume_training",
     "review_now",
     "run_backtest",

@@ -31,6 +31,21 @@ def enqueue_review(review_id: int) -> None:
     async_task("agents.tasks.council_review", review_id)
 
 
+def run_to_train(asked_for: int) -> TrainingRun | None:
+    """Return the run that whoever was sent for one is to drive; None when none waits.
+
+    That is the one asked for. Where that is over, the one that has waited longest: behind an experiment that
+    was cancelled as a whole a new run would else wait until each of its hundreds of deliveries has been taken.
+    """
+    runs = TrainingRun.objects.unfinished()
+    asked = runs.filter(pk=asked_for).first()
+    if asked is not None:
+        return asked
+    held = Lease.objects.filter(name__startswith="training:", until_ms__gte=leases.now_ms())
+    driven = [int(name.partition(":")[2]) for name in held.values_list("name", flat=True)]
+    return runs.filter(desired=Desired.RUN).exclude(pk__in=driven).order_by("pk").first()
+
+
 def requeue_lost_runs() -> int:
     """Ask again for every job that is wanted and that nobody works on; return how many were asked for.
 

@@ -188,6 +188,35 @@ def test_a_run_that_somebody_drives_is_left_to_them(started, monkeypatch):
     tasks.train(started.pk)
 
 
+def test_a_delivery_for_a_run_that_is_over_starts_the_one_that_has_waited_longest(
+    user, series, started, monkeypatch
+):
+    """As behind an experiment that was cancelled as a whole: hundreds of deliveries for nothing."""
+    spec = {**SMALL, "series": series.pk}
+    waiting = services.start_training(owner=user, name="waiting", spec=spec)
+    newer = services.start_training(owner=user, name="newer", spec=spec)
+    services.cancel_training(started)
+    begun = []
+    monkeypatch.setattr(tasks, "training_command", lambda run_id, fence: begun.append(run_id) or DIES)
+    tasks.train(started.pk)
+    held = leases.acquire(waiting.lease_name)
+    tasks.train(started.pk)
+    assert begun == [waiting.pk, newer.pk]
+    held.release()
+
+
+def test_a_run_that_is_resumed_before_its_failed_process_is_gone_is_no_death(started, monkeypatch):
+    def fails_and_is_resumed(run_id, fence):
+        TrainingRun.objects.update(status=JobStatus.FAILED, error="the disk is full")
+        services.resume_training(started)
+        return [sys.executable, "-c", "raise SystemExit(1)"]
+
+    monkeypatch.setattr(tasks, "training_command", fails_and_is_resumed)
+    tasks.train(started.pk)
+    started.refresh_from_db()
+    assert (started.status, started.attempts, started.error) == (JobStatus.QUEUED, 0, "")
+
+
 SAVES = "import signal,sys,time; signal.signal(15, lambda *a: sys.exit(75)); time.sleep(60)"
 
 
