@@ -3,6 +3,7 @@
 The library shuffles minibatches, draws from replay memories and explores with numpy's global generator, so
 that one's state is part of it."""
 
+import errno
 import json
 import os
 import pickle
@@ -138,6 +139,10 @@ def load(path: Path) -> dict[str, Any] | None:
         return None
     except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
         raise Damaged(str(error)) from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise Damaged("it is cut off") from error  # the end of its archive was sought before its beginning
     if not isinstance(state, dict) or "format" not in state:
         raise Damaged("it holds no state of a run")
     if state["format"] != FORMAT:

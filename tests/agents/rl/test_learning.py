@@ -216,6 +216,16 @@ def test_a_file_that_holds_something_else_is_damaged(tmp_path):
     assert checkpoints.load(tmp_path / "none.pt") is None
 
 
+def test_a_checkpoint_that_is_cut_off_anywhere_is_damaged(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    checkpoints.save(path, {"format": checkpoints.FORMAT, "weights": torch.zeros(50_000)})
+    whole = path.read_bytes()
+    for size in (0, 10, 1000, 4095, 5000, 70_000, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(checkpoints.Damaged):
+            checkpoints.load(path)
+
+
 def test_a_run_remembers_every_version_that_trained_it(ready, whole, tmp_path, monkeypatch):
     here = provenance.here()
     assert whole.makers == (here,)
