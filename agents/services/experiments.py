@@ -135,9 +135,9 @@ def grid_of(pairs: Sequence[str]) -> dict[str, list[Any]]:
     :raises BadInput: without `=`, or for a key that comes twice
     """
     found: dict[str, list[Any]] = {}
-    given = key_values(pairs)
-    if len(given) < len(pairs):
+    if len({pair.partition("=")[0].strip() for pair in pairs}) < len(pairs):
         raise BadInput("the grid names a setting twice: give all its values at once", "grid")
+    given = key_values(pairs)
     for key, value in given.items():
         if isinstance(value, str):
             found[key] = list(

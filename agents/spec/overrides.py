@@ -128,22 +128,35 @@ def apply_overrides(values: Mapping[str, Any], pairs: Sequence[str]) -> dict[str
     A key is dotted (`ppo.lr=1e-4`), or its last part where that is unambiguous among the algorithm's settings
     (`lr=1e-4`). A value is JSON, or else text.
 
-    :raises BadInput: for a pair without `=` or a key that no spec has
+    :raises BadInput: for a pair without `=`, a key that no spec has, or a setting that is there twice
     """
-    return laid_over(values, key_values(pairs))
+    given = key_values(pairs)
+    algorithm = given.get("algorithm", values.get("algorithm", "ppo"))
+    names: dict[str, str] = {}
+    for key in given:
+        other = names.setdefault(full_name(key, algorithm), key)
+        if other != key:
+            raise BadInput(f"{other} and {key} are one setting: leave one of them out", "set")
+    return laid_over(values, given)
 
 
 def key_values(pairs: Sequence[str]) -> dict[str, Any]:
-    """Return `key=value` texts as a dict; a value is JSON, or else text. :raises BadInput: without `=`"""
+    """Return `key=value` texts as a dict; a value is JSON, or else text.
+
+    :raises BadInput: without `=`, or for a key that is there twice
+    """
     found: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals:
             raise BadInput(f"{pair!r} must have the form key=value", "set")
+        key = key.strip()
+        if key in found:
+            raise BadInput(f"{key} is there twice: leave one of them out", "set")
         try:
-            found[key.strip()] = orjson.loads(text)
+            found[key] = orjson.loads(text)
         except orjson.JSONDecodeError:
-            found[key.strip()] = text
+            found[key] = text
     return found
 
 

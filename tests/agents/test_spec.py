@@ -169,7 +169,14 @@ def test_an_override_that_means_nothing_is_refused(pair, words):
         apply_overrides({}, [pair])
 
 
+def test_a_setting_is_given_once_by_whichever_name():
+    with pytest.raises(BadInput, match=r"ppo.lr and lr are one setting"):
+        apply_overrides({}, ["ppo.lr=0.1", "lr=0.2"])
+
+
 def test_values_are_json_or_else_text():
+    with pytest.raises(BadInput, match="a is there twice"):
+        key_values(["a=1", "b=2", "a =3"])
     assert key_values(["a=1", "b=[1,2]", "c=x y", "d=true"]) == {"a": 1, "b": [1, 2], "c": "x y", "d": True}
 
 
