@@ -97,6 +97,12 @@ def test_a_failed_session_goes_on_with_its_books_once_a_person_resumes_it(holdin
     assert AuditEvent.objects.filter(action="session.resume", actor=holding.user).count() == 1
 
 
+def test_who_is_told_of_a_failure_is_told_of_what_nobody_guards(holding):
+    held = fail(holding).session.held
+    alert = Alert.objects.get(key=f"failed:{holding.session.pk}")
+    assert f"not listed any more. It still holds {held.normalize():f} BTC, which no stop guards" in alert.text
+
+
 def test_what_a_failed_session_left_behind_is_sold_on_request(holding):
     fail(holding)
     services.flatten_session(session=holding.session, by=holding.user)
@@ -110,6 +116,7 @@ def test_what_a_failed_session_left_behind_is_sold_on_request(holding):
 
 def test_a_failed_session_that_holds_nothing_has_ended(live):
     fail(live.start("cash"))
+    assert Alert.objects.get(key=f"failed:{live.session.pk}").text.endswith("is not listed any more")
     for act in (services.stop_session, services.flatten_session, services.pause_session):
         with pytest.raises(Conflict, match="failed"):
             act(session=live.session)
