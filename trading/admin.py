@@ -133,10 +133,12 @@ class SessionAdmin(ServiceAdmin):
         services.flatten_session(session=session, by=request.user)
 
     @confirmed(
-        "Resume from halt", "A limit was breached. You let these sessions trade again.", role=Role.ADMIN
-    )
+        "Resume from halt", "A limit was breached. You let these sessions trade again; the reason is kept.",
+        role=Role.ADMIN, done="trading again", asks={"reason": "Your reason"},
+    )  # fmt: skip
     def resume_from_halt(self, request: HttpRequest, session: LiveSession) -> None:
-        services.resume_from_halt(session=session, reason="resumed in the admin", by=request.user)
+        reason = request.POST.get("reason", "")
+        services.resume_from_halt(session=session, reason=reason, by=request.user)
 
 
 class AccountForm(ServiceForm):
@@ -297,9 +299,11 @@ class OrderAdmin(OfSession):
     def approve(self, request: HttpRequest, order: Order) -> None:
         services.approve_order(order=order, by=request.user)
 
-    @confirmed("Reject", "These orders are dropped.", done="rejected")
+    @confirmed(
+        "Reject", "These orders are dropped.", done="rejected", asks={"reason": "Why, if you want to say it"}
+    )
     def reject(self, request: HttpRequest, order: Order) -> None:
-        services.reject_order(order=order, reason="in the admin", by=request.user)
+        services.reject_order(order=order, reason=request.POST.get("reason", ""), by=request.user)
 
     @confirmed(
         "End by hand", "The venue shows these orders no more. Say what became of them; books are compared.",

@@ -130,6 +130,21 @@ def test_an_action_asks_first_and_then_acts(as_boss, world, act, status):
     assert session.status == status
 
 
+def test_a_halt_ends_in_the_admin_with_a_persons_own_reason(as_boss, world):
+    session, address = world["session"], reverse("admin:trading_livesession_changelist")
+    type(session).objects.filter(pk=session.pk).update(risk_state="halted")
+    chosen = {"action": "resume_from_halt", "_selected_action": [session.pk], "index": 0}
+    assert b'name="reason"' in as_boss.post(address, chosen).content
+    as_boss.post(address, chosen | {"confirmed": "yes", "reason": " "})
+    session.refresh_from_db()
+    assert session.risk_state == "halted"
+    as_boss.post(address, chosen | {"confirmed": "yes", "reason": "a deposit was booked late"})
+    session.refresh_from_db()
+    assert session.risk_state == "active"
+    event = AuditEvent.objects.get(action="session.resume_from_halt")
+    assert event.detail["reason"] == "a deposit was booked late"
+
+
 def test_a_viewer_on_the_staff_may_not_act(client, world):
     viewer = factories.UserFactory(is_staff=True)
     mine = factories.SessionFactory(owner=viewer)
