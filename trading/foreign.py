@@ -175,11 +175,11 @@ def take_over(account: Account, reports: list[OrderReport]) -> list[str]:
             books.book(late, report)
             done.append(f"order {late.client_ref} had reached the venue after all")
             continue
-        what = f"{note_of(report)} ({report.side} {report.filled:f} {report.pair})"
+        what = f"{note_of(report)} ({report.side} {report.filled.normalize():f} {report.pair})"
         shares = _shares(account, report)
         for share in shares:
             _close(share, report)
-            what += f", of which {share.quantity:f} were the position of {share.session}"
+            what += f", of which {share.quantity.normalize():f} were the position of {share.session}"
         rest = _rest(report, shares)
         if rest.quantity or rest.fee:
             side, kind = Side(report.side), LedgerKind.ADJUSTMENT

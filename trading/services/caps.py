@@ -35,7 +35,7 @@ def set_cap(
         raise BadInput("this must be from 0 (no limit) to 1,000,000", field="max_open")
     if not (max_total or max_per_pair or max_open):
         raise BadInput("give at least one limit above 0", field="max_total")
-    if not currency.strip():
+    if not (currency.strip().isascii() and currency.strip().isalnum()):
         raise BadInput("name the quote currency, like USD", field="currency")
     if account is not None and account.owner_id != owner.pk:
         raise BadInput(f"{account} belongs to somebody else: choose an account of the cap's owner", "account")

@@ -249,7 +249,8 @@ def _check_venue(wanted: LiveSession) -> int:
     except ExchangeError as error:
         raise BadInput(failure(account, error), field="account") from error
     if pair not in listed:
-        alike = sorted(listed)[:5]
+        base = coins(pair)[0]
+        alike = sorted(listed, key=lambda name: (coins(name)[0] != base, name))[:5]
         raise BadInput(
             f"{account.venue} has no pair {pair!r}; it has {len(listed)}, such as {', '.join(alike)}",
             field="pair",

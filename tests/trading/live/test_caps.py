@@ -103,7 +103,8 @@ def test_another_persons_sessions_do_not_count(two, venue, other_user):
 @pytest.mark.parametrize(
     ("given", "field"),
     [({"max_total": Decimal(-1)}, "max_total"), ({}, "max_total"), ({"max_open": -1}, "max_open"),
-     ({"max_open": 1, "currency": " "}, "currency")],
+     ({"max_open": 1, "currency": " "}, "currency"),
+     ({"max_open": 1, "currency": "US$"}, "currency")],
 )  # fmt: skip
 def test_a_cap_that_makes_no_sense_is_refused(user, given, field):
     with pytest.raises(BadInput) as refused:

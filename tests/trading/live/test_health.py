@@ -61,7 +61,7 @@ def test_inputs_outside_the_training_range_lead_to_safe_mode(session):
     assert (found.state, found.reason.rpartition(":")[0]) == (
         "safe", "the inputs are outside the training range (PSI)",
     )  # fmt: skip
-    assert found.reason.endswith(" of 0.25")
+    assert found.reason.endswith(", the limit is 0.25")
 
 
 def test_a_policy_that_has_collapsed_leads_to_safe_mode(session):
@@ -75,7 +75,7 @@ def test_turnover_beyond_the_validated_one_leads_to_safe_mode(session):
         factories.FillFactory(order=order, quantity=1, price=10_000, filled_ms=session.price_ms)
     fed(session, draws(1), [0.4, 0.3, 0.3], None)
     assert session.health["turnover"] == pytest.approx(200_000 / 25_000.5 / 2, abs=1e-3)
-    assert verdict(session).reason == "turnover is beyond what validation has shown: 4 of 3 times"
+    assert verdict(session).reason == "turnover is beyond what validation has shown: 4 times, the limit is 3"
 
 
 def test_what_cannot_be_measured_is_unknown_and_trips_nothing(session):

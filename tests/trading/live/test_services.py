@@ -23,6 +23,7 @@ def attempt(live, **changes):
     ("changes", "words", "field"),
     [
         ({"pair": "NOPE/USD"}, "has no pair 'NOPE/USD'", "pair"),
+        ({"pair": "ETH/USDT"}, "such as ETH/USD, 1", "pair"),
         ({"interval": "7m"}, "no interval '7m'", "interval"),
         ({"baseline": "magic"}, "no baseline 'magic'", "baseline"),
         ({"baseline": ""}, "either a model or a baseline", "model"),

@@ -210,7 +210,9 @@ def test_every_breaker_says_what_was_measured_and_its_limit():
     assert all(text.startswith(f"{kernel_breakers.REASONS[code]}: ") for code, text in said.items())
     assert said[kernel_risk.DRAWDOWN].endswith("20 % lost, the limit is 20 %")
     assert said[kernel_risk.DAILY_LOSS].endswith("5.882 % lost, the limit is 5 %")
-    assert said[kernel_breakers.VENUE_ERRORS].endswith("75 % of 50 %")
+    assert said[kernel_breakers.VENUE_ERRORS].endswith("75 %, the limit is 50 %")
+    assert said[kernel_breakers.PSI].endswith("0.5, the limit is 0.25")
+    assert said[kernel_breakers.TURNOVER].endswith("6 times, the limit is 4")
     assert said[kernel_breakers.LOW_ENTROPY].endswith("0.1, at least 0.2 is needed")
     assert said[kernel_breakers.LOSS_STREAK].endswith("4 of 3")
     assert breakers.worded(kernel_risk.OK, facts, limits) == ""
