@@ -92,8 +92,9 @@ def worded(code: int, facts: breakers.Facts, limits: breakers.Limits) -> str:
         DRAWDOWN: lambda: _lost(facts.equity, facts.peak_equity, limits.max_drawdown),
         breakers.SAFE_DRAWDOWN: lambda: _lost(facts.equity, facts.caution_peak, limits.safe_drawdown),
         breakers.LOSS_STREAK: lambda: f"{facts.losses} of {limits.max_loss_streak}",
-        breakers.VENUE_ERRORS: lambda: f"{percent(facts.error_share)}, "
-        f"the limit is {percent(limits.max_error_share)}",
+        breakers.VENUE_ERRORS: lambda: (
+            f"{percent(facts.error_share)}, the limit is {percent(limits.max_error_share)}"
+        ),
         breakers.LOW_ENTROPY: lambda: f"{facts.entropy:.3g}, at least {limits.min_entropy:g} is needed",
         breakers.PSI: lambda: f"{facts.psi:.3g}, the limit is {limits.max_psi:g}",
         breakers.KS: lambda: f"{facts.ks:.3g}, the limit is {limits.max_ks:g}",

@@ -145,7 +145,7 @@ def fail(session: LiveSession, sentence: str, now_ms: int) -> None:
     if session.held:  # whoever reads this on the way must know that it is not over
         what = f"{abs(session.held).normalize():f} {session.pair.partition('/')[0]}"
         short = "is short of" if session.held < 0 else "holds"
-        text = f"{text.rstrip('.')}. It still {short} {what}, which no stop guards: resume it, or press Flatten."
+        text = f"{text.rstrip('.')}. It still {short} {what}, which no stop guards: resume it or flatten it."
     kind = AlertKind.SESSION_FAILED
     alerts.raise_alert(session.owner, kind.level, f"failed:{session.pk}", text, session, kind=kind)
 

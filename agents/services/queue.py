@@ -35,7 +35,7 @@ def run_to_train(asked_for: int) -> TrainingRun | None:
     """Return the run that whoever was sent for one is to drive; None when none waits.
 
     That is the one asked for. Where that is over, the one that has waited longest: behind an experiment that
-    was cancelled as a whole a new run would else wait until each of its hundreds of deliveries has been taken.
+    was cancelled as a whole a new run would else wait until each of its hundreds of deliveries was taken.
     """
     runs = TrainingRun.objects.unfinished()
     asked = runs.filter(pk=asked_for).first()
