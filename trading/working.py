@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from django.db import transaction
 
+from market.kernel.instrument import floor_to_step
 from trading import admission, alerts, caps, legs, orders, risk, settle, styles, waiting
-from trading.acting import RETRY_MS, carry_out, intend, settled, too_small
+from trading.acting import carry_out, intend, settled, too_small, too_soon
 from trading.exchanges.errors import ExchangeError, Throttled
 from trading.exchanges.port import Quote
 from trading.execution import Execution
@@ -159,7 +160,7 @@ def _do(
 
 def _place(seat: Seat, parent: ParentOrder, act: styles.Act, quote: Quote, now_ms: int) -> None:
     """Send the next child. One that enters passes what a first order passes, as things are by now."""
-    if now_ms < max(seat.refused_ms, seat.held_ms) + RETRY_MS:
+    if too_soon(now_ms, seat.refused_ms, seat.held_ms):
         return
     signed = act.quantity if parent.side == Side.BUY else -act.quantity
     price = quote.ask if parent.side == Side.BUY else quote.bid
@@ -326,6 +327,8 @@ def _seen(seat: Seat, parent: ParentOrder, quote: Quote | None) -> styles.Parent
         left = min(left, max(session.held, Decimal(0)))
     elif quote is not None:
         left = min(left, styles.affordable(session.cash, quote.ask, risk.HEADROOM, seat.instrument))
+    # A fee that is taken out of the coins leaves holdings, and what is left of a wish, between two steps.
+    left = floor_to_step(left, Decimal(seat.instrument.step), Decimal(0))
     return styles.Parent(
         style=parent.style,
         buys=parent.side == Side.BUY,

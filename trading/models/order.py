@@ -101,9 +101,14 @@ class ParentOrder(models.Model):
 
     @property
     def left(self) -> Decimal:
-        """What has not traded yet, base units."""
-        done = self.children.values_list("fills__quantity", flat=True)
-        return self.quantity - sum((abs(quantity) for quantity in done if quantity is not None), Decimal(0))
+        """What has not traded yet, base units.
+
+        A child that has filled has traded all of itself, also where a venue took its fee out of the coins.
+        """
+        rows = self.children.values_list("pk", "status", "quantity", "fills__quantity")
+        whole = {pk: quantity for pk, status, quantity, _ in rows if status == OrderStatus.FILLED}
+        parts = [abs(part) for pk, _, _, part in rows if pk not in whole and part is not None]
+        return self.quantity - sum([*whole.values(), *parts], Decimal(0))
 
 
 class Order(models.Model):

@@ -10,7 +10,7 @@ from tests.trading.live.conftest import Live
 from tests.venues.server import start_venue
 from trading import accounts, foreign, orders, services
 from trading.exchanges.port import OPEN
-from trading.models import Order, Reconciliation
+from trading.models import Order, ParentOrder, ParentStatus, Reconciliation
 from trading.models import OrderStatus as S
 
 PLACE = {"binance": "/api/v3/order", "bybit": "/v5/order/create"}
@@ -124,6 +124,42 @@ def test_a_resting_order_is_followed_requoted_and_booked_in_parts_of_money(live)
         live.turn()
     assert live.session.held > 0
     assert live.books() == live.ledger()
+
+
+def worked_off(live, turns):
+    for _ in range(turns):
+        live.venue.advance(12_000)
+        live.turn()
+    parent = ParentOrder.objects.get()
+    assert (parent.status, parent.note) == (ParentStatus.DONE, "")
+    assert not parent.children.filter(status=S.REJECTED).exists()
+    assert live.books() == live.ledger()
+    return parent
+
+
+@pytest.mark.parametrize(
+    "style", [{"style": "limit", "deadline_s": 20.0}, {"style": "split", "children": 3, "over_s": 30.0}]
+)
+def test_a_wish_is_traded_once_although_the_fee_is_taken_out_of_the_coins(live, style):
+    """What the fee took was sent again, between two steps, and so was the last part: refused each time."""
+    live.start("buy_and_hold", settings=style, risk={"max_exposure": 0.5})
+    parent = worked_off(live, 5)
+    filled = parent.children.filter(status=S.FILLED)
+    assert sum(one.quantity for one in filled) == parent.quantity
+    assert live.session.held == parent.quantity * Decimal("0.999")
+
+
+def test_what_is_left_of_a_wish_after_a_part_is_a_quantity_that_the_venue_takes(live):
+    live.start("buy_and_hold", settings={"style": "limit", "deadline_s": 20.0}, risk={"max_exposure": 0.5})
+    live.turn()
+    ledger, placed = live.server.ledger, live.server.ledger.orders[-1]
+    ledger._unlock(placed)
+    ledger._trade(placed, placed.price, Decimal("0.12345"), live.server.now_ms(), is_maker=True)
+    placed.status = "CANCELED"
+    parent = worked_off(live, 4)
+    assert parent.children.get(status=S.FILLED).quantity % ledger.step == 0
+    fee = 1 - live.session.held / parent.quantity
+    assert 0 < fee <= Decimal("0.001")
 
 
 def test_a_position_sold_by_hand_on_the_venue_is_adopted(live):
