@@ -11,7 +11,7 @@ from django.db.models import F, Max, Min
 
 from market.kernel import metrics, portfolio
 from trading import alerts, caps, entry, plans, risk, turnover, waiting, working
-from trading.acting import RETRY_MS, carry_out, intend
+from trading.acting import carry_out, intend, too_soon
 from trading.exchanges.port import Quote
 from trading.models import (
     AlertLevel,
@@ -60,7 +60,7 @@ def _is_wanted(seat: Seat, now_ms: int) -> bool:
     if not floor_s or session.status != SessionStatus.RUNNING or session.risk_state != RiskState.ACTIVE:
         return False
     today_ms = turnover.day_start(now_ms)
-    if now_ms < seat.refused_ms + RETRY_MS or now_ms < today_ms + risk.DAY_MS - floor_s * 1000:
+    if too_soon(now_ms, seat.refused_ms) or now_ms < today_ms + risk.DAY_MS - floor_s * 1000:
         return False
     if session.orders.unsettled().exists() or working.working(session) is not None:
         return False

@@ -66,7 +66,9 @@ def needed(notional: Decimal, fee_rate: Decimal | float, headroom: Decimal = Dec
 
 def _claim(other: LiveSession) -> Decimal:
     """Return how much of the account's free money belongs to another session."""
-    return free_cash(other) if other.started_ms else other.capital or Decimal(0)
+    if not other.started_ms:
+        return other.capital or Decimal(0)
+    return max(free_cash(other), Decimal(0))  # what one owes is no money for another
 
 
 def free_cash(session: LiveSession) -> Decimal:

@@ -69,12 +69,15 @@ def busy_of(members: Collection[LiveSession]) -> set[int]:
 
 
 def spare_of(members: Sequence[LiveSession], buyer: LiveSession) -> dict[int, Decimal]:
-    """Return the cash, in whole cents, that each session but the buyer can give."""
+    """Return the cash, in whole cents, that each session but the buyer can give.
+
+    That of one that has failed is not kept for it: somebody else may have it by now.
+    """
     busy = busy_of(members)
     return {
         row.pk: max(row.cash, ZERO).quantize(CENT, ROUND_FLOOR)
         for row in members
-        if row.pk != buyer.pk and row.pk not in busy
+        if row.pk != buyer.pk and row.pk not in busy and row.is_driven
     }
 
 

@@ -26,7 +26,7 @@ from trading.models import (
     RiskState,
     SessionStatus,
 )
-from trading.weighing.books import moves_to
+from trading.weighing.books import members_of, moves_to, spare_of
 
 amounts = st.integers(0, 10**8).map(lambda cents: D(cents) / 100)
 
@@ -309,3 +309,11 @@ def test_rest_shows_decisions_and_equity(core, user):
     found = client.get(f"/api/v1/plans/{core.plan.pk}/").json()
     assert (found["sharpe"], found["max_drawdown"] <= 0) == (None, True), "a ratio of minutes says nothing"
     assert D(found["equity"]) == D(found["pnl"]) + 40000
+
+
+def test_the_cash_of_a_member_that_has_failed_is_not_spent_by_the_others(core):
+    buyer, other = members_of(core.plan)
+    other.cash = D(500)
+    assert spare_of([buyer, other], buyer) == {other.pk: other.cash}
+    other.status = SessionStatus.FAILED  # it is in nobody's keeping: another session may have it by now
+    assert spare_of([buyer, other], buyer) == {}

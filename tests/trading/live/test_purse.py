@@ -7,7 +7,7 @@ import pytest
 
 from market.errors import Conflict
 from tests.trading.live.conftest import Live, after
-from trading import services, sessions, states
+from trading import purse, services, sessions, states
 from trading.guard import LeaseLost
 from trading.models import LiveSession, OrderStatus, ParentOrder, SessionStatus
 
@@ -127,3 +127,10 @@ def test_a_driver_whose_wallet_came_too_late_begins_no_session_again(live, monke
     fill = live.session.fills.get()
     assert live.session.cash == Decimal(20_000) - fill.quantity * fill.price - fill.fee
     assert live.session.status == SessionStatus.RUNNING
+
+
+def test_what_one_session_owes_is_no_money_for_another(live):
+    live.start("cash", capital=Decimal(20_000)).turn()
+    LiveSession.objects.update(cash=Decimal(-50))
+    beside = LiveSession(account=live.account, pair="ETH/USD")
+    assert purse.capital_of(beside, Decimal(1000), Decimal(1)) == 1000

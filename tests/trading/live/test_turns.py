@@ -287,3 +287,10 @@ def test_one_long_step_is_an_outage_and_no_alert(live):
     live.turn()
     live.bar(3)
     assert not Alert.objects.filter(key__startswith="pace:").exists()
+
+
+def test_an_exit_is_not_put_off_for_a_day_because_the_clock_was_a_day_ahead(live):
+    live.start("buy_and_hold").bar()
+    live.seat.refused_ms = live.exchange.now_ms() + 86_400_000
+    services.flatten_session(session=live.session)
+    assert live.bar().held == 0
