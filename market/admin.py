@@ -132,9 +132,17 @@ class TickAdmin(OwnedAdmin):
 
 @admin.register(LiveBar)
 class LiveBarAdmin(OwnedAdmin):
+    """The name of a source holds where a person takes candles from, and what its path may hold."""
+
     owner_path = ""
     list_display = ("pair", "market", "interval_ms", "open_ms", "close", "volume", "origin")
     list_filter = ("pair", "market", "origin")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.is_superuser
 
 
 @admin.register(AuditEvent)

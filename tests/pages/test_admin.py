@@ -5,7 +5,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.urls import reverse
 
-from market.models import AuditEvent
+from market.models import AuditEvent, LiveBar
 from market.web.roles import Role
 from tests import factories
 from trading.models import Account, LiveSession
@@ -102,6 +102,20 @@ def test_filters_name_nothing_of_others(client, model):
     client.force_login(factories.UserFactory(is_staff=True))
     address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     assert "secret-" not in client.get(address).content.decode()
+
+
+@pytest.mark.django_db
+def test_staff_do_not_see_where_others_take_their_candles_from(client):
+    stranger = factories.AccountFactory(candles_url="https://x.example/secret-path")
+    LiveBar.objects.create(
+        market=stranger.bars(with_volume=False), pair="BTC/USD", interval_ms=60_000, open_ms=0, open=1,
+        high=1, low=1, close=1, volume=0, origin="candles",
+    )  # fmt: skip
+    address = reverse("admin:market_livebar_changelist")
+    client.force_login(factories.UserFactory(is_staff=True, role=Role.ADMIN))
+    assert client.get(address).status_code == 403
+    client.force_login(factories.UserFactory(is_staff=True, is_superuser=True))
+    assert "secret-path" in client.get(address).content.decode()
 
 
 @pytest.mark.django_db
