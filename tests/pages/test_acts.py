@@ -163,6 +163,10 @@ def test_a_risk_profile_outside_its_range_is_refused(as_ada, ada):
     assert "above 0 and at most 1" in answer.context["form"].errors["max_exposure"][0]
     assert as_ada.post(reverse("risk"), form).status_code == 302
     assert RiskProfile.objects.get().owner == ada
+    again = as_ada.post(reverse("risk"), form)
+    assert (again.status_code, list(again.context["form"].errors)) == (422, ["name"])
+    mine = reverse("risk-edit", args=[RiskProfile.objects.get().pk])
+    assert as_ada.post(mine, form | {"stop_loss": 0.01}).status_code == 302
 
 
 def test_a_shared_risk_profile_is_changed_by_nobody_but_superusers(as_ada):

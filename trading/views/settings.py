@@ -134,7 +134,11 @@ def _save(request: HttpRequest, form: RiskForm) -> bool:
             changed = {name: str(form.cleaned_data[name]) for name in form.changed_data}
             audit.record(request.user, "risk.change", profile, **changed)
     except IntegrityError:
-        form.add_error(None, "A limit is out of its range, or you have a profile of that name already.")
+        same = RiskProfile.objects.filter(owner=form.instance.owner_id, name=form.cleaned_data["name"])
+        if same.exclude(pk=form.instance.pk).exists():
+            form.add_error("name", "You have a profile of that name already: choose another name.")
+        else:
+            form.add_error(None, "A limit is out of its range.")
         return False
     return True
 
