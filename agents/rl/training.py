@@ -370,8 +370,10 @@ class _Run:
     def _report(self, now: float, done: int) -> None:
         fps = (done - self.began_step) / max(now - self.began_s, 1e-9)
         left = max(0, self.spec.steps - done)
+        # Before the first update most of the time went into compiling: a rest of hours would be foretold.
+        is_known = done - self.began_step >= self.spec.learning.rollout
         self.listener.progress(
-            steps=done, fps=fps, eta_s=left / fps if fps > 0 else None, latest=dict(self.latest)
+            steps=done, fps=fps, eta_s=left / fps if is_known else None, latest=dict(self.latest)
         )
 
 

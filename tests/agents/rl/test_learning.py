@@ -11,7 +11,7 @@ from agents.decide import Decider
 from agents.evaluation.data import prepare, prepared
 from agents.evaluation.score import validation_run
 from agents.policies import baseline
-from agents.rl import checkpoints
+from agents.rl import checkpoints, training
 from agents.rl.networks import network_of, require_equal
 from agents.rl.training import Stopped, card_part, costs_share, learn
 from agents.spec import TrainingSpec
@@ -180,6 +180,14 @@ def test_a_stopped_run_saves_and_goes_on_from_there(ready, whole, tmp_path):
     ear = Ear()
     assert learn(spec(), ready, tmp_path / "stopped", ear).network.hash == whole.network.hash
     assert min(ear.metrics) > 768
+
+
+def test_how_long_a_run_takes_is_said_once_it_has_learned(ready, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "REPORT_S", 0.0)
+    ear = Ear()
+    learn(spec(), ready, tmp_path / "told", ear)
+    told = [step for step, eta in zip(ear.steps, ear.etas, strict=True) if eta is not None]
+    assert min(ear.steps) < min(told) == 8 * 32  # the first rollout
 
 
 def test_a_damaged_checkpoint_starts_the_run_anew(ready, whole, tmp_path):
