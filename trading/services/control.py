@@ -202,7 +202,10 @@ def _change(
 
 
 def _hint(session: LiveSession, action: str) -> str:
-    """Return the other act that was meant: a halt is a risk state, and ends with a reason."""
+    """Return what else there is to do: a halt ends with a reason, and who has stopped sells nothing more."""
+    if action == "session.stop" and session.status == S.STOPPED and session.held:
+        left = f"{abs(session.held).normalize():f} {coins(session.pair)[0]}"
+        return f"; the {left} that it ended with are in the account: close them by hand at the venue"
     if action != "session.resume" or session.risk_state not in (RiskState.HALTED, RiskState.SAFE):
         return ""
     name = {RiskState.HALTED: "halted", RiskState.SAFE: "in safe mode"}[RiskState(session.risk_state)]

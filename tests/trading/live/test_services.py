@@ -102,6 +102,13 @@ def test_an_ended_session_cannot_be_steered(live):
             act(session=session)
 
 
+def test_who_would_flatten_an_ended_session_is_told_where_its_position_is(live):
+    session = attempt(live)
+    LiveSession.objects.update(status=SessionStatus.STOPPED, held=Decimal("0.25"))
+    with pytest.raises(Conflict, match=r"the 0.25 BTC that it ended with are in the account"):
+        services.flatten_session(session=session)
+
+
 def test_a_halt_is_lifted_with_a_reason_only(live):
     session = attempt(live)
     with pytest.raises(BadInput, match="say why"):
