@@ -1,8 +1,8 @@
 """What presets should be: candidates on real candles, chosen by later data, tested on still later.
 
 Every candidate learns in every walk-forward window of every series with every seed. The one with the best
-mean score on the validation parts wins; only then are the test parts opened, for the winner and for the
-preset as it was before the study, beside cash, buy and hold and a crossover of averages, on the same bars.
+mean score on the validation parts wins; only then are the test parts opened, for the winner, the preset as
+it was before the study and as it is, beside cash, buy and hold and a crossover of averages, on the same bars.
 """
 
 import statistics
@@ -55,7 +55,7 @@ def run(
     learned = _told(each(learn_one, jobs, int(processes)), len(jobs))
     judged = [_validation(name, learned) for name in names]
     winner = max(judged, key=lambda row: row["score"])["candidate"]
-    opened = sorted({winner, study.before} & set(names))
+    opened = sorted({winner, study.before, "preset"} & set(names))
     tested = [(study, opened, row) for row in learned if row["candidate"] in opened]
     ran = list(each(open_one, tested, int(processes)))
     rules = [(study, opened, rule, str(path), window, size[0]) for rule in RULES for path, window in parts]

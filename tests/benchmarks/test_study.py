@@ -82,6 +82,21 @@ def test_the_best_on_the_validation_part_is_tested_beside_the_preset(path, monke
     assert found["runs"] == 4
 
 
+def test_the_shipped_preset_is_tested_too_where_its_former_self_won(path, monkeypatch):
+    former = Study(STUDY.preset, STUDY.files, 1, STUDY.steps, STUDY.changes, before="price")
+    monkeypatch.setattr(bench_study, "study_of", lambda interval: former)
+    monkeypatch.setattr(bench_study, "each", lambda function, jobs, processes: map(function, jobs))
+    judged = bench_study._validation
+    monkeypatch.setattr(
+        bench_study,
+        "_validation",
+        lambda name, learned: {**judged(name, learned), "score": float(name == "price")},
+    )
+    found = run(interval="1h", data=str(path.parent), seeds=1)
+    assert found["chosen"] == "price"
+    assert [row["candidate"] for row in found["test"]] == [*bench_study.RULES, "preset", "price"]
+
+
 def test_without_candles_the_study_says_so(tmp_path):
     assert "not on this machine" in run(interval="5m", data=str(tmp_path))["skipped"]
 
