@@ -222,6 +222,7 @@ CHOICES: dict[str, dict[str, str]] = {  # what each choice of a setting means
         "price": "six log returns",
         "core": "trend, momentum, spread of prices and time of day, without volume",
         "swing": "place against half an hour to a day, and time of day",
+        "slow": "place against four hours and a day, and time of day",
         "wide": "core and twelve more",
         "full": "everything there is, with volume",
     },

@@ -58,6 +58,13 @@ SWING = _set(
     day_cos=("day_cos", {}),
 )
 
+# Two of those averages and the time of day. What that gains and costs on planted markets: docs/learning.md.
+SLOW = _set(
+    **_columns("sma", 240, 1440),
+    day_sin=("day_sin", {}),
+    day_cos=("day_cos", {}),
+)
+
 # Core and twelve more: with the portfolio's five values an observation of 38 numbers (docs/environments.md).
 WIDE = FeatureSet(
     CORE.specs
@@ -73,7 +80,14 @@ WIDE = FeatureSet(
     ).specs
 )
 
-PRESETS: dict[str, FeatureSet] = {"price": PRICE, "core": CORE, "swing": SWING, "wide": WIDE, "full": FULL}
+PRESETS: dict[str, FeatureSet] = {
+    "price": PRICE,
+    "core": CORE,
+    "swing": SWING,
+    "slow": SLOW,
+    "wide": WIDE,
+    "full": FULL,
+}
 
 
 def preset(name: str) -> FeatureSet:

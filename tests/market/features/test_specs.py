@@ -109,7 +109,7 @@ def test_a_set_of_other_feature_code_is_refused():
 
 def test_an_unknown_preset_is_refused_with_the_choice():
     assert preset("core") is PRESETS["core"]
-    with pytest.raises(BadInput, match="price, core, swing, wide, full"):
+    with pytest.raises(BadInput, match="price, core, swing, slow, wide, full"):
         preset("everything")
 
 
