@@ -45,7 +45,7 @@ def audit(account: Account, theirs: Venue, pairs: tuple[str, ...], again: int = 
 
 def counts(account: Account, theirs: Venue) -> dict[str, int]:
     """Return lost, doubled and invented orders, and how many there were."""
-    placed, by_hand = _placed(theirs)
+    placed, by_hand = _placed(account, theirs)
     known = Counter(account.orders.exclude(venue_order_id="").values_list("venue_order_id", flat=True))
     ours = placed - by_hand
     return {
@@ -64,10 +64,16 @@ def counts(account: Account, theirs: Venue) -> dict[str, int]:
     }
 
 
-def _placed(theirs: Venue) -> tuple[Counter, Counter]:
+def _placed(account: Account, theirs: Venue) -> tuple[Counter, Counter]:
     """Return the venue's orders, and those among them that a person placed by hand."""
     placed = Counter(str(order["order_id"]) for order in theirs["orders"])
-    by_hand = Counter(str(order["order_id"]) for order in theirs["orders"] if _is_by_hand(order))
+    chance = account.orders.filter(quantity__in=HAND, side__in=["BUY", "SELL"])  # a child may be as large
+    ours = {(one.venue_order_id, one.side, one.quantity) for one in chance}
+    by_hand = Counter(
+        str(row["order_id"])
+        for row in theirs["orders"]
+        if _is_by_hand(row) and (str(row["order_id"]), row["side"], Decimal(str(row["quantity"]))) not in ours
+    )
     return placed, by_hand
 
 
@@ -154,7 +160,7 @@ def ledger(account: Account, theirs: Venue) -> list[str]:
     amounts = {coin: sum(map(Decimal, purse.values())) for coin, purse in theirs["purses"].items()}
     shorts = {f"{one['pair']} short": one for one in theirs["shorts"]}
     amounts |= {name: Decimal(one["quantity"]) for name, one in shorts.items()}
-    _, by_hand = _placed(theirs)
+    _, by_hand = _placed(account, theirs)
     is_merged = any(o["side"] == "SHORT_OPEN" and str(o["order_id"]) in by_hand for o in theirs["orders"])
     quotient = Decimal("1e-7") if is_merged else Decimal(0)  # what an averaged entry price leaves
     ours = {row.coin: row.quantity for row in account.holdings.all()}

@@ -151,6 +151,17 @@ def test_the_auditor_finds_a_doubled_order(ended):
     assert "1 order(s) lost" in wrong
 
 
+def test_an_order_of_ours_as_large_as_one_by_hand_is_ours(ended, monkeypatch):
+    """A child of a split order happened to be as large: it is not an order by hand that nobody adopted."""
+    chance = first_order(ended)
+    monkeypatch.setattr(audit, "HAND", {chance.quantity})
+    same = [row for row in ended.venue.account()["orders"] if Decimal(row["quantity"]) == chance.quantity]
+    assert same
+    assert found(ended) == []
+    twice = [*ended.venue.account()["orders"], {**same[0], "order_id": 999_999_999}]
+    assert any("999999999 was not adopted" in wrong for wrong in found(ended, orders=twice))
+
+
 def test_the_auditor_finds_two_orders_of_one_decision(ended):
     ended.session.orders.exclude(decision=None).update(decision=ended.session.decisions.first())
     assert "orders" in "; ".join(audit.decisions(ended.account))
