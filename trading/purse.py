@@ -1,13 +1,15 @@
 """What of an account's free money no session owns yet. Sessions on one account share one purse."""
 
+from collections import defaultdict
 from decimal import ROUND_FLOOR, Decimal
 
 from market.errors import BadInput
 from market.kernel import shorts
-from trading.books import coins
-from trading.models import Holding, LiveSession
+from trading.books import booked_of, coins
+from trading.models import Holding, LiveSession, Order, Side
 
 CENT = Decimal("0.01")
+MOST_LOCKED = Decimal("1.002")  # of a resting purchase's value, its fee included
 ENOUGH = Decimal("0.999")  # of its cash: fees that the venue rounds in its own way are corrected by cents
 
 
@@ -19,7 +21,7 @@ def capital_of(session: LiveSession, free: Decimal, min_notional: Decimal | floa
     :raises BadInput: when that is not there, or too little for a single order.
     """
     _, coin = coins(session.pair)
-    available = max(free - given(session), Decimal(0)).quantize(CENT, ROUND_FLOOR)
+    available = max(free - given(session) + resting(session), Decimal(0)).quantize(CENT, ROUND_FLOOR)
     capital = available if session.capital is None else session.capital
     wanted = coin if session.capital is None else f"{session.capital.normalize():f} {coin}"
     if capital > available or (session.capital is None and capital <= min_notional):
@@ -38,10 +40,29 @@ def capital_of(session: LiveSession, free: Decimal, min_notional: Decimal | floa
 
 
 def given(session: LiveSession) -> Decimal:
-    """Return how much of the free money of a session's account and quote currency belongs to others."""
+    """Return how much of the money of a session's account and quote currency belongs to others."""
+    return sum((_claim(other) for other in _others(session)), Decimal(0))
+
+
+def resting(session: LiveSession) -> Decimal:
+    """Return how much of what belongs to others rests in their purchases: the venue calls that free no more.
+
+    Some venues lock the fee as well, so it is the most that can be locked of it.
+    """
+    orders = Order.objects.resting().filter(account=session.account_id, side=Side.BUY)
+    bought: dict[int, Decimal] = defaultdict(Decimal)
+    for order in orders.exclude(price=None):
+        left = order.quantity - booked_of(order).quantity
+        bought[order.session_id] += left * (order.price or 0) * MOST_LOCKED
+    if not bought:
+        return Decimal(0)
+    return sum((min(bought[other.pk], _claim(other)) for other in _others(session)), Decimal(0))
+
+
+def _others(session: LiveSession) -> list[LiveSession]:
     _, coin = coins(session.pair)
     others = LiveSession.objects.driven().filter(account=session.account_id).exclude(pk=session.pk)
-    return sum((_claim(other) for other in others if coins(other.pair)[1] == coin), Decimal(0))
+    return [other for other in others if coins(other.pair)[1] == coin]
 
 
 def booked(session: LiveSession) -> Decimal:

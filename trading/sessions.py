@@ -35,7 +35,7 @@ from trading.exchanges.errors import BadCredentials, ExchangeError
 from trading.exchanges.port import Quote
 from trading.guard import LeaseLost, require_key
 from trading.models import Account, AlertKind, AlertLevel, LiveSession, RiskState, SessionStatus
-from trading.purse import booked, capital_of
+from trading.purse import booked, capital_of, resting
 from trading.seat import Seat
 from trading.states import (
     DRIVEN,
@@ -214,7 +214,7 @@ def begin(seat: Seat, now_ms: int) -> bool:
             raise LeaseLost(seat.lease.name)  # the wallet took so long that another driver has begun it
         try:
             # The wallet was read before the lock, and may show proceeds that our books do not know yet.
-            free = min(free, booked(session))
+            free = min(free, booked(session) - resting(session))
             capital = capital_of(session, free, seat.instrument.min_notional)
         except BadInput as error:
             fail(session, error.message, now_ms)

@@ -134,3 +134,24 @@ def test_what_one_session_owes_is_no_money_for_another(live):
     LiveSession.objects.update(cash=Decimal(-50))
     beside = LiveSession(account=live.account, pair="ETH/USD")
     assert purse.capital_of(beside, Decimal(1000), Decimal(1)) == 1000
+
+
+RESTS = {"style": "limit", "deadline_s": 3000, "requote_s": 3600}
+
+
+def test_money_that_rests_in_a_neighbours_purchase_is_not_taken_off_twice(live):
+    live.start("buy_and_hold", settings=RESTS, capital=Decimal(25_000)).turn()
+    assert live.session.orders.get().status == OrderStatus.OPEN
+    other = another(live, capital=Decimal(25_000))
+    other.turn()
+    assert (other.session.status, other.session.capital) == (SessionStatus.RUNNING, 25_000)
+    assert claimed(live, other) == live.books()["USD"] == 50_000
+
+
+def test_proceeds_nobody_knows_of_are_not_given_away_beside_a_resting_purchase(live):
+    live.start("buy_and_hold", settings=RESTS, capital=Decimal(25_000)).turn()
+    assert live.session.orders.get().status == OrderStatus.OPEN
+    seen = live.exchange.balances()["USD"].free + 20_000  # somebody has just sold, and no books say so yet
+    row = LiveSession(account=live.account, pair="ETH/USD")
+    free = min(seen, purse.booked(row) - purse.resting(row))
+    assert purse.capital_of(row, free, Decimal(1)) == 25_000
