@@ -203,8 +203,9 @@ def _checked(
         first, last = stretches[cell["window"]]
         one = spec.completed(from_ms=first, to_ms=last)
         if (whole := repr(one)) in asked:
+            values = ", ".join(f"{name}={value}" for name, value in cell["settings"].items())
             raise BadInput(
-                f"the grid makes the same run twice, with {cell['settings']}: give every value only once",
+                f"the grid makes the same run twice, with {values}: give every value only once",
                 "grid",
             )
         asked.add(whole)

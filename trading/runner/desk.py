@@ -24,7 +24,6 @@ from trading.ticks import record_ticks
 
 logger = logging.getLogger(__name__)
 
-LONGEST_WAIT_S = 30.0
 NOTE_S, NOTE_ANYWAY_S = 1.0, 30.0  # between two notes on a price stream: where it has changed, and else
 
 
@@ -188,7 +187,8 @@ class Desk:
             return  # the last session ended while its prices were asked for: nobody waits for them
         self.failures += 1
         self._note_streams()
-        wait_s = min(LONGEST_WAIT_S, self.poll_s * 2 ** min(self.failures - 1, 10))
+        longest_s = max(self.poll_s, min(one.longest_wait_s for one in self.driven))
+        wait_s = min(longest_s, self.poll_s * 2 ** min(self.failures - 1, 10))
         if self.failures < len(polls_s):
             wait_s = polls_s[self.failures]  # another account's calls may do, as often as it allows
         elif isinstance(error, Throttled):

@@ -25,6 +25,7 @@ from trading.seat import Seat, take
 logger = logging.getLogger(__name__)
 
 LONGEST_WAIT_S = 30.0
+EXPOSED_WAIT_S = 5.0  # the same where a position is held or to be left: nothing else guards it
 TELL_AFTER = 3  # failures in a row
 LET_ASK_S = 0.25  # for which a session lets another ask for the bar that both need
 
@@ -69,6 +70,12 @@ class Driven:
             logger.warning("session %s: the lease is lost", self.session.pk)
             self.is_over = True
         return not self.is_over
+
+    @property
+    def longest_wait_s(self) -> float:
+        """Return how long it may wait at most until what has failed is tried again."""
+        is_exposed = self.session.held != 0 or self.session.flatten_wanted
+        return EXPOSED_WAIT_S if is_exposed else LONGEST_WAIT_S
 
     def haste(self, quote: Quote | None) -> int:
         """Return how urgent its turn seems, see `trading.haste`."""
@@ -223,7 +230,7 @@ class Driven:
     def _failed(self, error: Exception, now_s: float) -> None:
         self.session.stored_marks = None  # what was not stored is read anew
         self.failures += 1
-        wait_s = min(LONGEST_WAIT_S, 0.5 * 2**self.failures)
+        wait_s = min(self.longest_wait_s, 0.5 * 2**self.failures)
         self.next_s = now_s + wait_s
         if isinstance(error, ExchangeError):
             logger.warning("session %s: %s; next try in %.0f s", self.session.pk, error, wait_s)

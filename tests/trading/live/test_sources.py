@@ -173,7 +173,14 @@ def test_nobodys_calls_are_spent_at_another_accounts_pace():
     for number, (exchange, poll_s) in enumerate([(ada, 5.0), (bob, 0.5)]):
         session = SimpleNamespace(account_id=number, account=SimpleNamespace(poll_s=poll_s), pair="BTC/USD")
         desk.driven.append(
-            SimpleNamespace(session=session, exchange=exchange, next_s=0.0, is_busy=True, is_in_line=False)
+            SimpleNamespace(
+                session=session,
+                exchange=exchange,
+                next_s=0.0,
+                is_busy=True,
+                is_in_line=False,
+                longest_wait_s=30.0,
+            )
         )
     desk.read()
     assert (bob.calls, ada.calls, desk.next_s) == (1, 0, 5.0)

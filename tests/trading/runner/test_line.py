@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from decimal import Decimal
 from functools import partial
 from types import SimpleNamespace
 
@@ -23,7 +24,11 @@ class Waiting:
     def __init__(self, clock, account):
         self.clock, self.glance, self.turned = clock, None, []
         self.session = SimpleNamespace(
-            account_id=account, account=SimpleNamespace(poll_s=5.0), pair="BTC/USD"
+            account_id=account,
+            account=SimpleNamespace(poll_s=2.0),
+            pair="BTC/USD",
+            held=0,
+            flatten_wanted=False,
         )
         self.is_in_line, self.is_busy, self.is_over = True, False, False
         self.round, self.next_s, self.now, self.seat = 0, 0.0, haste.UNKNOWN, None
@@ -33,6 +38,10 @@ class Waiting:
 
     def line_up(self, glance, number):
         self.is_in_line, self.glance, self.round = True, glance, number
+
+    @property
+    def longest_wait_s(self):
+        return Driven.longest_wait_s.fget(self)
 
     def may_begin(self, quote, at_ms, now_s):
         return True
@@ -295,6 +304,31 @@ def test_who_needs_a_bar_that_another_asks_for_lets_him_for_a_short_while(line, 
         begin(line)
         line.hands.works[0]()
     assert all(len(one.turned) == 1 for one in line.driven if one in line.driven[:20])
+
+
+@pytest.mark.parametrize(
+    ("exposed", "last_s"), [({}, 30.0), ({"held": Decimal(1)}, 5.0), ({"flatten_wanted": True}, 5.0)]
+)
+def test_a_silent_venue_is_asked_again_soon_where_somebody_holds_or_must_leave(
+    clock, monkeypatch, exposed, last_s
+):
+    monkeypatch.setattr(desks.Desk, "_glance", lambda self, driven: None)
+    monkeypatch.setattr(desks.Desk, "_note_streams", lambda self: None)
+    desk, waits_s = desks.Desk("sandbox", Baton(), lambda: clock.now_s), []
+
+    class Venue:
+        def quotes(self, pairs):
+            raise Unreachable("gone")
+
+    desk.driven = [Waiting(clock, 1), Waiting(clock, 1)]
+    for one in desk.driven:
+        one.exchange, one.is_in_line, one.unknown = Venue(), False, lambda why: None
+    vars(desk.driven[1].session).update(exposed)
+    for _ in range(6):
+        desk.read()
+        waits_s.append(desk.next_s - clock.now_s)
+    assert waits_s[:2] == [2.0, 4.0]
+    assert waits_s[-1] == last_s
 
 
 def test_who_is_about_to_ask_for_a_bar_is_waited_for_like_who_asks(line):
