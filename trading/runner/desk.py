@@ -63,14 +63,18 @@ class Desk:
     def read(self) -> None:
         """Read the prices once and let the sessions that are due line up for a turn on them."""
         with self._baton:
-            pairs = {one.session.pair for one in self.driven}
-            readers = self.readers
+            try:
+                pairs = {one.session.pair for one in self.driven}
+                readers = self.readers
+                # Now, while nobody waits: once the prices are there, orders do.
+                free = [one for one in self.driven if not (one.is_busy or one.is_in_line or one.is_over)]
+                self._ahead = self._glance(free) if readers else None
+            except BaseException:
+                self.is_reading = False  # or nobody would ever read here again
+                raise
             if not readers:
                 self.is_reading = False
                 return
-            # Now, while nobody waits: once the prices are there, orders do.
-            free = [one for one in self.driven if not (one.is_busy or one.is_in_line or one.is_over)]
-            self._ahead = self._glance(free)
         reader, _ = readers[self.failures % len(readers)]  # one account out of calls must not blind the rest
         failure: Exception
         try:
@@ -142,7 +146,10 @@ class Desk:
         except DatabaseError as error:
             connections.refresh()
             logger.warning("%s: each session looks for itself: %s", self.market, error)
-            return None
+        except Exception:  # it only spares them that
+            connections.refresh()
+            logger.exception("%s: each session looks for itself", self.market)
+        return None
 
     def _due(self) -> list[Driven]:
         now_s = self._monotonic_s()

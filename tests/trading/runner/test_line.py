@@ -7,6 +7,7 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
+from django.db import DatabaseError
 
 from trading import haste
 from trading.exchanges.errors import Unreachable
@@ -381,3 +382,26 @@ def test_the_rows_are_read_before_the_prices_and_late_comers_read_behind_them(cl
     desk.read()
     assert {one.glance.read_s for one in desk.driven} == {clock.now_s}
     assert desk.driven[0].glance.of == 3
+
+
+@pytest.mark.parametrize("error", [DatabaseError("locked"), KeyError("a bug")])
+def test_a_look_ahead_that_fails_costs_no_reading(clock, monkeypatch, error):
+    """The desk read no prices any more: nobody would have guarded a stop."""
+    monkeypatch.setattr(desks, "record_ticks", lambda market, quotes: None)
+    monkeypatch.setattr(desks.Desk, "_note_streams", lambda self: None)
+    monkeypatch.setattr(desks.connections, "refresh", lambda: None)
+    monkeypatch.setattr(desks, "Glance", lambda *_: (_ for _ in ()).throw(error))
+    desk = desks.Desk("sandbox", Baton(), lambda: clock.now_s)
+    one = Waiting(clock, 1)
+    one.is_in_line, one.exchange = False, SimpleNamespace(quotes=lambda pairs: {}, now_ms=lambda: 1)
+    desk.driven, desk.is_reading = [one], True
+    desk.read()
+    assert (desk.is_reading, one.is_in_line, one.glance) == (False, True, None)
+
+
+def test_whatever_fails_before_the_venue_is_asked_the_desk_is_read_again(clock, monkeypatch):
+    desk = desks.Desk("sandbox", Baton(), lambda: clock.now_s)
+    desk.driven, desk.is_reading = [Waiting(clock, 1)], True  # it has no venue
+    with pytest.raises(AttributeError):
+        desk.read()
+    assert not desk.is_reading
