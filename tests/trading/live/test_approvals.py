@@ -1,5 +1,6 @@
 """Orders that wait for a person."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -7,11 +8,14 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from market.errors import BadInput, Conflict
 from market.models import AuditEvent
 from tests import factories
-from trading import services, waiting
+from tests.trading.live.conftest import after, check
+from trading import approvals, services, waiting
 from trading.models import Alert, LiveSession, Order, OrderStatus, RiskProfile, RiskState
 from trading.notify.message import message_of
 
@@ -196,3 +200,94 @@ def test_the_command_answers_too(asked, capsys):
 def test_the_reason_has_a_length(asked):
     with pytest.raises(BadInput, match="200"):
         services.reject_order(order=only(asked), reason="x" * 201)
+
+
+ALL_IN = {"approval_above": 1000.0, "weekly_loss": 0.0, "price_collar": 0.05}
+
+
+def approved(market, *moves, risk=ALL_IN, **options):
+    """Return a session whose all-in entry is approved, the market having moved meanwhile."""
+    live = market(*moves, settings={"style": "market"}, risk=risk, **options)
+    live.turn()
+    services.approve_order(order=only(live), by=live.user)
+    return live
+
+
+@pytest.mark.parametrize("price", [50_200, 50_400, 50_900])
+def test_an_all_in_entry_is_cut_to_the_cash_where_the_price_has_risen(market, price):
+    live = approved(market, (20, price))
+    before = only(live).quantity
+    after(live, 30)
+    order = only(live)
+    assert order.status == S.FILLED
+    assert before * (1 - approvals.LARGEST_CUT) <= order.quantity < before
+    assert live.session.cash >= 0
+    check(live)
+
+
+def test_the_cut_is_said_and_is_told_from_other_orders(market, monkeypatch):
+    live = approved(market, (20, 50_400))
+    before, sent = only(live).quantity, []
+    monkeypatch.setattr(approvals, "carry_out", lambda seat, order, quote: sent.append(order))
+    after(live, 30)
+    order = only(live)
+    assert [one.quantity for one in sent] == [order.quantity]
+    words = f"cut from {before.normalize():f} to {order.quantity.normalize():f}, which its cash covers by now"
+    assert order.answer == f"approved; {words}"
+
+
+def test_more_than_a_small_cut_is_another_order_and_refused(market):
+    live = approved(market, (20, 51_500))
+    before = only(live).quantity
+    after(live, 30)
+    assert (only(live).status, only(live).quantity) == (S.REFUSED, before)
+    assert "it would cost" in only(live).answer
+    assert live.venue_orders() == []
+
+
+def test_a_no_that_comes_while_it_is_cut_counts(market, monkeypatch):
+    live = approved(market, (20, 50_400))
+    real = approvals.refusal
+
+    def taken_back(seat, order, *rest):
+        services.reject_order(order=Order.objects.get(pk=order.pk), by=live.user)
+        return real(seat, order, *rest)
+
+    monkeypatch.setattr(approvals, "refusal", taken_back)
+    after(live, 30)
+    assert (only(live).status, only(live).answer) == (S.REFUSED, "rejected by a person")
+    assert live.venue_orders() == []
+
+
+@given(
+    cash=st.integers(1, 10**9).map(lambda n: Decimal(n) / 10**4), price=st.integers(1, 10**8),
+    share=st.integers(1, 1100), spread=st.integers(0, 500), short=st.booleans(),
+)  # fmt: skip
+@settings(max_examples=120)
+def never_beyond_the_cash(live, cash, price, share, spread, short):
+    seat, session = live.seat, live.seat.session
+    session.cash, session.held, session.shorted = cash, Decimal(0), Decimal(0)
+    bid = Decimal(price) / 100
+    quote = replace(live.exchange.quotes()["BTC/USD"], bid=bid, ask=bid + Decimal(spread) / 100)
+    step = Decimal(seat.instrument.step)
+    quantity = (cash * share / 1000 / bid) // step * step
+    if quantity <= 0:
+        return
+    side = "SHORT_OPEN" if short else "BUY"
+    collateral = (quantity * bid).quantize(Decimal("0.01"), "ROUND_FLOOR") if short else None
+    order = Order(account=live.account, session=session, pair="BTC/USD", side=side, quantity=quantity,
+                  collateral=collateral, step=step if short else None)  # fmt: skip
+    leg, why = approvals.covered(seat, order, quote, quote.at_ms)
+    touch = quote.bid if short else quote.ask
+    fee = 1 + Decimal(seat.instrument.taker_fee)
+    cost = (leg.collateral or leg.quantity * touch) * fee
+    assert why or cost <= cash
+    assert quantity * (1 - approvals.LARGEST_CUT) <= leg.quantity <= quantity
+    assert leg.quantity % step == 0
+    if (collateral or quantity * touch) * fee <= cash:
+        assert (leg.quantity, leg.collateral, why) == (quantity, collateral, "")
+
+
+def test_an_approved_order_never_costs_more_than_the_cash(live):
+    live.start("cash").turn()
+    never_beyond_the_cash(live)
