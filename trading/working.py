@@ -29,6 +29,7 @@ from trading.models import (
     SessionStatus,
     Side,
 )
+from trading.models.order import HELD_BACK, UNSETTLED
 from trading.seat import Seat
 from trading.states import save_marks
 
@@ -169,8 +170,8 @@ def _place(seat: Seat, parent: ParentOrder, act: styles.Act, quote: Quote, now_m
     paying, why = act.price or price, ""
     is_entry = not waiting.is_exit(seat.session, signed)
     left = _seen(seat, parent, quote).left
-    if is_entry and waiting.is_needed(seat.session, left, paying):
-        _ask(seat, parent, left, price, now_ms)
+    is_asked = is_entry and waiting.is_needed(seat.session, left, paying)
+    if is_asked and _ask(seat, parent, left, price, now_ms):
         return
     if is_entry:
         signed, why = _admitted(seat, parent, signed, paying, quote, now_ms)
@@ -183,19 +184,36 @@ def _place(seat: Seat, parent: ParentOrder, act: styles.Act, quote: Quote, now_m
     if order is None:
         if why:
             return  # it is tried again until its time is over
-        if not seat.session.account.orders.unsettled().filter(pair=seat.session.pair).exists():
-            end(parent, ParentStatus.DONE, too_small(seat))
+        _end_unmade(seat, parent)
         return
     _touch(parent, now_ms)
     carry_out(seat, order, quote)
 
 
-def _ask(seat: Seat, parent: ParentOrder, left: Decimal, price: Decimal, now_ms: int) -> None:
-    """Ask a person for what is left of an entry, as one order: threshold or price have moved since."""
+def _ask(seat: Seat, parent: ParentOrder, left: Decimal, price: Decimal, now_ms: int) -> bool:
+    """Ask a person for what is left of an entry, as one order: threshold or price have moved since.
+
+    Where that comes to no order the wish goes on, or ends saying why. False where the order, made unlike
+    others of the hour, is so small by then that it needs nobody.
+    """
     signed = left if parent.side == Side.BUY else -left
     with transaction.atomic():
-        end(parent, ParentStatus.ENDED, UNAPPROVED)
-        intend(seat, signed, price, f"{parent.reason}: {UNAPPROVED}", now_ms, parent.decision)
+        order = intend(seat, signed, price, f"{parent.reason}: {UNAPPROVED}", now_ms, parent.decision)
+        if order is None:
+            _end_unmade(seat, parent)
+        elif order.status == OrderStatus.WAITING:
+            end(parent, ParentStatus.ENDED, UNAPPROVED)
+        else:
+            transaction.set_rollback(True)
+            return False
+    return True
+
+
+def _end_unmade(seat: Seat, parent: ParentOrder) -> None:
+    """End a wish of which no order could be made, unless only another order of the pair is in its way."""
+    in_the_way = seat.session.account.orders.filter(status__in=[*UNSETTLED, *HELD_BACK])
+    if not in_the_way.filter(pair=seat.session.pair).exists():
+        end(parent, ParentStatus.DONE, too_small(seat))
 
 
 def _admitted(

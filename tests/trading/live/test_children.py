@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.factories import SessionFactory
+from tests.factories import OrderFactory, SessionFactory
 from tests.trading.live.conftest import after, check, states
-from trading import services, sessions, styles, working
+from trading import acting, legs, services, sessions, styles, working
 from trading.models import ExposureCap, Order, OrderStatus, ParentOrder, RiskProfile
 
 SPLIT = {"style": "split", "children": 3, "over_s": 150}
@@ -171,3 +171,54 @@ def test_a_whole_number_may_come_as_4_0(live):
     for _ in range(4):
         after(live, 50)
     assert len(states(live)) == 3
+
+
+def _asks(market, monkeypatch, approval_above=100.0):
+    """Return a session whose split order has come to need a person's approval."""
+    live = market(settings=SPLIT)
+    live.turn()
+    RiskProfile.objects.update(approval_above=approval_above)
+    return live
+
+
+def test_an_approval_that_comes_to_nothing_ends_the_wish_with_its_reason(market, monkeypatch):
+    live = _asks(market, monkeypatch)
+    monkeypatch.setattr(legs, "distinct", lambda session, leg, *_: replace(leg, quantity=D(0)))
+    after(live, 51)
+    parent = ParentOrder.objects.earliest("pk")
+    assert len(states(live)) == 1
+    assert (parent.status, parent.note) == ("done", acting.ALIKE)
+
+
+def test_an_approval_behind_another_order_of_the_pair_is_asked_for_later(market, monkeypatch):
+    live = _asks(market, monkeypatch)
+    other = SessionFactory(owner=live.user, account=live.account, pair="ETH/USD", status="stopped", held=0)
+    late = OrderFactory(session=other, status="waiting", venue_order_id="")
+    after(live, 51)
+    assert ParentOrder.objects.earliest("pk").status == "working"
+    late.delete()
+    after(live, 1)
+    assert [order.status for order in live.session.orders.order_by("id")][1:] == [OrderStatus.WAITING]
+    assert ParentOrder.objects.earliest("pk").status == "ended"
+
+
+def test_what_needs_nobody_once_it_is_told_from_others_is_sent(market, monkeypatch):
+    """It was planned as an ordinary order, which nobody sent."""
+    live = _asks(market, monkeypatch)
+    parent = ParentOrder.objects.get()
+    RiskProfile.objects.update(approval_above=float(parent.left * 50_010) - 0.1)
+    real = legs.distinct
+
+    def lowered(session, leg, *rest):
+        return (
+            replace(leg, quantity=leg.quantity - D("0.00001"))
+            if leg.quantity > D("0.3")
+            else real(session, leg, *rest)
+        )
+
+    monkeypatch.setattr(legs, "distinct", lowered)
+    for _ in range(4):
+        after(live, 50)
+    assert {status for _, status in states(live)} == {OrderStatus.FILLED}
+    assert ParentOrder.objects.earliest("pk").status == "done"
+    check(live)
