@@ -1,7 +1,8 @@
 """The kernel's breakers on a session's row: facts and limits out of it, the next risk state into it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from market.kernel import breakers
 from market.kernel.risk import DAILY_LOSS, DRAWDOWN
@@ -18,6 +19,7 @@ class Verdict:
 
     state: str
     reason: str
+    spent: dict[str, Any] = field(default_factory=dict)  # of the session: what a tripped caution has used up
 
 
 def state_of(session: LiveSession) -> int:
@@ -64,7 +66,10 @@ def measures_of(health: dict[str, float | None]) -> dict[str, float]:
 def look(
     session: LiveSession, equity: Decimal, *, is_flat: bool, now_ms: int, error_share: float = UNKNOWN
 ) -> Verdict:
-    """Return the state after marking equity. A tripped caution is used up and begins its cool-down anew."""
+    """Return the state after marking equity. A tripped caution is used up and begins its cool-down anew.
+
+    `spent` is changed in the session, and is to be stored with the state.
+    """
     session.caution_peak = max(session.caution_peak, equity)
     facts, limits = facts_of(session, equity, error_share), limits_of(session.risk)
     if session.is_weighed:  # limits on equity act on that of the whole plan: trading.weighing.watch
@@ -73,15 +78,17 @@ def look(
     halt, caution = breakers.halting(facts, limits), breakers.cautious(facts, limits)
     state = state_of(session)
     after = breakers.next_state(state, halt, caution, is_flat, now_ms >= session.safe_until_ms)
+    spent: dict[str, Any] = {}
     if caution and after == breakers.SAFE:
-        session.safe_until_ms = now_ms + int(session.risk.safe_cooldown_s * 1000)
+        spent["safe_until_ms"] = now_ms + int(session.risk.safe_cooldown_s * 1000)
         if caution == breakers.SAFE_DRAWDOWN:
-            session.caution_peak = equity
+            spent["caution_peak"] = equity
         if caution == breakers.LOSS_STREAK:
-            session.loss_streak = 0
-            LiveSession.objects.filter(pk=session.pk).update(loss_streak=0)
+            spent["loss_streak"] = 0
+    for name, value in spent.items():
+        setattr(session, name, value)
     code = caution if after == breakers.SAFE else halt
-    return Verdict(str(RiskState(breakers.STATES[after])), worded(code, facts, limits))
+    return Verdict(str(RiskState(breakers.STATES[after])), worded(code, facts, limits), spent)
 
 
 def worded(code: int, facts: breakers.Facts, limits: breakers.Limits) -> str:

@@ -46,6 +46,7 @@ from trading.states import (
     close_alerts,
     fail,
     known,
+    leave_dark,
     point,
     reload,
     save_marks,
@@ -113,7 +114,7 @@ def step_unseen(seat: Seat, why: str) -> None:
         working.tend_unseen(seat, seat.exchange.now_ms())
     except ExchangeError as error:
         logger.info("session %s: %s", session.pk, error)
-    _undecided(seat, why)
+    _undecided(seat, why, of_venue=True)
 
 
 def _take_turn(seat: Seat, quote: Quote | None, now_ms: int, *, is_settled: bool) -> None:
@@ -139,7 +140,7 @@ def _take_turn(seat: Seat, quote: Quote | None, now_ms: int, *, is_settled: bool
     if quote is None or why:
         working.tend_unseen(seat, now_ms)
         _watch_plan(seat, now_ms)
-        _undecided(seat, why)
+        _undecided(seat, why, of_venue=quote is not None and quote.is_still)
         return
     if _guard(seat, quote, now_ms):
         known(seat)
@@ -164,9 +165,9 @@ def _watch_plan(seat: Seat, now_ms: int) -> None:
         watch_over_all(seat, now_ms)
 
 
-def _undecided(seat: Seat, why: str) -> None:
+def _undecided(seat: Seat, why: str, *, of_venue: bool = False) -> None:
     if not stop_unseen(seat.session):
-        unknown(seat, why)
+        unknown(seat, why, of_venue=of_venue)
 
 
 def stop_unseen(session: LiveSession) -> bool:
@@ -330,13 +331,15 @@ def _move_risk_state(seat: Seat, equity: Decimal, is_flat: bool, now_ms: int) ->
     session = seat.session
     after = breakers.look(session, equity, is_flat=is_flat, now_ms=now_ms, error_share=seat.error_share)
     if after.state == session.risk_state:
+        if "loss_streak" in after.spent:  # the others are marks, stored with the turn
+            LiveSession.objects.filter(pk=session.pk, risk_state=after.state).update(**after.spent)
         return
     note = "" if after.state == RiskState.ACTIVE else after.reason or session.note
     if session.risk_state == RiskState.REDUCING:
         note = session.note or note  # what it left its position for, in the figures of then
     why = note or f"the cool-down of {session.risk.safe_cooldown_s:g} s is over ({session.note})"
     with transaction.atomic():
-        if change_risk_state(session, after.state, note, reason=why):
+        if change_risk_state(session, after.state, note, reason=why, **after.spent):
             _tell_risk_state(session)
 
 
@@ -365,3 +368,4 @@ def _end(session: LiveSession, *, only: Collection[str] = (), **changes: object)
     before, after = SessionStatus.STOPPING, SessionStatus.STOPPED
     if change_status(session, before, after, only=only, flatten_wanted=False, **changes):
         close_alerts(session, *PASSING)
+        leave_dark(session)

@@ -181,7 +181,7 @@ def resolve(order: Order, exchange: Leased) -> None:
             reconciliation.adopt_before(order.account, found, reports, exchange)
         with transaction.atomic():
             accept(order, found)
-            alerts.close_alert(order.session.owner, key_of(order))
+            _tell_no_more(order)
     elif is_absent:
         now_ms = exchange.now_ms()
         _over(order, OrderStatus.ABSENT, answer="proven not to be on the venue", settled_ms=now_ms)
@@ -194,7 +194,13 @@ def resolve(order: Order, exchange: Leased) -> None:
 def _over(order: Order, status: OrderStatus, **changes: Any) -> None:
     """Write down that nothing of an order is on the venue, and that nobody need look for it any more."""
     move(order, status, **changes)
-    alerts.close_alert(order.session.owner, key_of(order))
+    _tell_no_more(order)
+
+
+def _tell_no_more(order: Order) -> None:
+    """Take back what was told of an order when it was sent, and when it was sought in vain."""
+    for key in (f"order:{order.session_id}", key_of(order)):
+        alerts.close_alert(order.session.owner, key)
 
 
 def listed(order: Order, reports: list[OrderReport]) -> OrderReport | None:

@@ -13,7 +13,7 @@ from market.kernel import portfolio
 from market.prepared import Insert, Update, Upsert
 from market.web import audit
 from trading import alerts, waiting
-from trading.models import AlertKind, Decision, EquityPoint, LiveSession, SessionStatus
+from trading.models import Alert, AlertKind, Decision, EquityPoint, LiveSession, SessionStatus
 from trading.models.session import DRIVEN as DRIVEN
 from trading.seat import Seat
 from trading.session_row import MARKS
@@ -23,6 +23,7 @@ from trading.session_row import reload as reload
 logger = logging.getLogger(__name__)
 
 PRICES = {"price", "bid", "ask", "price_ms"}  # for people; caps value other sessions by them, a second old
+DARK = "prices:"  # begins the key of the alert that an account sees none
 SHOWN = timedelta(seconds=1)
 RISK_CHANGE = "session.risk"  # in the audit trail: a limit moved the risk state
 RESUME_FROM_HALT = "session.resume_from_halt"  # a person did
@@ -148,15 +149,44 @@ def fail(session: LiveSession, sentence: str, now_ms: int) -> None:
         text = f"{text.rstrip('.')}. It still {short} {what}, which no stop guards: resume it or flatten it."
     kind = AlertKind.SESSION_FAILED
     alerts.raise_alert(session.owner, kind.level, f"failed:{session.pk}", text, session, kind=kind)
+    leave_dark(session)
 
 
-def unknown(seat: Seat, why: str) -> None:
-    """Decide nothing: a read failed, so the books stand as they are, and a person is told once."""
+def unknown(seat: Seat, why: str, *, of_venue: bool = False) -> None:
+    """Decide nothing: a read failed, so the books stand as they are, and a person is told once.
+
+    :param of_venue: the same is unknown to all sessions of the account, which are one alert
+    """
     session = seat.session
-    if seat.unknown != why:
+    if of_venue:
+        tell_dark(session, why)
+    elif seat.unknown != why:
         tell_unknown(session, why)
-        seat.unknown = why
+    seat.unknown = why
     beat(session)
+
+
+def tell_dark(session: LiveSession, why: str) -> None:
+    """Tell a person that an account sees no prices of its venue, and why: once, whichever session says so."""
+    key = dark_key(session.account_id)
+    text = f"{session.account}: {why}. Nothing is decided for its sessions until that is known; books stand."
+    if Alert.objects.filter(owner=session.owner_id, key=key, closed_at=None, text=text).exists():
+        return
+    logger.info("account %s: unknown: %s", session.account_id, why)
+    kind, url = AlertKind.DATA_STALE, f"/accounts/{session.account_id}/"
+    alerts.raise_alert(session.owner, kind.level, key, text, kind=kind, url=url)
+
+
+def dark_key(account_id: int) -> str:
+    """Return the key of the alert that an account sees no prices."""
+    return f"{DARK}{account_id}"
+
+
+def leave_dark(session: LiveSession) -> None:
+    """Let what was told of an account's prices be over once none of its sessions waits for them."""
+    waiting_too = LiveSession.objects.driven().filter(account=session.account_id, owner=session.owner_id)
+    if not waiting_too.exists():
+        alerts.close_alert(session.owner, dark_key(session.account_id))
 
 
 def tell_unknown(session: LiveSession, why: str) -> None:
@@ -176,6 +206,7 @@ def known(seat: Seat) -> None:
     """Take back what `unknown` told, here or in a driver that has died since."""
     if seat.unknown != "":
         close_alerts(seat.session, "unknown", "turns")
+        alerts.close_alert(seat.session.owner, dark_key(seat.session.account_id))
         seat.unknown = ""
 
 

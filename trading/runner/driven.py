@@ -45,7 +45,6 @@ class Driven:
     sight: Sight
     seat: Seat | None = None
     key_mark: str = field(init=False, repr=False)  # of the account as its venue was connected
-    told: str = ""  # why nothing is known, before there is a seat
     failures: int = 0
     next_s: float = 0.0  # monotonic: not before
     is_in_line: bool = False  # for a turn
@@ -207,9 +206,7 @@ class Driven:
         """Say that the session is driven, and what for it waits: without prices no seat is taken."""
         if self.is_over:
             return
-        if self.told != why:
-            states.tell_unknown(self.session, why)
-            self.told = why
+        states.tell_dark(self.session, why)
         states.beat(self.session)
 
     def _can_look_after(self) -> bool:

@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Max, OuterRef, QuerySet, Subquery
+from django.db.models import Max, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from agents.observation import PORTFOLIO
@@ -14,10 +14,11 @@ from market.web.numbers import plain
 from market.web.ownership import visible
 from trading import short_books
 from trading.execution import Execution
-from trading.models import Decision, EquityPoint, LiveSession, PortfolioPlan
+from trading.models import Alert, Decision, EquityPoint, LiveSession, PortfolioPlan
 from trading.numbers import exact
 from trading.selectors.figures import Figures, figures_of
 from trading.selectors.history import given_up, risk_changes
+from trading.states import dark_key
 from trading.weighing.books import equity_of, have_begun, members_of
 from trading.working import working
 
@@ -70,9 +71,15 @@ def live_state(session: LiveSession) -> dict[str, Any]:
         "risk_changes": risk_changes(session)[:SHOWN],
         "fills": session.fills.select_related("order").order_by("-id")[:SHOWN],
         "days": session.days.all()[:14],
-        "alerts": session.alerts.filter(closed_at=None)[:5],
+        "alerts": _alerts_of(session)[:5],
         **execution_facts(session),
     }
+
+
+def _alerts_of(session: LiveSession) -> QuerySet[Alert]:
+    """Return what is open about a session, or about the prices of its account."""
+    of_account = Q(owner=session.owner_id, key=dark_key(session.account_id))
+    return Alert.objects.filter(Q(session=session) | of_account, closed_at=None)
 
 
 def execution_facts(session: LiveSession) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from agents.models import Backtest, TrainingRun
 from market import leases
 from market.models import Lease
 from trading.models import Alert, LiveSession, SessionStatus
+from trading.states import DARK, dark_key
 
 STALE_S = 30.0
 HUNG_S = 60.0  # longer than a driver's own waits between tries
@@ -56,11 +57,15 @@ class Silence:
         rows = LiveSession.objects.filter(
             status__in=[SessionStatus.RUNNING, SessionStatus.PAUSED], started_ms__gt=0
         )
-        told = Alert.objects.filter(closed_at=None, key__startswith="unknown:").values_list(
-            "session", flat=True
-        )
-        rows = rows.exclude(pk__in=[one.pk for one in undriven]).exclude(pk__in=list(told))
-        found = {one.pk: one for one in rows.select_related("owner", "account")}
+        told = Alert.objects.filter(closed_at=None)
+        alone = told.filter(key__startswith="unknown:").values_list("session", flat=True)
+        dark = set(told.filter(key__startswith=DARK).values_list("owner", "key"))
+        rows = rows.exclude(pk__in=[one.pk for one in undriven]).exclude(pk__in=list(alone))
+        found = {
+            one.pk: one
+            for one in rows.select_related("owner", "account")
+            if (one.owner_id, dark_key(one.account_id)) not in dark
+        }
         lasting = self._prices.lasting((pk, one.price_ms) for pk, one in found.items())
         return [found[pk] for pk, s in lasting.items() if s > max(STALE_S, 4 * found[pk].account.poll_s)]
 

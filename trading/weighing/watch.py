@@ -40,10 +40,11 @@ def look(plan: PortfolioPlan, members: Sequence[LiveSession], profile: RiskProfi
     elif caution := breakers.cautious(facts, limits):
         until_ms = now_ms + int(profile.safe_cooldown_s * 1000)
         before: list[str] = [RiskState.ACTIVE, RiskState.SAFE]
-        _enter(plan, RiskState.SAFE, before, caution, worded(caution, facts, limits), until_ms)
-        if caution == breakers.SAFE_DRAWDOWN:
-            plan.caution_peak = equity
-            plan.save(update_fields=["caution_peak"])
+        with transaction.atomic():  # the caution is used up with the state it leads to
+            _enter(plan, RiskState.SAFE, before, caution, worded(caution, facts, limits), until_ms)
+            if caution == breakers.SAFE_DRAWDOWN:
+                plan.caution_peak = equity
+                plan.save(update_fields=["caution_peak"])
 
 
 def _mark(plan: PortfolioPlan, equity: Decimal, now_ms: int) -> None:
@@ -73,6 +74,7 @@ def _enter(
 ) -> None:
     of = "the plan's model" if code in OF_MODEL else "equity of the whole plan"
     note = f"{why} ({of})"
+    members_of(plan, is_locked=True)  # the oldest first
     mine = LiveSession.objects.driven().filter(plan=plan, risk_state__in=before)
     entering = list(mine.exclude(risk_state=state).order_by("pk"))
     changes: dict[str, Any] = {} if safe_until_ms is None else {"safe_until_ms": safe_until_ms}

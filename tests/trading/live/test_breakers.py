@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from trading import selectors, services, sessions
+from tests.trading.live.test_turns import Crash
+from trading import selectors, services, sessions, states
 from trading.exchanges.errors import Unreachable
 from trading.models import Alert, LiveSession, RiskProfile, RiskState
 from trading.weighing import watch
@@ -178,3 +179,34 @@ def test_what_is_said_of_a_halted_session_ends_with_it(live):
     services.stop_session(session=live.session, by=live.user)
     live.turn()
     assert not Alert.objects.filter(key=f"risk:{live.session.pk}", closed_at=None).exists()
+
+
+def test_the_end_of_safe_mode_is_stored_with_its_state(live, monkeypatch):
+    """Who took over in between would have found the cool-down over, and what led to it forgotten."""
+    live.start("cash", risk={"max_loss_streak": 2, "safe_cooldown_s": 600.0}).bar()
+    LiveSession.objects.update(loss_streak=2)
+    seen = []
+    real = states.change_risk_state
+
+    def dies(session, *args, **changes):
+        seen.append(LiveSession.objects.get(pk=session.pk).loss_streak)
+        assert real(session, *args, **changes)
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sessions, "change_risk_state", dies)
+        with pytest.raises(Crash):
+            live.turn()
+    row = LiveSession.objects.get(pk=live.session.pk)
+    assert (row.risk_state, row.loss_streak) == (RiskState.ACTIVE, 2), "neither without the other"
+    live.die()
+    live.take()
+    monkeypatch.setattr(sessions, "save_marks", lambda *_, **__: (_ for _ in ()).throw(Crash))
+    with pytest.raises(Crash):
+        live.turn()
+    row = LiveSession.objects.get(pk=live.session.pk)
+    assert (row.risk_state, row.loss_streak) == (RiskState.SAFE, 0)
+    assert row.safe_until_ms > live.exchange.now_ms() + 500_000
+    monkeypatch.undo()
+    live.die()
+    assert live.take().turn().risk_state == RiskState.SAFE

@@ -46,7 +46,7 @@ def turns(live, count):
 
 
 def told(live):
-    return Alert.objects.filter(key=f"unknown:{live.session.pk}", closed_at=None).first()
+    return Alert.objects.filter(key=f"prices:{live.account.pk}", closed_at=None).first()
 
 
 def test_a_quiet_pair_of_a_living_venue_is_traded_on(wide):

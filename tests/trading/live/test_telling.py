@@ -7,12 +7,13 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from market import leases
-from tests.trading.live.conftest import MINUTE, Inline
-from trading import alerts, services
+from tests.trading.live.conftest import MINUTE, Inline, Live
+from trading import alerts, selectors, services, sessions, states
 from trading.exchanges.errors import BadCredentials, ExchangeError, Unreachable
 from trading.exchanges.roostoo import Roostoo
 from trading.models import Alert, LiveSession, OrderStatus, SessionStatus
 from trading.runner.loop import Runner
+from trading.watch.silence import Silence
 from trading.watch.watchdog import Watchdog
 
 
@@ -133,7 +134,7 @@ def outage(live, monkeypatch, settings):
 
 
 @pytest.mark.parametrize(
-    ("silent", "told"), [(("quotes",), "unknown"), (("instruments",), "turns")]
+    ("silent", "told"), [(("quotes",), "prices"), (("instruments",), "turns")]
 )  # the second: prices come by stream, say
 def test_a_driver_that_waits_for_its_venue_is_not_nobody(outage, silent, told):
     live, now = outage(*silent), [0.0]
@@ -149,7 +150,7 @@ def test_a_driver_that_waits_for_its_venue_is_not_nobody(outage, silent, told):
     assert (live.session.status, live.session.flatten_wanted) == (SessionStatus.RUNNING, False)
     assert live.session.held == held > 0
     open_now = Alert.objects.filter(closed_at=None).values_list("key", flat=True)
-    assert f"{told}:{live.session.pk}" in open_now
+    assert f"{told}:{live.account.pk if told == 'prices' else live.session.pk}" in open_now
     assert "trader" not in open_now
 
 
@@ -159,11 +160,11 @@ def test_what_was_told_before_there_was_a_seat_is_taken_back(outage, monkeypatch
         live, now = outage(), [0.0]
         runner = Runner(monotonic_s=lambda: now[0], sleep=lambda s: None, hands=Inline())
         runner.round()
-        assert is_told(f"unknown:{live.session.pk}")
+        assert is_told(f"prices:{live.account.pk}")
     for _ in range(20):
         now[0] += 2
         runner.round()
-    assert not is_told(f"unknown:{live.session.pk}")
+    assert not is_told(f"prices:{live.account.pk}")
 
 
 def test_a_session_stopped_before_it_began_leaves_no_doubt_behind(live):
@@ -172,3 +173,82 @@ def test_a_session_stopped_before_it_began_leaves_no_doubt_behind(live):
     services.stop_session(session=live.session)
     assert live.turn().status == SessionStatus.STOPPED
     assert not is_told(f"unknown:{live.session.pk}")
+
+
+@pytest.fixture
+def two(live, user, venue, account):
+    """Two sessions on one account."""
+    one = live.start("cash", capital=1000)
+    other = Live(user, venue, account).start("cash", pair="ETH/USD", capital=1000)
+    one.bar()
+    other.turn()
+    return one, other
+
+
+def prices_told(two):
+    return list(Alert.objects.filter(key=f"prices:{two[0].account.pk}", closed_at=None))
+
+
+def dark(two, why="nothing answers"):
+    for one in two:
+        sessions.step_unseen(one.seat, why)
+
+
+def test_a_venue_that_dies_is_one_alert_however_many_sessions_it_leaves_blind(two):
+    for _ in range(3):
+        dark(two)
+    [alert] = prices_told(two)
+    assert (alert.count, alert.kind, alert.session) == (1, "data_stale", None)
+    assert alert.text.startswith("sandbox: nothing answers. Nothing is decided for its sessions")
+    assert Alert.objects.count() == 1
+    dark(two, "it did not answer in time")
+    [alert] = prices_told(two)
+    assert (alert.count, "did not answer in time" in alert.text) == (2, True)
+    assert all(alert in selectors.live_state(one.session)["alerts"] for one in two)
+    for one in two:
+        one.turn()
+    assert prices_told(two) == []
+
+
+def test_who_still_sees_nothing_tells_it_again_behind_one_who_does(two):
+    dark(two)
+    two[0].turn()  # of another process, say: the venue answers that one
+    assert prices_told(two) == []
+    sessions.step_unseen(two[1].seat, "nothing answers")
+    assert len(prices_told(two)) == 1
+
+
+@pytest.mark.parametrize("ends", ["stop", "fail"])
+def test_it_is_over_when_the_last_session_has_ended(two, ends):
+    dark(two)
+    for one in two:
+        assert len(prices_told(two)) == 1
+        if ends == "fail":
+            states.fail(one.session, "a bug", 1)
+            continue
+        services.stop_session(session=one.session)
+        assert sessions.stop_unseen(one.session)
+    assert prices_told(two) == []
+
+
+def test_the_watchdog_leaves_prices_alone_that_the_driver_has_told_of(two):
+    clock = [0.0]
+    silence = Silence(lambda: clock[0])
+    LiveSession.objects.update(status=SessionStatus.RUNNING)
+    silence.stale([])
+    clock[0] = 60.0
+    assert {one.pk for one in silence.stale([])} == {one.session.pk for one in two}
+    dark(two)
+    clock[0] = 120.0
+    assert silence.stale([]) == []
+
+
+def test_what_was_told_of_an_uncertain_order_is_over_once_it_is_settled(live):
+    live.start("buy_and_hold")
+    live.venue.faults(drop_after={"value": True, "paths": ["place_order"], "times": 1})
+    live.turn()
+    alert = Alert.objects.get(key=f"order:{live.session.pk}")
+    assert (alert.level, alert.closed_at, "is uncertain" in alert.text) == ("warning", None, True)
+    live.turn()
+    assert live.session.orders.get().status == OrderStatus.FILLED
+    assert not is_told(f"order:{live.session.pk}")

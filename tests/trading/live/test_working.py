@@ -202,7 +202,7 @@ def test_nor_does_a_venue_that_shows_no_prices_at_all(market):
     sessions.step_unseen(live.seat, "the ticker holds no pairs")
     live.session.refresh_from_db()
     assert states(live) == [("LIMIT", S.CANCELLED)]
-    assert Alert.objects.filter(key=f"unknown:{live.session.pk}").exists()
+    assert Alert.objects.filter(key=f"prices:{live.account.pk}").exists()
 
 
 def forgotten(live, monkeypatch, *, has_filled=False):
