@@ -26,6 +26,7 @@ PLAIN: dict[type[Field], type] = {
     CharField: str, FloatField: float, IntegerField: int, BooleanField: bool, DecimalField: Decimal,
 }  # fmt: skip
 AS_IT_IS = BaseDatabaseOperations.adapt_decimalfield_value
+LOCK = " FOR NO KEY UPDATE"  # PostgreSQL: new rows may refer to a locked one meanwhile
 
 
 def ask(database: Any, text: str, values: Sequence[Any], answer: Callable[[Any], Any]) -> Any:
@@ -218,7 +219,7 @@ class Select(Prepared):
 
     def text(self) -> str:
         columns = ", ".join(self.columns(self.given))
-        lock = " FOR UPDATE" if self._lock and connection.features.has_select_for_update else ""
+        lock = LOCK if self._lock and connection.features.has_select_for_update else ""
         return f"SELECT {columns} FROM {self.table} WHERE {self.where(self.names)}{lock}"  # noqa: S608
 
     def _of(self, name: str) -> list[tuple[Any, Any]]:

@@ -116,6 +116,7 @@ def carry_out(seat: Seat, order: Order | None, quote: Quote) -> None:
     if order.status == OrderStatus.WAITING:
         return
     session = seat.session
+    seat.has_sent = True
     report = orders.send(order, exchange=seat.exchange, seen_ms=quote.at_ms, tell=partial(_tell, session))
     if report is None and order.status == OrderStatus.APPROVED:
         order.refresh_from_db()

@@ -15,6 +15,7 @@ from market.prepared import Insert, Select, Update
 from trading import orders, positions, session_row, short_books
 from trading.alerts import announce
 from trading.exchanges.port import FILLED, OPEN, OrderReport
+from trading.locks import lock_account
 from trading.models import (
     Account,
     AlertKind,
@@ -102,8 +103,9 @@ def book(order: Order, report: OrderReport, session: LiveSession | None = None) 
 
     :param session: the order's, in the hands of its driver: it then says what its row says afterwards
     """
+    lock_account(order.account_id)
     if session is None:
-        session = LiveSession.objects.select_for_update().select_related("account").get(pk=order.session_id)
+        session = session_row.locked(order.session_id)
     else:
         session_row.lock(session)
     finished_ms = report.finished_ms or report.created_ms

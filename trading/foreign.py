@@ -18,6 +18,7 @@ from market.kernel.shorts import Short
 from trading import books, short_books
 from trading.caps import held_by
 from trading.exchanges.port import OPEN, OrderReport
+from trading.locks import lock_sessions
 from trading.models import (
     Account,
     Fill,
@@ -161,10 +162,12 @@ def _effect(report: OrderReport, shorts: dict[str, Short]) -> dict[str, Decimal]
 
 
 def take_over(account: Account, reports: list[OrderReport]) -> list[str]:
-    """Book what has traded at the venue and our books do not know, and say what was done. In a transaction.
+    """Book what has traded at the venue and our books do not know, and say what was done. In a transaction
+    that holds the account.
 
     One that matches an intent we had proven absent corrects that intent; any other is somebody else's act.
     """
+    lock_sessions(account.pk)
     done = late_fills(account, reports)
     for report in unknown(account, reports):
         late = _proven_absent(account, report)
@@ -173,7 +176,7 @@ def take_over(account: Account, reports: list[OrderReport]) -> list[str]:
                 late.venue_order_id = report.venue_order_id
                 late.save(update_fields=["venue_order_id"])
             books.book(late, report)
-            done.append(f"order {late.client_ref} had reached the venue after all")
+            done.append(f"order {late.client_ref} {_LATE[OrderStatus.ABSENT]}")
             continue
         what = f"{note_of(report)} ({report.side} {report.filled.normalize():f} {report.pair})"
         shares = _shares(account, report)
@@ -192,14 +195,16 @@ def late_fills(account: Account, reports: list[OrderReport]) -> list[str]:
     """Book what orders that we hold for cancelled or absent have traded after all, and say so."""
     found = {one.venue_order_id: one for one in reports if one.venue_order_id and has_traded(one)}
     ended = (OrderStatus.CANCELLED, OrderStatus.ABSENT)
-    late = account.orders.filter(status__in=ended, venue_order_id__in=list(found))
-    return [
-        f"order {order.client_ref} has traded although it had been cancelled"
-        for order in late
-        if books.book(order, found[order.venue_order_id]) is not None
-    ]
+    late = list(account.orders.filter(status__in=ended, venue_order_id__in=list(found)))
+    words = [f"order {one.client_ref} {_LATE[OrderStatus(one.status)]}" for one in late]
+    booked = [books.book(one, found[one.venue_order_id]) for one in late]
+    return [said for said, fill in zip(words, booked, strict=True) if fill is not None]
 
 
+_LATE = {
+    OrderStatus.CANCELLED: "has traded although it had been cancelled",
+    OrderStatus.ABSENT: "had reached the venue after all",
+}
 _DONE: dict[str, str] = {ForeignOrders.ADOPT: "adopted", ForeignOrders.IGNORE: "ignored by the sessions"}
 
 
@@ -223,7 +228,7 @@ def _shares(account: Account, report: OrderReport) -> list[Share]:
     is_short = report.side == Side.SHORT_CLOSE
     wanted = LiveSession.objects.filter(account=account, status__in=[*DRIVEN, SessionStatus.FAILED])
     wanted = wanted.filter(shorted__gt=0, pair=report.pair) if is_short else wanted.filter(held__gt=0)
-    rows = list(wanted.select_for_update(of=("self",)).select_related("account", "owner"))
+    rows = list(wanted.select_related("account", "owner"))  # locked by `take_over`
     base = books.coins(report.pair)[0]
     if not is_short:
         rows = [row for row in rows if books.coins(row.pair)[0] == base]

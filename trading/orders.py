@@ -37,6 +37,7 @@ NEXT: dict[str, set[OrderStatus]] = {
     S.REFUSED: set(),
 }
 NEVER_THERE = [S.REJECTED, S.REFUSED]  # certainly not on the venue
+GONE = "the venue does not know this order any more"  # answer of an open one that is sought
 CENT = Decimal("0.01")
 DISTINCT_MS = 3_600_000  # venue time within which no two orders of an account look alike
 _store = Insert(Order, is_shy=True)  # the database allows one unsettled order per account and pair

@@ -14,10 +14,11 @@ from decimal import Decimal
 from django.db import transaction
 from django.utils import timezone
 
-from trading import alerts, books, foreign, short_books
+from trading import alerts, books, foreign, short_books, strays
 from trading.exchanges.errors import BadAnswer
 from trading.exchanges.port import OPEN, Balance, Exchange, OrderReport, ShortPosition
 from trading.guard import Leased
+from trading.locks import lock_account
 from trading.models import (
     Account,
     AlertKind,
@@ -41,6 +42,8 @@ UNLISTED = "nothing yet: the wallet may have been read in part"
 # Comparisons in a row, a minute apart, that must miss a coin before it is gone: where wallets list what is
 # there; and where a coin once held stays listed: an absent one was not read, or the account begun anew.
 AGREEING, AGREEING_LISTED, APART = 3, 10, timedelta(minutes=1)
+# Venue time after a trade in which a wallet may still be the one before it, although the order is listed.
+LAGS_MS = 5000
 QUOTES = frozenset({"USD", "USDT", "USDC", "EUR"})
 
 
@@ -140,11 +143,16 @@ def open_books(account: Account, exchange: Exchange | Leased) -> None:
 def reconcile(account: Account, exchange: Exchange | Leased) -> Reconciliation | None:
     """Compare our books with the venue's, record it, and correct ours. None when it must wait.
 
-    It waits while an order of the account is unsettled, or when something was booked while we were asking.
+    It waits while an order of the account is unsettled, when something was booked while we were asking, and
+    while something trades there: then the wallet shows one instant and the list of orders another, and what
+    no order explains may only not be shown yet.
 
     :raises BadAnswer: when the wallet lacks a coin that our books hold, and no order explains that.
     """
     open_books(account, exchange)
+    if _state(account) is None:
+        return None
+    strays.withdraw(account, exchange)
     before = _state(account)
     if before is None:
         return None
@@ -157,11 +165,12 @@ def reconcile(account: Account, exchange: Exchange | Leased) -> Reconciliation |
     least = AGREEING_LISTED if exchange.lists_emptied else AGREEING
     if unlisted and not _is_believed(account, unlisted, least):
         raise BadAnswer(f"the wallet came back without {', '.join(unlisted)}, which the books hold")
-    with transaction.atomic():
-        Account.objects.select_for_update().get(pk=account.pk)
-        if _state(account) != before:
+    try:
+        return _recorded(account, before, differences, seen, orders)
+    except _Unexplained:  # it is undone
+        if _trades_now(orders, exchange.now_ms()) or look(account, exchange).totals != seen.totals:
             return None
-        return _record(account, differences, seen, orders)
+    return _recorded(account, before, differences, seen, orders, may_correct=True)
 
 
 def _unlisted(account: Account, seen: Seen, reports: list[OrderReport]) -> list[str]:
@@ -226,14 +235,40 @@ def _all_rest(account: Account, reports: list[OrderReport]) -> bool:
     return waits.issuperset(account.orders.resting().values_list("venue_order_id", flat=True))
 
 
-def _record(
+class _Unexplained(Exception):
+    """Orders do not explain what the wallet differs by."""
+
+
+def _trades_now(reports: list[OrderReport], now_ms: int) -> bool:
+    """Say whether an order has traded so short a time ago that a wallet may not show it yet."""
+    traded = [
+        one.traded_ms or one.finished_ms or one.created_ms for one in reports if foreign.has_traded(one)
+    ]
+    return any(abs(now_ms - at_ms) < LAGS_MS for at_ms in traded)
+
+
+@transaction.atomic
+def _recorded(
     account: Account,
+    before: int,
     differences: list[Difference],
     seen: Seen,
     orders: list[OrderReport],
-) -> Reconciliation:
+    *,
+    may_correct: bool = False,
+) -> Reconciliation | None:
+    """Book what orders explain, then what they do not; None when something else was booked since `before`.
+
+    :raises _Unexplained: when something is left that no order explains, unless it `may_correct` that
+    """
+    lock_account(account.pk)
+    if _state(account) != before:
+        return None
     done = foreign.take_over(account, orders) if differences else []
-    for left in compare(holdings(account), seen.totals, seen.parts):
+    unexplained = compare(holdings(account), seen.totals, seen.parts)
+    if not (may_correct or all(one.is_dust for one in unexplained)):
+        raise _Unexplained
+    for left in unexplained:
         missing = (left.coin, left.missing, LedgerKind.ADJUSTMENT)
         books.enter(account, [missing], note="the venue's figure")
         done.append(f"{left.coin} corrected by {left.missing:f}")
@@ -266,7 +301,7 @@ def adopt_if_explained(
         if not is_equal(one.coin, with_them, one.theirs, parts.get(one.coin, 1)):
             return False
     with transaction.atomic():
-        Account.objects.select_for_update().get(pk=account.pk)
+        lock_account(account.pk)
         done = foreign.take_over(account, reports)
         if not done:  # equal by now; some coins only were compared, so nothing is proven
             return True
@@ -301,7 +336,7 @@ def adopt_before(
     if with_ours == theirs.get(name, ZERO) or with_all != theirs.get(name, ZERO):
         return
     with transaction.atomic():
-        Account.objects.select_for_update().get(pk=account.pk)
+        lock_account(account.pk)
         done = foreign.take_over(account, older[::-1])  # as the venue lists them, newest first
         row = {"coin": name, "ours": str(ours), "theirs": str(with_all), "done": "; ".join(done)}
         Reconciliation.objects.create(account=account, equal=False, differences=[row])

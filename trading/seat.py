@@ -34,6 +34,7 @@ class Seat:
     key_mark: str  # of the account as it was when its venue was connected
     is_checked: bool = False  # the books were compared since this seat was taken
     wants_check: bool = False  # the minute is over: they are to be compared again, behind a turn
+    has_sent: bool = False  # this turn has sent an order: the wallet may not show yet what it did
     unknown: str | None = None  # why nothing can be decided at present; None before the first turn
     left_out: dict[str, str] | None = None  # members of its council that could not vote last time, and why
     refused_ms: int = 0  # when an order was last refused or uncertain, venue clock

@@ -29,6 +29,12 @@ def reload(session: LiveSession) -> None:
     session.stored_marks = session.seen = None
 
 
+def locked(session_id: int) -> LiveSession:
+    """Return a session as its row is by now, locked until the transaction ends."""
+    rows = LiveSession.objects.select_for_update(of=("self",), no_key=True)
+    return rows.select_related("account", "owner").get(pk=session_id)
+
+
 def lock(session: LiveSession) -> None:
     """Lock the row until the transaction ends, and take over what others have changed in it."""
     rows = _locked.rows(id=session.pk)

@@ -34,7 +34,8 @@ from trading.deciding import follow_bars
 from trading.exchanges.errors import BadCredentials, ExchangeError
 from trading.exchanges.port import Quote
 from trading.guard import LeaseLost, require_key
-from trading.models import Account, AlertKind, AlertLevel, LiveSession, RiskState, SessionStatus
+from trading.locks import lock_account
+from trading.models import AlertKind, AlertLevel, LiveSession, RiskState, SessionStatus
 from trading.purse import booked, capital_of, resting
 from trading.seat import Seat
 from trading.states import (
@@ -77,11 +78,13 @@ def step(seat: Seat, *, quote: Quote | None, now_ms: int, row: LiveSession | Non
         adopt(session, row)
     if session.status not in DRIVEN:
         return
+    seat.has_sent = False
     try:
         _take_turn(seat, quote, now_ms, is_settled=row is not None)
         if seat.wants_check and session.status in DRIVEN:  # behind the turn: no order waits for the wallet
             seat.wants_check = seat.is_checked = False  # where it fails, it comes before the next decision
-            _compare(seat)
+            if not seat.has_sent:  # right behind an order a wallet may still be the one before it
+                _compare(seat)
         seat.failures.append(False)
     except (BadCredentials, BadInput) as error:
         if isinstance(error, BadCredentials):
@@ -210,7 +213,7 @@ def begin(seat: Seat, now_ms: int) -> bool:
     balances = seat.exchange.balances()
     free = balances[coin].free if coin in balances else Decimal(0)
     with transaction.atomic():
-        Account.objects.select_for_update().get(pk=session.account_id)  # sessions share out one purse
+        lock_account(session.account_id)  # sessions share out one purse
         if not LiveSession.objects.driven().filter(pk=session.pk, started_ms=0).exists():
             raise LeaseLost(seat.lease.name)  # the wallet took so long that another driver has begun it
         try:

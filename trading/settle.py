@@ -18,6 +18,7 @@ from trading import alerts, books, foreign, reconciliation, short_books
 from trading.exchanges.errors import OrderRejected, OutcomeUnknown
 from trading.exchanges.port import OPEN, ByClientId, Exchange, OrderReport
 from trading.guard import LISTED, Leased
+from trading.locks import lock_books
 from trading.models import (
     Account,
     AlertKind,
@@ -31,6 +32,7 @@ from trading.models import (
     Side,
 )
 from trading.models.order import RESTING, OrderQuerySet
+from trading.orders import GONE as GONE
 from trading.orders import client_id_of, move
 from trading.states import DRIVEN
 
@@ -40,7 +42,6 @@ Venue = Exchange | Leased
 BEFORE_MS = 120_000  # an order may carry a time this far before the last venue time we had read
 BOUND_MS = 15_000  # venue time after which an order that was sent must be visible
 TELL_AFTER_S = 60.0
-GONE = "the venue does not know this order any more"
 
 
 def settle(session: LiveSession, exchange: Leased) -> bool:
@@ -121,6 +122,7 @@ def _note(order: Order, words: str) -> None:
 
 def _shown(order: Order, report: OrderReport) -> None:
     with transaction.atomic():
+        lock_books(order)
         if order.answer == GONE:
             _note(order, "")
             alerts.close_alert(order.session.owner, key_of(order))
@@ -180,6 +182,7 @@ def resolve(order: Order, exchange: Leased) -> None:
         if Side(order.side).is_short:
             reconciliation.adopt_before(order.account, found, reports, exchange)
         with transaction.atomic():
+            lock_books(order)
             accept(order, found)
             _tell_no_more(order)
     elif is_absent:

@@ -11,6 +11,7 @@ from market.models import AuditEvent
 from trading import alerts
 from trading.books import coins
 from trading.caps import held_by
+from trading.locks import lock_account
 from trading.models import Account, LiveSession, RiskState, SessionStatus
 from trading.models.session import DRIVEN
 from trading.purse import lacks
@@ -19,6 +20,7 @@ from trading.risk import last_exit_price
 from trading.services.start import check_not_driven
 from trading.states import RESUME_FROM_HALT
 from trading.weighing import watch
+from trading.weighing.books import members_of
 
 S = SessionStatus
 
@@ -102,7 +104,9 @@ def resume_from_halt(*, session: LiveSession, reason: str, by: Any = None) -> Li
     """
     if not reason.strip():
         raise BadInput("say why it may trade again: the reason is kept", field="reason")
-    session = LiveSession.objects.select_for_update().get(pk=session.pk)
+    if session.plan is not None and session.is_weighed:
+        members_of(session.plan, is_locked=True)  # all of them, the oldest first
+    session = LiveSession.objects.select_for_update(no_key=True).get(pk=session.pk)
     if session.risk_state not in (RiskState.HALTED, RiskState.SAFE):
         raise Conflict(f"{session} is not halted, it is {session.risk_state}")
     if session.plan is not None and session.is_weighed:
@@ -138,7 +142,8 @@ def _revived(session: LiveSession, *given: Any, **changes: Any) -> LiveSession |
     """
     if session.status != S.FAILED:
         return None
-    account = Account.objects.select_for_update().get(pk=session.account_id)
+    lock_account(session.account_id)
+    account = Account.objects.get(pk=session.account_id)
     session.refresh_from_db()
     if not account.is_active:
         raise Conflict(f"the account {account} is switched off: switch it on first", field="account")
@@ -174,6 +179,8 @@ def _together(session: LiveSession, allowed: list[SessionStatus], *given: Any, *
 
     :raises Conflict: when the session itself is in none of the states `allowed`.
     """
+    if session.plan is not None and session.is_weighed:
+        members_of(session.plan, is_locked=True)  # all of them, the oldest first
     changed = _change(session, allowed, *given, **changes)
     if session.is_weighed:
         fellows = LiveSession.objects.filter(plan=session.plan_id, status__in=allowed).order_by("pk")

@@ -14,12 +14,13 @@ from market.errors import BadInput, Conflict
 from market.kernel.costs import fee_of
 from market.kernel.instrument import Instrument
 from market.models import AuditEvent
-from trading import alerts, books, orders, settle
+from trading import alerts, books, orders, session_row, settle
 from trading.accounts import failure
 from trading.exchanges.errors import ExchangeError
 from trading.exchanges.port import CANCELLED, FILLED, ByClientId, Exchange, OrderReport
 from trading.exchanges.registry import connect
-from trading.models import LiveSession, Order, OrderStatus, OrderType, Reconciliation, Side
+from trading.locks import lock_account
+from trading.models import Order, OrderStatus, OrderType, Reconciliation, Side
 from trading.services.reconcile import reconcile_account
 
 ZERO = Decimal(0)
@@ -129,8 +130,8 @@ def _end(
     expected: Decimal,
 ) -> None:
     """:param expected: what was left of it before the venue was asked: a runner may have found more since"""
-    rows = LiveSession.objects.select_for_update().select_related("account", "owner")
-    session, before = rows.get(pk=order.session_id), order.status
+    lock_account(order.account_id)
+    session, before = session_row.locked(order.session_id), order.status
     left = order.quantity - books.booked_of(order).quantity
     if left != expected or not settle.stuck(Order.objects.filter(pk=order.pk)).exists():
         raise Conflict("the venue has just shown it again: look again", field="order")

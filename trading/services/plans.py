@@ -16,6 +16,7 @@ from trading.bars import TooFewBars, candle_source
 from trading.books import coins
 from trading.exchanges.errors import ExchangeError
 from trading.exchanges.registry import connect
+from trading.locks import lock_account
 from trading.models import Account, LiveSession, PortfolioPlan, RiskProfile, SessionStatus
 from trading.models.session import DRIVEN
 from trading.purse import CENT
@@ -161,6 +162,7 @@ def stop_plan(*, plan: PortfolioPlan, flatten: bool = False, by: Any = None) -> 
 
     :raises Conflict: when all of them have ended already.
     """
+    lock_account(plan.account_id)  # before its sessions: one that has failed needs it
     left = Q(status=SessionStatus.FAILED) & ~Q(held=0) if flatten else Q(pk=None)
     sessions = list(LiveSession.objects.filter(Q(status__in=DRIVEN) | left, plan=plan).order_by("pk"))
     if not sessions:
@@ -200,6 +202,7 @@ def resume_plan(*, plan: PortfolioPlan, by: Any = None) -> int:
 def _each(
     plan: PortfolioPlan, allowed: list[SessionStatus], act: Callable[..., Any], action: str, by: Any
 ) -> int:
+    lock_account(plan.account_id)  # before its sessions: one that has failed needs it
     sessions = list(LiveSession.objects.filter(plan=plan, status__in=allowed).order_by("pk"))
     if not sessions:
         words = " or ".join(allowed)

@@ -21,6 +21,7 @@ from trading.books import coins
 from trading.exchanges.errors import ExchangeError
 from trading.exchanges.registry import LABELS, SHORTING, connect
 from trading.execution import Execution
+from trading.locks import lock_account
 from trading.models import Account, LiveSession, RiskProfile
 from trading.purse import CENT, capital_of
 from trading.seat import feed_of
@@ -111,7 +112,8 @@ def default_profile(owner: Any) -> RiskProfile:
 @transaction.atomic
 def write_session(session: LiveSession, by: Any) -> LiveSession:
     """Store a prepared session, unless another one has taken its pair, or a person its account, meanwhile."""
-    account = Account.objects.select_for_update().get(pk=session.account_id)
+    lock_account(session.account_id)
+    account = Account.objects.get(pk=session.account_id)
     _check_active(account)  # once more: the venue was asked meanwhile
     check_not_driven(account, session.pair)
     try:

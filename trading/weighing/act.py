@@ -68,6 +68,7 @@ def _carry(seat: Seat, made: PlanDecision, side: int, quote: Quote, now_ms: int)
     save_marks(session)
     seat.exchange.require() if side else seat.exchange.keep()
     with transaction.atomic():
+        caps.caps_over(session)  # locked before the sessions
         members = members_of(plan, is_locked=True)
         reload(session)
         sized = risk.nothing(quote, "")

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from tests.trading.live.conftest import Live
 from tests.venues.server import start_venue
-from trading import accounts, foreign, orders, services
+from trading import accounts, foreign, orders, reconciliation, services
 from trading.exchanges.port import OPEN
 from trading.models import Order, ParentOrder, ParentStatus, Reconciliation
 from trading.models import OrderStatus as S
@@ -286,6 +286,7 @@ def test_coins_of_ones_own_sold_by_hand_in_parts_take_nothing_from_a_session(liv
     live.start("buy_and_hold", capital=Decimal(10_000)).turn()
     held, own = live.session.held, Decimal("0.1")
     live.server.ledger.free["BTC"] += own
+    live.venue.advance(2 * reconciliation.LAGS_MS)  # nothing trades any more
     compared(live)  # coins that were paid in
     order = ByHand(live, own)
     for part, price in (("0.03", None), ("0.05", order.price + 7), ("0.02", None)):

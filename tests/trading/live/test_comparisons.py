@@ -8,7 +8,7 @@ from django.utils import timezone
 from market import leases
 from market.errors import Conflict
 from tests.trading.live.test_settlement import UNANSWERED
-from trading import services
+from trading import reconciliation, services
 from trading.models import Alert, LiveSession, Reconciliation, SessionStatus
 from trading.models import OrderStatus as S
 
@@ -77,6 +77,7 @@ def test_a_wallet_that_lacks_a_coin_we_hold_corrects_nothing(live, monkeypatch):
 @pytest.mark.parametrize(("lists_emptied", "reads"), [(False, 3), (True, 10)])
 def test_a_coin_is_gone_once_several_reads_agree(live, monkeypatch, lists_emptied, reads):
     live.start("buy_and_hold").bar()
+    live.venue.advance(2 * reconciliation.LAGS_MS)  # nothing trades any more
     monkeypatch.setattr(live.exchange, "lists_emptied", lists_emptied, raising=False)
     without(monkeypatch, live.exchange, "BTC")
     held = live.books()["BTC"]

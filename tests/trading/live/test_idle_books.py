@@ -9,6 +9,7 @@ from django.utils import timezone
 from market.models import Lease
 from tests.trading.live.conftest import after
 from tests.trading.live.test_settlement import UNANSWERED
+from trading import reconciliation
 from trading.exchanges.port import Proposal
 from trading.models import (
     Account,
@@ -107,6 +108,7 @@ def test_dust_is_taken_over_and_told_to_nobody(ended):
 
 
 def test_more_than_dust_is_corrected_recorded_and_told(ended):
+    ended.venue.advance(2 * reconciliation.LAGS_MS)  # nothing trades any more
     Holding.objects.filter(coin="BTC").update(quantity=Decimal("7"))
     assert check_books(ended.account.pk)
     assert not Reconciliation.objects.first().equal
