@@ -14,6 +14,7 @@ from django.db import transaction
 
 from market.kernel import portfolio
 from market.web import audit
+from trading import caps
 from trading.books import coins
 from trading.models import EquityPoint, LiveSession, Order, PlanPoint, PortfolioPlan
 from trading.models.order import HELD_BACK, UNSETTLED
@@ -35,6 +36,7 @@ def level(session: LiveSession, follows: Callable[[LiveSession, Decimal], bool])
     """
     plan = session.plan
     assert plan is not None  # noqa: S101  for the type checker: the caller looks
+    caps.caps_over(session)  # locked before the sessions
     members = list(LiveSession.objects.select_for_update().driven().filter(plan=plan).order_by("pk"))
     if len(members) < len(plan.weights) or not all(row.started_ms and row.price for row in members):
         return None

@@ -6,12 +6,13 @@ from threading import Barrier
 
 import pytest
 from django.db import OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from market.errors import BadInput, Conflict
 from market.models import AuditEvent
 from tests import factories
 from tests.trading.live.conftest import Live
-from trading import caps, orders, services
+from trading import caps, orders, plans, services
 from trading.models import ExposureCap, Holding, LiveSession, Order
 
 
@@ -162,3 +163,15 @@ def test_two_sessions_cannot_fill_the_same_room_together():
     assert sorted(quantity for quantity, _ in done) == [0, 0, 2, 8]
     assert sum(order.quantity * order.expected_price for order in Order.objects.all()) == 1000
     assert sum("others hold" in why for _, why in done) == 3
+
+
+def test_caps_are_locked_before_the_sessions_of_a_plan_that_levels_its_money(user, db):
+    """As an intent does: else each could wait for the other."""
+    plan = factories.PlanFactory(owner=user)
+    session = factories.SessionFactory(owner=user, account=plan.account, plan=plan)
+    factories.CapFactory(owner=user)
+    with CaptureQueriesContext(connection) as asked:
+        plans.level(session, lambda *_: False)
+    tables = [query["sql"].partition("FROM ")[2][:40] for query in asked]
+    first = {name: [name in table for table in tables].index(True) for name in ("exposurecap", "livesession")}
+    assert first["exposurecap"] < first["livesession"]
