@@ -138,8 +138,9 @@ def test_superusers_see_everything(world):
     assert boss.get(address("sessions", world["sessions"].pk)).status_code == 200
 
 
-CHANGES = {"risk-profiles": {"stop_loss": 0.03}, "exposure-caps": {"max_open": 3},
-           "alert-channels": {"is_active": False}, "alert-rules": {"again_s": 60}}  # fmt: skip
+CHANGES = {"accounts": {"poll_s": 2.5}, "risk-profiles": {"stop_loss": 0.03},
+           "exposure-caps": {"max_open": 3}, "alert-channels": {"is_active": False},
+           "alert-rules": {"again_s": 60}}  # fmt: skip
 
 
 def test_every_kind_that_can_be_changed_is_tried_below():

@@ -121,6 +121,7 @@ class AccountViewSet(ReadOnly):
         return Response(AccountSerializer(account).data, status=201)
 
     @extend_schema(request=AccountChange, responses={200: AccountSerializer})
+    @transaction.atomic
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change how often prices are read; sessions at work follow with their next price."""
         account = self.get_object()
