@@ -210,6 +210,9 @@ def capped(seat: Seat, sized: risk.Sized, quote: Quote, now_ms: int) -> risk.Siz
     reason = "; ".join(words for words in (sized.reason, why) if words)
     if quantity != 0 and not risk.can_be_sent(quantity, sized.price, seat.instrument):
         quantity = Decimal(0)
+    is_asked = waiting.is_needed(session, quantity, sized.price)
+    if is_asked and (no := waiting.rejected_lately(session, quantity)):
+        return risk.Sized(Decimal(0), sized.price, no)
     return sized._replace(quantity=quantity, reason=reason)
 
 

@@ -1,5 +1,6 @@
 """Orders that wait for a person: which ones must, who is told, what ends the waiting."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 from django.db import transaction
@@ -7,9 +8,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from trading import alerts, links, orders
-from trading.models import AlertKind, LiveSession, Order, OrderStatus
+from trading.models import AlertKind, LiveSession, Order, OrderStatus, Side
 from trading.models.order import HELD_BACK
 from trading.numbers import exact
+
+REJECTED = "rejected by a person"  # how the answer of such an order begins
 
 
 def is_needed(session: LiveSession, quantity: Decimal, price: Decimal) -> bool:
@@ -28,6 +31,18 @@ def is_exit(session: LiveSession, quantity: Decimal) -> bool:
 def held_back(session: LiveSession) -> list[Order]:
     """Return the session's orders that wait for a person, or for the runner after a person's yes."""
     return list(session.orders.filter(status__in=HELD_BACK).select_related("session__owner"))
+
+
+def rejected_lately(session: LiveSession, quantity: Decimal) -> str:
+    """Return why a person is not asked for such an order again yet: a no lasts as long as a question."""
+    sides = [side for side in Side if side.sign * quantity > 0]
+    pause = timedelta(seconds=session.risk.approval_s)
+    noes = session.orders.filter(
+        status=OrderStatus.REFUSED, answer__startswith=REJECTED, side__in=sides,
+        changed_at__gt=timezone.now() - pause,
+    )  # fmt: skip
+    last = noes.order_by("-changed_at").values_list("changed_at", flat=True).first()
+    return "" if last is None else f"{REJECTED}: asked again from {last + pause:%Y-%m-%d %H:%M:%S} UTC on"
 
 
 def drop(session: LiveSession, why: str, at_ms: int) -> None:

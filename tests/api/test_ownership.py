@@ -54,6 +54,31 @@ def test_for_a_stranger_it_does_not_exist(foreign, world, kind, part):
     assert answer["Content-Type"] == "application/problem+json"
 
 
+BY_ROW = {
+    "sessions": {"account": "accounts", "model": "models"},
+    "training-runs": {"series": "series"},
+    "backtests": {"model": "models", "series": "series"},
+    "council-reviews": {"council": "council", "series": "series"},
+    "imports": {"series": "series"},
+    "plans": {"account": "accounts", "model": "models"},
+    "exposure-caps": {"account": "accounts"},
+    "approvals": {"session": "sessions"},
+    "stuck-orders": {"session": "sessions"},
+    "alert-rules": {"channel": "alert-channels"},
+    "alert-deliveries": {"alert": "alerts", "channel": "alert-channels"},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "of"), [(kind, *pair) for kind, fields in BY_ROW.items() for pair in fields.items()]
+)
+def test_a_strangers_filter_by_it_is_one_by_nothing(api, foreign, world, kind, field, of):
+    theirs, gone = (foreign.get(address(kind), {field: pk}) for pk in (world[of].pk, 987_654))
+    assert theirs.status_code == gone.status_code == 400
+    assert theirs.json() == gone.json()
+    assert api.get(address(kind), {field: world[of].pk}).status_code == 200
+
+
 @pytest.mark.parametrize(("kind", "act"), WRITES)
 def test_a_stranger_cannot_act_on_it(foreign, world, kind, act):
     assert foreign.post(address(kind, world[kind].pk, act)).status_code == 404

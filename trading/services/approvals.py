@@ -32,7 +32,7 @@ def reject_order(*, order: Order, reason: str = "", by: Any = None, via: str = "
     """
     if len(reason) > 200:
         raise BadInput("the reason must have at most 200 characters", field="reason")
-    words = f"rejected by a person: {reason.strip()}" if reason.strip() else "rejected by a person"
+    words = f"{waiting.REJECTED}: {reason.strip()}" if reason.strip() else waiting.REJECTED
     return _decide(order, OrderStatus.REFUSED, "order.reject", by, via, answer=words)
 
 

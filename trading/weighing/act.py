@@ -135,6 +135,8 @@ def size(
     if allowed != 0 and not risk.can_be_sent(allowed, price, instrument):
         allowed = ZERO
         notes.append("what is left is too small for an order")
+    if waiting.is_needed(session, allowed, price) and (no := waiting.rejected_lately(session, allowed)):
+        allowed, notes = ZERO, [no]
     return risk.Sized(allowed, price, "; ".join(filter(None, notes)), exact(weight))
 
 

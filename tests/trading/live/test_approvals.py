@@ -75,6 +75,20 @@ def test_a_rejected_order_is_never_sent(asked):
         services.approve_order(order=order, by=asked.user)
 
 
+def test_a_no_is_not_asked_again_at_the_next_bar(asked):
+    """It lasts as long as the question would have; else a person is asked once a bar."""
+    services.reject_order(order=only(asked), by=asked.user)
+    asked.bar(2)
+    assert only(asked).status == S.REFUSED
+    assert "asked again from" in asked.session.decisions.first().risk_reason
+    Order.objects.update(changed_at=timezone.now() - timedelta(seconds=901))
+    asked.bar()
+    assert list(asked.session.orders.order_by("id").values_list("status", flat=True)) == [
+        S.REFUSED,
+        S.WAITING,
+    ]
+
+
 def test_nobody_answers_and_it_is_dropped(asked):
     expire(only(asked))
     with pytest.raises(Conflict, match="time is over"):
