@@ -203,7 +203,9 @@ def is_refusal(error: Exception, words: str) -> bool:
     """
     import ccxt
 
-    return type(error) is not ccxt.ExchangeError and not any(part in words.lower() for part in DOUBTFUL)
+    if type(error) is ccxt.ExchangeError or isinstance(error, ccxt.DuplicateOrderId):
+        return False
+    return not any(part in words.lower() for part in DOUBTFUL)
 
 
 class NoSuchOrder(BadAnswer):

@@ -3,9 +3,11 @@
 import logging
 from decimal import Decimal
 
+import ccxt
 import pytest
 
 from trading import accounts
+from trading.exchanges.ccxt_wire import meaning_of
 from trading.exchanges.errors import (
     BadAnswer,
     BadCredentials,
@@ -150,6 +152,12 @@ def test_what_the_library_calls_an_invalid_order_may_be_one_all_the_same(bybit, 
     server.fail(ORDER[server.name], (status, refusal(server, code, words)))
     with pytest.raises(OutcomeUnknown, match=words[:20]):
         venue.place(buy())
+
+
+def test_an_order_that_is_there_already_is_no_refusal_whatever_the_words():
+    taken = ccxt.DuplicateOrderId('poloniex {"code":250,"msg":"Client order id already exists"}')
+    assert isinstance(meaning_of(taken, moves_money=True), OutcomeUnknown)
+    assert isinstance(meaning_of(ccxt.InvalidOrder("too small"), moves_money=True), OrderRejected)
 
 
 @pytest.mark.parametrize("answer", ['"hello"', "<html>", "{}", '{"result": {"list": 7}, "balances": 7}'])
