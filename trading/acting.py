@@ -78,7 +78,7 @@ def intend(
         decision=decision,
         parent=parent,
         price=limit,
-        expires_at=None if parent else _deadline(seat, leg.signed, price),
+        expires_at=None if parent or leg.is_closing else _deadline(seat, leg.signed, price),
     )
     if order is not None and order.status == OrderStatus.WAITING:
         waiting.tell(order)

@@ -264,6 +264,20 @@ def test_a_short_that_needs_approval_waits_after_its_close_was_proven(live):
     assert books_agree(live)
 
 
+def test_leaving_a_short_beside_a_rest_of_coins_waits_for_nobody(live):
+    """The close is larger than all that the session is short of: the rest of coins stays where it is."""
+    rest = Decimal("0.00002")
+    short(live)
+    next(iter(live.venue.server.config.app.engine.accounts.values())).purses["BTC"].free += rest
+    live.account.holdings.filter(coin="BTC").update(quantity=rest)
+    type(live.session).objects.filter(pk=live.session.pk).update(held=live.session.held + rest)
+    type(live.session.risk).objects.update(approval_above=100.0)
+    services.flatten_session(session=live.session, by=live.user)
+    live.turn()
+    assert live.session.orders.get(side="SHORT_CLOSE").status == S.FILLED
+    assert books_agree(live)
+
+
 def test_a_decision_replays_bit_for_bit_while_short(live):
     flips(live)
     live.turn()
