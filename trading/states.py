@@ -143,7 +143,7 @@ def fail(session: LiveSession, sentence: str, now_ms: int) -> None:
     reload(session)
     logger.warning("session %s failed: %s", session.pk, sentence)
     text = f"{session} failed: {sentence}"
-    if session.held:  # whoever reads this on the way must know that it is not over
+    if session.held and not session.is_rest:  # who reads this on the way must know that it is not over
         what = f"{abs(session.held).normalize():f} {session.pair.partition('/')[0]}"
         short = "is short of" if session.held < 0 else "holds"
         text = f"{text.rstrip('.')}. It still {short} {what}, which no stop guards: resume it or flatten it."

@@ -103,6 +103,12 @@ def test_who_is_told_of_a_failure_is_told_of_what_nobody_guards(holding):
     assert f"not listed any more. It still holds {held.normalize():f} BTC, which no stop guards" in alert.text
 
 
+def test_nobody_is_sent_to_sell_what_no_order_could_sell(holding):
+    LiveSession.objects.update(held=Decimal("0.000001"))
+    fail(holding)
+    assert Alert.objects.get(key=f"failed:{holding.session.pk}").text.endswith("is not listed any more")
+
+
 def test_what_a_failed_session_left_behind_is_sold_on_request(holding):
     fail(holding)
     services.flatten_session(session=holding.session, by=holding.user)
