@@ -37,7 +37,8 @@ def level(session: LiveSession, follows: Callable[[LiveSession, Decimal], bool])
     plan = session.plan
     assert plan is not None  # noqa: S101  for the type checker: the caller looks
     caps.caps_over(session)  # locked before the sessions
-    members = list(LiveSession.objects.select_for_update().driven().filter(plan=plan).order_by("pk"))
+    rows = LiveSession.objects.select_for_update(no_key=True).driven()
+    members = list(rows.filter(plan=plan).order_by("pk"))
     if len(members) < len(plan.weights) or not all(row.started_ms and row.price for row in members):
         return None
     under_way = Order.objects.filter(session__in=members, status__in=[*UNSETTLED, *HELD_BACK])
@@ -92,7 +93,7 @@ def mark(session: LiveSession, at_ms: int) -> None:
     equity = sum((worth for worth, _, _ in points), moved)
     cash = sum((free for _, free, _ in points), moved)
     with transaction.atomic():
-        plan = PortfolioPlan.objects.select_for_update().get(pk=session.plan_id)
+        plan = PortfolioPlan.objects.select_for_update(no_key=True).get(pk=session.plan_id)
         plan.peak_equity = max(plan.peak_equity, equity)
         drawdown = float(1 - equity / plan.peak_equity) if plan.peak_equity > 0 else 0.0
         facts = {"equity": equity, "cash": cash, "drawdown": drawdown}

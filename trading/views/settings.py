@@ -167,7 +167,8 @@ def _toggle(*, account: Account, by: Any) -> None:
 
     :raises Conflict: while a session is driven on it.
     """
-    account = Account.objects.select_for_update().get(pk=account.pk)  # a session may be starting on it
+    rows = Account.objects.select_for_update(no_key=True)  # a session may be starting on it
+    account = rows.get(pk=account.pk)
     if account.is_active and account.sessions.driven().exists():
         raise Conflict("A session trades on this account; stop it first.")
     account.is_active = not account.is_active

@@ -19,7 +19,7 @@ def members_of(plan: PortfolioPlan, *, is_locked: bool = False) -> list[LiveSess
     :param is_locked: until the transaction ends; nobody books or levels meanwhile
     """
     rows = LiveSession.objects.filter(plan=plan).order_by("pk")
-    return list(rows.select_for_update() if is_locked else rows)
+    return list(rows.select_for_update(no_key=True) if is_locked else rows)
 
 
 def leader_of(members: Sequence[LiveSession]) -> LiveSession | None:
