@@ -203,6 +203,7 @@ def capped(seat: Seat, sized: risk.Sized, quote: Quote, now_ms: int) -> risk.Siz
         quantity != 0
         and not waiting.is_exit(session, quantity)
         and seat.may_wait
+        and not _closes_first(seat, quantity, sized.price)
         and waiting.held_back(session)
     ):
         return risk.Sized(Decimal(0), sized.price, "an order waits for a person's approval")
@@ -211,9 +212,15 @@ def capped(seat: Seat, sized: risk.Sized, quote: Quote, now_ms: int) -> risk.Siz
     if quantity != 0 and not risk.can_be_sent(quantity, sized.price, seat.instrument):
         quantity = Decimal(0)
     is_asked = waiting.is_needed(session, quantity, sized.price)
+    is_asked = is_asked and not _closes_first(seat, quantity, sized.price)
     if is_asked and (no := waiting.rejected_lately(session, quantity)):
         return risk.Sized(Decimal(0), sized.price, no)
     return sized._replace(quantity=quantity, reason=reason)
+
+
+def _closes_first(seat: Seat, quantity: Decimal, price: Decimal) -> bool:
+    """Say whether a wish leaves a position before it enters another one: that waits for nobody."""
+    return legs.first_leg(seat.session, quantity, price, seat.instrument).is_closing
 
 
 def _see_health(seat: Seat, decision: Decision) -> None:

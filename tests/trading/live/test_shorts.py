@@ -1,11 +1,14 @@
 """Sessions that go short: closed before turned, settled by asking, counted once."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
 from market.errors import BadInput
 from market.kernel import portfolio
+from tests.factories import OrderFactory
 from tests.trading.live.conftest import Live
 from trading import accounts, services
 from trading.models import ExposureCap, RiskState, SessionStatus
@@ -275,6 +278,24 @@ def test_leaving_a_short_beside_a_rest_of_coins_waits_for_nobody(live):
     services.flatten_session(session=live.session, by=live.user)
     live.turn()
     assert live.session.orders.get(side="SHORT_CLOSE").status == S.FILLED
+    assert books_agree(live)
+
+
+@pytest.mark.parametrize("status", [S.REFUSED, S.WAITING])
+def test_a_turn_leaves_its_position_whatever_a_person_says_of_what_follows(live, status):
+    short(live)
+    profile = live.session.risk
+    type(profile).objects.update(approval_above=100.0)
+    asked = OrderFactory(
+        session=live.session, side="BUY", status=status, answer="rejected by a person", venue_order_id="",
+        quantity=Decimal("0.1"), expires_at=timezone.now() + timedelta(hours=1),
+    )  # fmt: skip
+    live.seat.may_wait = True
+    live.bar()
+    assert live.session.orders.get(side="SHORT_CLOSE").status == S.FILLED
+    assert live.session.held == 0
+    asked.refresh_from_db()
+    assert asked.status == S.REFUSED
     assert books_agree(live)
 
 
