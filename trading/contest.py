@@ -45,6 +45,10 @@ def keep_active(seat: Seat, quote: Quote, now_ms: int) -> None:
     if sized is None or sized.quantity == 0:
         _tell_idle(session, sized.reason if sized else "the policy leans to neither side")
         return
+    is_asked = waiting.is_needed(session, sized.quantity, sized.price)
+    if is_asked and (no := waiting.rejected_lately(session, sized.quantity)):
+        _tell_idle(session, no)
+        return
     reason = f"{REASON}: the policy leans to {'more' if sized.quantity > 0 else 'less'} exposure"
     with transaction.atomic():
         quantity, why = caps.fitted(session, sized.quantity, sized.price, seat.instrument)

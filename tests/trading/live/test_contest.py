@@ -10,7 +10,7 @@ from agents.spaces import ActionSpec
 from market.kernel import metrics
 from tests.factories import DecisionFactory, EquityFactory, SessionFactory
 from tests.trading.live.conftest import MINUTE
-from trading import contest, sessions, turnover
+from trading import contest, services, sessions, turnover
 from trading.forms import SessionForm
 from trading.models import Alert, ExposureCap, OrderStatus
 from trading.risk import DAY_MS
@@ -104,6 +104,10 @@ def test_a_day_whose_trade_waits_for_a_person_is_told_as_that_only(live, monkeyp
     at_minute(live, DAY_END - 15)
     assert live.session.orders.get().status == OrderStatus.WAITING
     assert [one.kind for one in Alert.objects.filter(closed_at=None)] == ["approval"]
+    services.reject_order(order=live.session.orders.get(), by=live.user)
+    at_minute(live, DAY_END - 10)
+    assert live.session.orders.get().status == OrderStatus.REFUSED, "nobody is asked once more"
+    assert "asked again from" in Alert.objects.get(closed_at=None).text
 
 
 @pytest.mark.django_db
