@@ -108,11 +108,14 @@ def laid_over(spec: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, A
 
 def _has_own_kind(chosen: Mapping[str, Any], algorithm: Any) -> bool:
     """Say whether somebody chose a kind of reward, or a penalty, and no terms."""
-    names = set()
-    for key, value in chosen.items():
-        full = full_name(key, algorithm)
-        names |= {f"{full}.{leaf}" for leaf in value} if isinstance(value, Mapping) else {full}
+    names = {name for key, value in chosen.items() for name in _leaves(key, value, algorithm)}
     return bool(names & {"reward.kind", "reward.drawdown_penalty"}) and "reward.terms" not in names
+
+
+def _leaves(key: str, value: Any, algorithm: Any) -> set[str]:
+    """Return the dotted names of the settings that a key and its value choose."""
+    full = full_name(key, algorithm)
+    return {f"{full}.{leaf}" for leaf in value} if isinstance(value, Mapping) else {full}
 
 
 def _section(spec: dict[str, Any], name: str, key: str) -> dict[str, Any]:
@@ -133,10 +136,11 @@ def apply_overrides(values: Mapping[str, Any], pairs: Sequence[str]) -> dict[str
     given = key_values(pairs)
     algorithm = given.get("algorithm", values.get("algorithm", "ppo"))
     names: dict[str, str] = {}
-    for key in given:
-        other = names.setdefault(full_name(key, algorithm), key)
-        if other != key:
-            raise BadInput(f"{other} and {key} are one setting: leave one of them out", "set")
+    for key, value in given.items():
+        for name in sorted(_leaves(key, value, algorithm)):
+            other = names.setdefault(name, key)
+            if other != key:
+                raise BadInput(f"{other} and {key} give {name} twice: leave one of them out", "set")
     return laid_over(values, given)
 
 

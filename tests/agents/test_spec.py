@@ -169,9 +169,11 @@ def test_an_override_that_means_nothing_is_refused(pair, words):
         apply_overrides({}, [pair])
 
 
-def test_a_setting_is_given_once_by_whichever_name():
-    with pytest.raises(BadInput, match=r"ppo.lr and lr are one setting"):
-        apply_overrides({}, ["ppo.lr=0.1", "lr=0.2"])
+@pytest.mark.parametrize("pairs", [["ppo.lr=0.1", "lr=0.2"], ["ppo.lr=0.1", 'ppo={"lr": 0.2}'],
+                                   ['ppo={"gamma": 0.9, "lr": 0.1}', "lr=0.2"]])  # fmt: skip
+def test_a_setting_is_given_once_by_whichever_name(pairs):
+    with pytest.raises(BadInput, match=r"ppo.* and .* give ppo.lr twice"):
+        apply_overrides({}, pairs)
 
 
 def test_values_are_json_or_else_text():
