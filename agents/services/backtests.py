@@ -219,7 +219,7 @@ def history_for_good(backtest: Backtest, policy: Policy | NetworkWeights) -> lis
     The candles are locked until its end, so that of two looks at a test part that end at once one counts the
     other.
     """
-    Series.objects.select_for_update().get(pk=backtest.series_id)
+    Series.objects.select_for_update(no_key=True).get(pk=backtest.series_id)
     return history(backtest, policy)
 
 

@@ -16,7 +16,6 @@ from market.web.audit import record
 TOLD_S = 1.0  # between two writes of the share done, each of which asks whether it is still wanted
 Computation = TypeVar("Computation", Backtest, CouncilReview)
 Tick = Callable[[float], None]
-Compute = Callable[[Computation, Tick], Callable[[], None] | None]
 
 
 class Cancelled(Exception):
