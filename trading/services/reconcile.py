@@ -17,7 +17,7 @@ from trading.models import Account, LiveSession, Reconciliation
 def reconcile_account(*, account: Account, by: Any = None) -> Reconciliation:
     """Compare and correct; see `trading.reconciliation`. Orders nobody drives any more are settled first.
 
-    :raises Conflict: while an order of the account is under way, or it is not known yet what became of it.
+    :raises Conflict: while something trades on the account, or it is not known yet what became of an order.
     :raises BadInput: when the venue cannot be read.
     """
     try:
@@ -59,10 +59,12 @@ def settle_abandoned(account: Account, exchange: Exchange) -> None:
 
 def _why_not(account: Account) -> str:
     order = account.orders.unsettled().select_related("session").first()
-    if order is None or leases.is_held(order.session.lease_name):
+    if order is None:
+        return f"something trades on {account} just now: try again in a few seconds"
+    if leases.is_held(order.session.lease_name):
         return f"an order of {account} is under way: try again in a few seconds"
     return (
         f"it is not known yet what became of {order.side} {order.quantity.normalize():f} {order.pair} of "
         f"{account}: ask again in {settle.BOUND_MS // 1000} s; if it stays so, the venue's balances are "
-        " not what our books say: look at the account by hand"
+        "not what our books say: look at the account by hand"
     )

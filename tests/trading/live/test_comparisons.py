@@ -51,6 +51,13 @@ def test_reconcile_leaves_an_order_to_the_session_that_is_driven(live):
     assert live.session.orders.get().status == S.UNCERTAIN
 
 
+def test_reconcile_says_when_it_waits_for_what_trades(live, monkeypatch):
+    live.start("buy_and_hold").bar()
+    monkeypatch.setattr(services.reconcile.reconciliation, "reconcile", lambda account, exchange: None)
+    with pytest.raises(Conflict, match="something trades on sandbox just now: try again"):
+        services.reconcile_account(account=live.account)
+
+
 def without(monkeypatch, exchange, coin):
     """Have the wallet come back without one of its coins."""
     balances = exchange.balances
