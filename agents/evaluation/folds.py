@@ -14,8 +14,8 @@ LEAST_ROWS = 100  # to fit on
 def require_folds(rows: int, spec: TrainingSpec) -> None:
     """:raises BadInput: when so many bars to learn from are too few for the folds of the spec's forecast"""
     if spec.forecast.kind != "none":
-        for _ in teaching(rows, spec):
-            pass
+        for first, last in folds(rows, spec.forecast.folds):
+            _require_rows(rows, first, last, spec)
 
 
 def teaching(rows: int, spec: TrainingSpec) -> Iterator[tuple[int, int, np.ndarray]]:
@@ -24,17 +24,26 @@ def teaching(rows: int, spec: TrainingSpec) -> Iterator[tuple[int, int, np.ndarr
     :param rows: how many bars there are to learn from
     :raises BadInput: when a fold would be taught by too few
     """
-    given = spec.forecast
-    gap = given.horizon + spec.feature_set().warmup
-    for first, last in folds(rows, given.folds):
-        others = outside(max(rows - given.horizon, 0), first, last, given.horizon, gap)
-        if len(others) < LEAST_ROWS:
-            raise BadInput(
-                f"{rows} bars to learn from are too few for a forecast in {given.folds} folds with "
-                f"gaps of {gap} bars: take fewer folds, a shorter horizon, or more candles",
-                "forecast.folds",
-            )
-        yield first, last, others
+    horizon, gap = spec.forecast.horizon, _gap(spec)
+    for first, last in folds(rows, spec.forecast.folds):
+        _require_rows(rows, first, last, spec)
+        yield first, last, outside(max(rows - horizon, 0), first, last, horizon, gap)
+
+
+def _gap(spec: TrainingSpec) -> int:
+    """Return how many bars behind a fold teach nothing of it."""
+    return spec.forecast.horizon + spec.feature_set().warmup
+
+
+def _require_rows(rows: int, first: int, last: int, spec: TrainingSpec) -> None:
+    given, gap = spec.forecast, _gap(spec)
+    before, behind = max(first - given.horizon, 0), max(rows - given.horizon - (last + gap), 0)
+    if before + behind < LEAST_ROWS:
+        raise BadInput(
+            f"{rows} bars to learn from are too few for a forecast in {given.folds} folds with "
+            f"gaps of {gap} bars: take fewer folds, a shorter horizon, or more candles",
+            "forecast.folds",
+        )
 
 
 def folds(rows: int, count: int) -> list[tuple[int, int]]:

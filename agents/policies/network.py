@@ -169,7 +169,10 @@ class Network:
         if head and head not in HEADS:
             raise BadInput(f"the model's output is of the kind {head!r}, which is unknown here", "model")
         sights = (Sight.from_arrays(arrays, prefix) for prefix in (ACTOR_SIGHT, CRITIC_SIGHT))
-        return cls(actor, critic, activation, log_std, head, *sights)
+        made = cls(actor, critic, activation, log_std, head, *sights)
+        if made._is_plain and len(actor[0][0]) != len(critic[0][0]):  # compiled code reads one row for both
+            raise BadInput("the model's weights do not fit together: train it again", "model")
+        return made
 
 
 def _seen(sight: Sight | None, observation: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from agents.models import Backtest, CouncilReview, JobStatus
@@ -46,16 +46,31 @@ def carry_out(
     except Cancelled:
         return row.refresh_from_db()
     except Exception as error:
-        said = error.message if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
-        trace = "".join(traceback.format_exception(error))
-        row.status, row.error = JobStatus.FAILED, f"{said}\n\n{trace}"
+        _fail(row, error)
     row.seconds, row.finished_at, row.eta_s = time.monotonic() - began, timezone.now(), None
-    with transaction.atomic():
-        if not mine.select_for_update().exists():  # cancelled at the very end
-            return row.refresh_from_db()
-        if finish is not None:
-            finish()
-        row.save()
+    try:
+        _store(row, finish)
+    except DatabaseError:
+        raise  # nothing is stored: it is begun again
+    except Exception as error:
+        _fail(row, error)
+        _store(row)
+
+
+def _fail(row: Computation, error: Exception) -> None:
+    said = error.message if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
+    trace = "".join(traceback.format_exception(error))
+    row.status, row.error = JobStatus.FAILED, f"{said}\n\n{trace}"
+
+
+@transaction.atomic
+def _store(row: Computation, finish: Callable[[], None] | None = None) -> None:
+    """Store how a row ended, unless it was cancelled at the very end."""
+    if not type(row).objects.unfinished().filter(pk=row.pk).select_for_update(no_key=True).exists():
+        return row.refresh_from_db()
+    if finish is not None:
+        finish()
+    row.save()
 
 
 def cancel_computation(row: Computation, by: Any = None) -> Computation:

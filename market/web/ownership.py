@@ -22,7 +22,8 @@ class OwnedViewSet(GenericViewSet):
         if getattr(self, "swagger_fake_view", False):
             return queryset.none()
         mine = queryset.visible_to(self.request.user)  # type: ignore[attr-defined]
-        return mine.select_for_update(of=("self",)) if self.request.method == "PATCH" else mine
+        is_written = self.request.method == "PATCH"
+        return mine.select_for_update(of=("self",), no_key=True) if is_written else mine
 
 
 class ReadOnly(mixins.ListModelMixin, mixins.RetrieveModelMixin, OwnedViewSet):

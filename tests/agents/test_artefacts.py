@@ -90,6 +90,12 @@ def test_layers_that_do_not_fit_are_refused():
         Network.from_arrays(arrays)
 
 
+def test_towers_that_read_rows_of_other_widths_are_refused():
+    arrays, wider = network(8).to_arrays(), network(9).to_arrays()
+    with pytest.raises(BadInput, match="do not fit together"):
+        Network.from_arrays(arrays | {"critic.0.weight": wider["critic.0.weight"]})
+
+
 def test_a_network_that_does_not_fit_its_observation_is_refused(policy):
     narrower = dataclasses.replace(policy.observation, window=1)
     with pytest.raises(BadInput, match="its observation has 11"):

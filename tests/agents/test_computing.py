@@ -55,6 +55,18 @@ def now_of(job):
     return type(job).objects.get(pk=job.pk)
 
 
+def test_what_fails_while_the_outcome_is_stored_ends_the_job(job, monkeypatch):
+    """Else it was begun again until it was given up, and nobody read why."""
+
+    def seen(*_):
+        raise RuntimeError("the looks cannot be counted")
+
+    monkeypatch.setattr("agents.services.backtests.history", seen)
+    carry_out(job)
+    assert job.status == JobStatus.FAILED
+    assert job.error.startswith("RuntimeError: the looks cannot be counted")
+
+
 def test_progress_grows_and_the_time_left_is_told(job):
     seen = []
     carry_out(job, lambda share: seen.append((now_of(job).share_done, now_of(job).eta_s)))
