@@ -95,6 +95,8 @@ def test_a_decision_with_an_order_costs_these_statements(live, venue):
         wanted = [one.strip() for one in ORDER.split(",") if is_entry or "cap" not in one]
         if not is_entry:  # the position was opened behind the last close
             wanted.insert(0, "SELECT fill")
+        if connection.features.has_select_for_update:  # the account first: docs/architecture.md, "Locks"
+            wanted.insert(wanted.index("UPDATE callbudget") + 1, "SELECT account")
         assert own(_glanced(live)) == wanted
         assert (live.seat.session.held != 0) == is_entry
     assert live.books() == live.ledger()
