@@ -94,11 +94,16 @@ def mark(session: LiveSession, at_ms: int) -> None:
     cash = sum((free for _, free, _ in points), moved)
     with transaction.atomic():
         plan = PortfolioPlan.objects.select_for_update(no_key=True).get(pk=session.plan_id)
-        plan.peak_equity = max(plan.peak_equity, equity)
-        drawdown = float(1 - equity / plan.peak_equity) if plan.peak_equity > 0 else 0.0
-        facts = {"equity": equity, "cash": cash, "drawdown": drawdown}
-        PlanPoint.objects.get_or_create(plan=plan, at_ms=at_ms, defaults=facts)
+        store_point(plan, at_ms, equity, cash)
         plan.save(update_fields=["peak_equity"])
+
+
+def store_point(plan: PortfolioPlan, at_ms: int, equity: Decimal, cash: Decimal) -> None:
+    """Store a plan's equity at an instant of the venue's clock; its new peak is the caller's to save."""
+    plan.peak_equity = max(plan.peak_equity, equity)
+    drawdown = float(1 - equity / plan.peak_equity) if plan.peak_equity > 0 else 0.0
+    facts = {"equity": equity, "cash": cash, "drawdown": drawdown}
+    PlanPoint.objects.get_or_create(plan=plan, at_ms=at_ms, defaults=facts)
 
 
 def with_capital(session: LiveSession, points: list[tuple]) -> list[tuple]:

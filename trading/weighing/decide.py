@@ -16,9 +16,9 @@ from agents.decide import falls_due
 from agents.observation import observation_hash, observe_basket
 from market.errors import BadInput
 from market.kernel.basket import basket_worth, wanted_orders
-from trading import states
+from trading import plans, states
 from trading.bars import TooFewBars
-from trading.models import LiveSession, PlanDecision, PlanPoint, PortfolioPlan, RiskState, SessionStatus
+from trading.models import LiveSession, PlanDecision, PortfolioPlan, RiskState, SessionStatus
 from trading.models.order import UNSETTLED
 from trading.seat import Seat
 from trading.weighing import watch
@@ -143,14 +143,8 @@ def _mark_bar(
     if plan.last_bar_ms >= bar_ms:
         return
     equity, cash = worth(members, closes), sum((row.cash for row in members), Decimal(0))
-    plan.peak_equity = max(plan.peak_equity, equity)
-    drawdown = float(1 - equity / plan.peak_equity) if plan.peak_equity > 0 else 0.0
     with transaction.atomic():
-        PlanPoint.objects.get_or_create(
-            plan=plan,
-            at_ms=bar_ms + plan.interval_ms,
-            defaults={"equity": equity, "cash": cash, "drawdown": drawdown},
-        )
+        plans.store_point(plan, bar_ms + plan.interval_ms, equity, cash)
         plan.last_bar_ms = bar_ms
         plan.save(update_fields=["peak_equity", "last_bar_ms"])
 
