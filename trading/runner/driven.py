@@ -101,8 +101,8 @@ class Driven:
         return now_s - self.let_ask_s >= LET_ASK_S or self.haste(quote) == haste.LEAVES_NOW
 
     def begin(self) -> None:
-        """Have a turn from now on; it may have to wait for the baton yet."""
-        self.is_in_line, self.is_busy = False, True
+        """Have a turn from now on, out of the line; it may have to wait for the baton yet."""
+        self.is_busy = True
         self._promise(True)
 
     def put_back(self) -> None:
